@@ -1,0 +1,150 @@
+"""What all commands share: which database, how much to say, how to print."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from imrec_pg import settings as settings_module
+from imrec_pg.settings import Settings
+
+if TYPE_CHECKING:
+    from imrec_pg.library import Library
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The options that may stand before or after the command's name."""
+
+    dsn: str | None = None
+    data: Path | None = None
+    debug: bool = False
+
+    def settings(self, weights: Path | None = None) -> Settings:
+        """Return the settings that the options and the environment make."""
+        return settings_module.load(dsn=self.dsn, data=self.data, weights=weights)
+
+    def library(
+        self, *, weights: Path | None = None, device: str = "auto", allow_other_weights: bool = False
+    ) -> "Library":
+        """Open the photo library."""
+        from imrec_pg.library import Library  # noqa: PLC0415 - psycopg and NumPy take 0.2 s
+
+        return Library(self.settings(weights), device=device, allow_other_weights=allow_other_weights)
+
+
+def invocation() -> Invocation:
+    """Return the options of the command that is running."""
+    found = click.get_current_context().find_object(Invocation)
+    assert found is not None
+    return found
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: object) -> None:
+    if value is not None and value is not False:
+        found = ctx.find_object(Invocation)
+        assert found is not None
+        assert param.name is not None
+        setattr(found, param.name, value)
+        if param.name == "debug":
+            logging.getLogger().setLevel(logging.DEBUG)
+            logging.getLogger("PIL").setLevel(logging.INFO)
+
+
+def database_options(command: Command) -> Command:
+    """Add --dsn, --data and --debug."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show tracebacks and details.", **_SHARED),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Folder of the own PostgreSQL (IMREC_DATA).",
+            **_SHARED,
+        ),
+        click.option(
+            "--dsn",
+            metavar="DSN",
+            help="Another server: postgresql://user@host/database (IMREC_DATABASE_URL).",
+            **_SHARED,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_SHARED: dict[str, Any] = {"expose_value": False, "callback": _remember}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+
+weights_options = (
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
+    ),
+    click.option(
+        "--allow-other-weights", is_flag=True, help="Take weights other than torchvision's, as another model."
+    ),
+    click.option(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        show_default=True,
+        help="Where the model runs: auto, cpu, cuda, cuda:1, mps.",
+    ),
+)
+
+
+def model_options(command: Command) -> Command:
+    """Add --weights, --allow-other-weights and --device."""
+    for option in reversed(weights_options):
+        command = option(command)
+    return command
+
+
+class EnumChoice(click.Choice[str]):
+    """A choice among an enum's values; click's own would show the names of its members."""
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__([str(member) for member in kind], case_sensitive=False)
+        self._kind = kind
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> StrEnum:
+        """Return the member."""
+        return self._kind(super().convert(value, param, ctx))
+
+
+def print_json(value: object) -> None:
+    """Print to stdout; dates, ids and bytes as text."""
+    print(json.dumps(value, indent=2, default=_plain, ensure_ascii=not sys.stdout.isatty()))
+
+
+def _plain(value: object) -> object:
+    from datetime import datetime  # noqa: PLC0415 - not at every start
+
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def size(value: int) -> str:
+    """Return a number of bytes for people."""
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:  # noqa: PLR2004 - SI
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def say(message: str) -> None:
+    """Print a message to stderr; stdout belongs to the data."""
+    print(message, file=sys.stderr)

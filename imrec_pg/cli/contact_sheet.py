@@ -1,0 +1,249 @@
+"""The picture of a search: the query images beside their matches, nearest first, with the distances."""
+
+import secrets
+import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from math import ceil
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image, ImageDraw, ImageFont
+
+from imrec_pg.errors import DecodeError, ImrecError, UsageError
+from imrec_pg.images import decode
+from imrec_pg.paths import display_path
+
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 90, "subsampling": 0}),  # halved colour would blur the small text
+    ".jpeg": ("JPEG", {"quality": 90, "subsampling": 0}),
+    ".webp": ("WEBP", {"quality": 90}),
+    ".pdf": ("PDF", {"quality": 90, "resolution": 200.0}),
+}
+MAX_TILES = 500  # up to 190 MB of pixels
+
+_BOX, _GAP, _MARGIN, _PADDING, _LABEL, _TEXT, _RADIUS = 240, 24, 40, 20, 36, 56, 10
+_TOP = _MARGIN + 56  # below the title
+_STEP_X, _STEP_Y = _BOX + _GAP, _BOX + _TEXT + _GAP
+_QUERY_COLUMNS, _MATCH_COLUMNS = range(1, 4), range(4, 7)
+_TITLE_SIZES = range(28, 15, -2)
+
+_PAPER, _PANEL, _TILE, _GREY = "#ffffff", "#e4ecf9", "#f1f3f5", "#d5d9de"
+_INK, _MUTED, _ACCENT = "#1b1f24", "#5c6570", "#1f5fbf"
+
+# Pillow's own font knows little beyond ASCII: a system font, where there is one, spells names it cannot.
+_SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "Arial.ttf")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of the sheet.
+
+    Attributes:
+        path: raw bytes of the absolute path.
+        caption: the name beneath the image, shortened in the middle where too wide.
+        detail: what else stands there, such as "cosine 0.0312".
+    """
+
+    path: bytes
+    caption: str
+    detail: str
+
+
+def check_target(target: Path) -> None:
+    """Return if a sheet can be written there, as far as can be told without writing: call before searching.
+
+    Raises:
+        UsageError: the extension is unknown, the folder is missing, or the target is a folder.
+    """
+    if target.suffix.lower() not in FORMATS:
+        raise UsageError(f"{_name(target)}: a plot is one of {', '.join(FORMATS)}: name such a file")
+    try:
+        if not target.parent.is_dir():
+            raise UsageError(f"{_name(target.parent)} is no folder: create it, or name a file in another one")
+        if target.is_dir():
+            raise UsageError(f"{_name(target)} is a folder: name a file for the plot")
+    except OSError as error:  # no right to look there, or too long a name
+        raise UsageError(f"{_name(target)}: {error.strerror}: name another file for the plot") from error
+
+
+def write_contact_sheet(target: Path, title: str, queries: Sequence[Tile], matches: Sequence[Tile]) -> None:
+    """Write the sheet, all of it or nothing; images that cannot be read any more are grey boxes that say so.
+
+    Raises:
+        UsageError: see check_target; or more images than a sheet can show.
+        ImrecError: the file cannot be written.
+    """
+    check_target(target)
+    if len(queries) + len(matches) > MAX_TILES:
+        raise UsageError(f"a plot shows at most {MAX_TILES} images: ask for fewer matches")
+    sheet = _draw_sheet(title, queries, matches)
+    format_name, options = FORMATS[target.suffix.lower()]
+    unfinished = target.with_name(f".{secrets.token_hex(8)}.imrec-pg")
+    try:
+        with unfinished.open("xb") as file:
+            sheet.save(file, format_name, **options)
+        unfinished.replace(target)
+    except (OSError, ValueError) as error:  # ValueError: higher than the format allows (WebP: 16,383 pixels)
+        reason = getattr(error, "strerror", None) or str(error)
+        advice = "name a file you can write, .png if it is large"
+        raise ImrecError(f"cannot write the plot {_name(target)}: {reason}: {advice}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _name(path: Path) -> str:
+    return _printable(display_path(bytes(path)))
+
+
+def _arrange(queries: int, matches: int) -> tuple[int, int]:
+    """Return the columns of queries and of matches that leave the fewest cells empty."""
+
+    def empty(columns: tuple[int, int]) -> int:
+        query_rows, match_rows = ceil(queries / columns[0]), ceil(matches / columns[1])
+        ragged = match_rows * columns[1] - matches
+        # A ragged last row of matches looks worse than room elsewhere, hence twice as dear.
+        return max(query_rows, match_rows) * sum(columns) - queries - matches + 2 * ragged
+
+    query_columns = {max(1, min(columns, queries)) for columns in _QUERY_COLUMNS}
+    match_columns = {max(1, min(columns, matches)) for columns in _MATCH_COLUMNS}
+    return min(product(sorted(query_columns), sorted(match_columns)), key=empty)
+
+
+def _draw_sheet(title: str, queries: Sequence[Tile], matches: Sequence[Tile]) -> Image.Image:
+    query_columns, match_columns = _arrange(len(queries), len(matches))
+    query_rows = max(1, ceil(len(queries) / query_columns))
+    rows = max(query_rows, ceil(len(matches) / match_columns))
+    panel_width = query_columns * _STEP_X - _GAP + 2 * _PADDING
+    matches_left = _MARGIN + panel_width + _GAP + _PADDING
+    width = matches_left + match_columns * _STEP_X - _GAP + _MARGIN
+    height = _TOP + _block_height(rows) + _MARGIN
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _write_title(draw, title, width - 2 * _MARGIN)
+    panel = (_MARGIN, _TOP, _MARGIN + panel_width, _TOP + _block_height(query_rows))
+    draw.rounded_rectangle(panel, radius=_RADIUS + _PADDING // 2, fill=_PANEL)
+    label = "Query" if len(queries) == 1 else "Queries"
+    _draw_block(sheet, _MARGIN + _PADDING, label, queries, query_columns, ranked=False)
+    label = "Matches, nearest first" if matches else "No matches"
+    _draw_block(sheet, matches_left, label, matches, match_columns, ranked=True)
+    return sheet
+
+
+def _block_height(rows: int) -> int:
+    return _LABEL + rows * _STEP_Y - _GAP + 2 * _PADDING
+
+
+def _write_title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
+    title = _printable(title)
+    fonts = [_font(title, size) for size in _TITLE_SIZES]
+    font = next((font for font in fonts if font.getlength(title) <= width), fonts[-1])
+    draw.text((_MARGIN, _MARGIN + 16), _fit(title, font, width), _INK, font, anchor="lm")
+
+
+def _draw_block(
+    sheet: Image.Image, left: int, label: str, tiles: Sequence[Tile], columns: int, *, ranked: bool
+) -> None:
+    draw = ImageDraw.Draw(sheet)
+    draw.text((left, _TOP + _PADDING + 8), label, _ACCENT, _own_font(20), anchor="lm")
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        place = (left + column * _STEP_X, _TOP + _PADDING + _LABEL + row * _STEP_Y)
+        sheet.paste(_picture(tile.path, _TILE if ranked else _PAPER), place, _rounded_mask())
+        _write_beneath(draw, place, tile, str(index + 1) if ranked else "")
+
+
+def _picture(path: bytes, ground: str) -> Image.Image:
+    """Return a box with the image in its middle, smaller images not enlarged."""
+    try:
+        content = decode.read(path)
+        pixels = decode.decode(content, display_path(path)).pixels
+    except DecodeError:
+        box = Image.new("RGB", (_BOX, _BOX), _GREY)
+        middle = (_BOX // 2, _BOX // 2)
+        ImageDraw.Draw(box).text(middle, "not readable", _MUTED, _own_font(18), anchor="mm")
+        return box
+    pixels.thumbnail((_BOX, _BOX), Image.Resampling.LANCZOS)
+    box = Image.new("RGB", (_BOX, _BOX), ground)
+    box.paste(pixels, ((_BOX - pixels.width) // 2, (_BOX - pixels.height) // 2))
+    return box
+
+
+@cache
+def _rounded_mask() -> Image.Image:
+    # Drawn larger and reduced: Pillow draws round corners without smoothing.
+    mask = Image.new("L", (4 * _BOX, 4 * _BOX), 0)
+    corners = (0, 0, 4 * _BOX - 1, 4 * _BOX - 1)
+    ImageDraw.Draw(mask).rounded_rectangle(corners, radius=4 * _RADIUS, fill=255)
+    return mask.reduce(4)
+
+
+def _write_beneath(draw: ImageDraw.ImageDraw, place: tuple[int, int], tile: Tile, rank: str) -> None:
+    """Write the rank and the detail, where there are any, and the caption on the line below."""
+    left, middle = place[0], place[1] + _BOX + 20
+    caption, detail = _printable(tile.caption), _printable(tile.detail)
+    if rank or detail:
+        font = _own_font(22)
+        draw.text((left, middle), rank, _ACCENT, font, anchor="lm", stroke_width=0.4)
+        indent = int(font.getlength(rank)) + 10 if rank else 0
+        font = _font(detail, 17)
+        draw.text((left + indent, middle), _fit(detail, font, _BOX - indent), _INK, font, anchor="lm")
+        middle += 22
+    font = _font(caption, 15)
+    draw.text((left, middle), _fit(caption, font, _BOX), _MUTED, font, anchor="lm")
+
+
+def _printable(text: str) -> str:
+    # Line breaks would make Pillow refuse to measure; lone surrogates and controls have no glyph. macOS
+    # spells names decomposed, and without Raqm Pillow would set the accents beside the letters.
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(character if character.isprintable() else "\ufffd" for character in composed)
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """Return the text, its middle left out if need be: a name's end, which tells it from others, stays."""
+    if font.getlength(text) <= width:
+        return text
+    low, high = 0, len(text) - 1  # characters kept
+    while low < high:
+        kept = (low + high + 1) // 2
+        low, high = (kept, high) if font.getlength(_shorten(text, kept)) <= width else (low, kept - 1)
+    return _shorten(text, low)
+
+
+def _shorten(text: str, kept: int) -> str:
+    tail = kept // 2
+    return f"{text[: kept - tail]}…{text[len(text) - tail :]}"
+
+
+@cache
+def _own_font(size: int) -> ImageFont.FreeTypeFont:
+    return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
+
+
+@cache
+def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
+    fonts = []
+    for name in _SYSTEM_FONTS:
+        with suppress(OSError):  # not installed
+            fonts.append(ImageFont.truetype(name, size))
+    return tuple(fonts)
+
+
+def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
+    """Return the font that can spell most of the text, Pillow's own where several can."""
+    own = _own_font(size)
+    if text.isascii():
+        return own
+    fonts = (own, *_system_fonts(size))
+    return max(fonts, key=lambda font: sum(_has_glyph(font, character) for character in set(text)))
+
+
+@cache
+def _has_glyph(font: ImageFont.FreeTypeFont, character: str) -> bool:
+    # A character that a font lacks is drawn as the same box as this one, which no font has.
+    return character == " " or bytes(font.getmask(character)) != bytes(font.getmask("\U0010fffe"))

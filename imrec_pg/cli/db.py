@@ -1,0 +1,75 @@
+"""imrec-pg db."""
+
+import dataclasses
+
+import click
+
+from imrec_pg.cli.common import database_options, invocation, json_option, print_json, say, size
+from imrec_pg.embedded import EmbeddedServer
+from imrec_pg.errors import UsageError
+
+
+@click.group("db")
+def command() -> None:
+    """Start, stop and upgrade the database.
+
+    Without a DSN imrec-pg runs an own PostgreSQL with pgvector: set up when first needed, reached by
+    a local socket of this user alone, and left running so that the next command is fast.
+    """
+
+
+@command.command()
+@database_options
+def start() -> None:
+    """Start the own PostgreSQL and print its connection string."""
+    print(_server().start())
+
+
+@command.command()
+@database_options
+def stop() -> None:
+    """Stop the own PostgreSQL; the next command starts it again."""
+    server = _server()
+    say(f"stopped {server.data_dir}" if server.stop() else f"{server.data_dir} was not running")
+
+
+@command.command()
+@json_option
+@database_options
+def status(*, as_json: bool) -> None:
+    """Show whether the own PostgreSQL runs, and where."""
+    found = _server().status()
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    if found.running:
+        print(f"running    PostgreSQL {found.version}, pid {found.pid}, socket in {found.socket_dir}")
+    else:
+        print("running    no: imrec-pg db start, or any other command")
+    stored = "" if found.size_bytes is None else f" ({size(found.size_bytes)})"
+    print(f"data       {found.data_dir}{stored}")
+    print(f"log        {found.log}")
+
+
+@command.command()
+@database_options
+def upgrade() -> None:
+    """Create or update the schema imrec in the database in use.
+
+    The own PostgreSQL is upgraded by itself; another server only by this command. It needs a role
+    that may create a schema, and pgvector: CREATE EXTENSION vector, by an administrator if need be.
+    """
+    from imrec_pg.store import connection, migrating  # noqa: PLC0415 - Alembic takes 0.3 s
+
+    migrating.upgrade(invocation().settings())
+    say(f"the schema imrec is at {connection.HEAD}")
+
+
+def _server() -> EmbeddedServer:
+    settings = invocation().settings()
+    if not settings.embedded:
+        raise UsageError(
+            f"the database is named by {settings.dsn_source}, and imrec-pg does not run that server: "
+            "unset it, or use --data"
+        )
+    return EmbeddedServer(settings.data_dir)

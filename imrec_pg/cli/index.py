@@ -1,0 +1,83 @@
+"""imrec-pg index."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import click
+
+from imrec_pg.cli.common import EnumChoice, database_options, invocation, json_option, print_json, say, size
+from imrec_pg.records import Feature, Metric
+
+if TYPE_CHECKING:
+    from imrec_pg.library import Library
+
+_feature = click.argument("feature", type=EnumChoice(Feature))
+_metric = click.argument("metric", type=EnumChoice(Metric))
+
+
+@click.group("index")
+def command() -> None:
+    """List, build and drop the approximate (HNSW) indexes.
+
+    Without an index a search compares with every photo, which is exact. With one it is faster by
+    orders of magnitude on large libraries, and may miss a neighbour now and then.
+    """
+
+
+@command.command("list")
+@json_option
+@database_options
+def list_(*, as_json: bool) -> None:
+    """List every feature and metric with its index."""
+    with invocation().library() as library:
+        states = library.indexes()
+    if as_json:
+        print_json([dataclasses.asdict(state) for state in states])
+        return
+    for state in states:
+        kind = "exact scan"
+        if state.name:
+            kind = f"HNSW {size(state.bytes)}" if state.valid else "HNSW, broken off: build it again"
+        print(f"{state.feature:<10} {state.metric:<10} {kind}")
+
+
+@command.command()
+@_feature
+@_metric
+@database_options
+def build(*, feature: Feature, metric: Metric) -> None:
+    """Build the index of a feature and metric, such as: embedding cosine.
+
+    Photos can be stored and searched meanwhile. Ctrl-C leaves nothing behind.
+    """
+    with invocation().library() as library:
+        built = build_with_progress(library, feature, metric, quiet=False)
+    say(f"built the index of {feature} {metric}" if built else f"{feature} {metric} is indexed already")
+
+
+@command.command()
+@_feature
+@_metric
+@database_options
+def drop(*, feature: Feature, metric: Metric) -> None:
+    """Drop the index of a feature and metric; searches compare with every photo again."""
+    with invocation().library() as library:
+        existed = library.drop_index(feature, metric)
+    say(f"dropped the index of {feature} {metric}" if existed else f"{feature} {metric} had no index")
+
+
+def build_with_progress(library: "Library", feature: Feature, metric: Metric, *, quiet: bool) -> bool:
+    """Build an index with a bar of what PostgreSQL says of it; return False when it was there already."""
+    from tqdm import tqdm  # noqa: PLC0415 - not for --help
+
+    with tqdm(
+        unit=" rows", desc="index", disable=True if quiet else None, dynamic_ncols=True, delay=1
+    ) as bar:
+
+        def show(phase: str, done: int, total: int) -> None:
+            if bar.desc != f"index: {phase}":
+                bar.set_description(f"index: {phase}", refresh=False)
+                bar.reset(total)
+            bar.update(done - bar.n)
+
+        return library.build_index(feature, metric, on_progress=show)

@@ -1,0 +1,109 @@
+"""The entry point: global options, and every error as one line and an exit code."""
+
+import importlib
+import logging
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from imrec_pg.cli.common import Invocation, database_options
+from imrec_pg.errors import ImrecError
+
+_COMMANDS = {
+    "ingest": "Store the photos of folders: find, decode, extract, write.",
+    "search": "Find the stored photos most like one or several images.",
+    "status": "Show what is stored, what is missing, and the versions in use.",
+    "errors": "List the files that could not be read.",
+    "index": "List, build and drop the approximate (HNSW) indexes.",
+    "db": "Start, stop and upgrade the database.",
+    "psql": "Open psql on the database in use.",
+    "weights": "Show where the model's weights are, and fetch them.",
+}
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Commands whose modules are imported when they are run: --help must not wait for NumPy."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"imrec_pg.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+First steps:
+  imrec-pg ingest ~/Pictures        store a folder of photos
+  imrec-pg search a.jpg             the five most alike
+  imrec-pg search a.jpg --feature histogram --plot alike.png
+  imrec-pg psql                     the same in SQL, on the view imrec.photo
+
+\b
+Which database, the first that is named:
+  --dsn or --data, IMREC_DATABASE_URL, IMREC_DATA, DATABASE_URL, PGHOST, PGSERVICE …;
+  otherwise an own PostgreSQL, set up and started by itself.
+
+\b
+Exit codes: 0 ok, 1 error, 2 usage, 3 some files failed, 4 database unreachable, 130 Ctrl-C.""",
+)
+@click.version_option(package_name="imrec-pg", prog_name="imrec-pg")
+@database_options
+def cli() -> None:
+    """An image recommender that lives in PostgreSQL."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    invocation = Invocation()
+    logging.basicConfig(level=logging.WARNING, format="imrec-pg: %(message)s", stream=sys.stderr)
+    try:
+        result = cli.main(arguments, prog_name="imrec-pg", standalone_mode=False, obj=invocation)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("imrec-pg: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # `imrec-pg search … | head`: nobody reads on. Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ImrecError as error:
+        _explain(str(error), debug=invocation.debug)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the user gets a line, and the traceback on request
+        _explain(
+            f"internal error, {type(error).__name__}: {error} (--debug shows where; please report it)",
+            debug=invocation.debug,
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _explain(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"imrec-pg: {' '.join(message.split())}", file=sys.stderr)

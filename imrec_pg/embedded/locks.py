@@ -1,0 +1,81 @@
+"""Locks between processes, on files that are never deleted.
+
+flock() belongs to the open file: the server's processes inherit it, and it is free once the last of them is
+gone. A process id tells less: it may be a zombie's, another program's, or of another container.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imrec_pg.errors import EmbeddedServerError
+
+_POLL_SECONDS = 0.05
+
+
+@contextmanager
+def exclusive(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock for the block.
+
+    Raises:
+        EmbeddedServerError: another process kept it for longer than the timeout.
+    """
+    import fcntl  # noqa: PLC0415 - absent on Windows, where the package must still import
+
+    lock = acquire(path, timeout)
+    try:
+        yield
+    finally:
+        # Closing alone would leave it with a child that another thread is starting just now.
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
+
+
+def acquire(path: Path, timeout: float) -> int:
+    """Return a descriptor that holds the lock until all its copies are closed.
+
+    Raises:
+        EmbeddedServerError: another process kept it for longer than the timeout.
+    """
+    import fcntl  # noqa: PLC0415 - see above
+
+    deadline = time.monotonic() + timeout
+    # As root the folder is another user's: a link planted there must not lead elsewhere.
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EmbeddedServerError(
+                        f"another process has held {path} for {timeout:.0f} s: end it, then try again"
+                    ) from None
+                time.sleep(_POLL_SECONDS)
+            else:
+                return lock
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds the lock."""
+    import fcntl  # noqa: PLC0415 - see above
+
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who look at the same time don't take each other for a server.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        return False
+    finally:
+        os.close(lock)

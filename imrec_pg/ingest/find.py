@@ -1,0 +1,134 @@
+"""Find the files to work on: walk the folders, name each file by its root, ask the database what it knows."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from uuid import UUID
+
+from imrec_pg.errors import UsageError
+from imrec_pg.images.walk import Walk
+from imrec_pg.ingest.batches import batched
+from imrec_pg.ingest.tally import Tally
+from imrec_pg.paths import display_path
+from imrec_pg.records import FeatureTable, FoundFile, Root
+from imrec_pg.store import catalogue
+from imrec_pg.store.connection import Connection
+
+# One question to the database: at 1,000 the round trip is a hundredth of the walk, and memory stays small.
+_QUESTION = 1000
+
+OnError = Callable[[bytes, OSError], None]
+
+
+class Roots:
+    """The known roots; a file belongs to the innermost one around it."""
+
+    def __init__(self, roots: Iterable[Root]) -> None:
+        self._by_folder = {_slashed(root.raw_path): root for root in roots}
+
+    def around(self, path: bytes) -> Root | None:
+        """Return the innermost root that holds an absolute path, itself included."""
+        folder = _slashed(path)
+        while folder not in self._by_folder:
+            if folder == b"/":
+                return None
+            folder = _slashed(os.path.dirname(folder.rstrip(b"/")))  # noqa: PTH120 - bytes
+        return self._by_folder[folder]
+
+    def locate(self, path: bytes, size: int, mtime_ns: int) -> FoundFile:
+        """Return the file with its ids."""
+        root = self.around(os.path.dirname(path))  # noqa: PTH120 - bytes
+        assert root is not None, "ingest makes a root around every folder before it walks"
+        relative = path[len(_slashed(root.raw_path)) :]
+        return FoundFile(root.root_id, location_id(root.root_id, relative), relative, path, size, mtime_ns)
+
+
+def location_id(root_id: UUID, relative_path: bytes) -> UUID:
+    """Return the id of a place: known before any insert, and the same on every host."""
+    return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])
+
+
+def root_of(folder: bytes) -> Root:
+    """Return the root that a folder makes when nobody named one."""
+    digest = hashlib.sha256(b"root:" + folder).digest()
+    return Root(UUID(bytes=digest[:16]), display_path(folder), folder)
+
+
+def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
+    """Return absolute folders, none inside another, as given otherwise.
+
+    Links are not resolved: the database shows the paths that the user knows.
+
+    Raises:
+        UsageError: one does not exist or is no folder.
+    """
+    folders = sorted({os.path.abspath(os.fsencode(path)) for path in paths})  # noqa: PTH100 - bytes
+    for folder in folders:
+        if not os.path.lexists(folder):
+            raise UsageError(f"{display_path(folder)} does not exist: check the spelling, or mount it")
+        if not os.path.isdir(folder):  # noqa: PTH112 - bytes
+            parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
+            raise UsageError(f"{display_path(folder)} is a file: give the folder it lies in ({parent})")
+    return [f for f in folders if not any(f != o and f.startswith(_slashed(o)) for o in folders)]
+
+
+def make_roots(conn: Connection, folders: Sequence[bytes]) -> Roots:
+    """Return the roots, after adding one for each folder that lies in none."""
+    roots = Roots(catalogue.roots(conn))
+    missing = [folder for folder in folders if roots.around(folder) is None]
+    for folder in missing:
+        catalogue.add_root(conn, root_of(folder))
+    return Roots(catalogue.roots(conn)) if missing else roots
+
+
+def walk_files(
+    roots: Roots, folders: Sequence[bytes], tally: Tally, on_error: OnError
+) -> Iterator[FoundFile]:
+    """Yield every candidate file below the folders."""
+    walk = Walk(folders, on_error)
+    for entry in walk:
+        tally.found += 1
+        yield roots.locate(entry.path, entry.size, entry.mtime_ns)
+    tally.ignored = walk.ignored
+
+
+def failed_files(conn: Connection, tally: Tally) -> Iterator[FoundFile]:
+    """Yield every file with a recorded failure that is still there; forget the others."""
+    for root_id, raw_path, relative in catalogue.failed_files(conn):
+        path = _slashed(raw_path) + relative
+        key = location_id(root_id, relative)
+        try:
+            status = os.stat(path)  # noqa: PTH116 - bytes
+        except FileNotFoundError:
+            catalogue.forget_failures(conn, [key])
+            continue
+        except OSError:
+            continue
+        tally.found += 1
+        yield FoundFile(root_id, key, relative, path, status.st_size, status.st_mtime_ns)
+
+
+def files_to_do(
+    conn: Connection,
+    files: Iterable[FoundFile],
+    wanted: Sequence[FeatureTable],
+    tally: Tally,
+    *,
+    retry: bool,
+) -> Iterator[FoundFile]:
+    """Yield the files that are new, changed or lack a wanted feature; count the others."""
+    for group in batched(files, _QUESTION):
+        states = catalogue.file_states(conn, group, wanted, retry=retry)
+        for file, state in zip(group, states, strict=True):
+            match state:
+                case "unchanged":
+                    tally.unchanged += 1
+                case "failed":
+                    tally.known_failures += 1
+                case _:
+                    yield file
+        tally.report()
+
+
+def _slashed(folder: bytes) -> bytes:
+    return folder if folder.endswith(b"/") else folder + b"/"

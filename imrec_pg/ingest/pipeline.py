@@ -1,0 +1,144 @@
+"""The whole way: find → read → decode and extract → embed → write, each batch one transaction."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from imrec_pg.errors import ImrecError
+from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images.decode import DEFAULT_LIMITS, Limits
+from imrec_pg.images.walk import count
+from imrec_pg.ingest import find
+from imrec_pg.ingest.batches import batched
+from imrec_pg.ingest.extract import Decoded, decode_all
+from imrec_pg.ingest.read import read_contents
+from imrec_pg.ingest.tally import Tally
+from imrec_pg.paths import display_path
+from imrec_pg.records import FailedFile, FeatureTable, FloatRow, FoundFile, StoredImage
+from imrec_pg.store.connection import Connection
+from imrec_pg.store.write import claim_model, write_batch
+
+logger = logging.getLogger(__name__)
+
+Item = Decoded | StoredImage | FailedFile
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How to ingest.
+
+    Attributes:
+        features: what to compute; the rest can be filled in later.
+        batch: rows a transaction, and images a step of the model at most.
+        workers: decoder processes.
+        retry: whether to try files again that failed and have not changed.
+        limits: of file size and pixels.
+    """
+
+    features: tuple[FeatureTable, ...] = tuple(FeatureTable)
+    batch: int = 256
+    workers: int = 2
+    retry: bool = False
+    limits: Limits = DEFAULT_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """What an ingest did; see Tally for the counts."""
+
+    tally: Tally
+    seconds: float
+    interrupted: bool
+
+
+def ingest(
+    conn: Connection,
+    paths: Sequence[str | bytes],
+    embedders: EmbedderSource,
+    options: IngestOptions,
+    *,
+    on_progress: Callable[[Tally], None] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> IngestResult:
+    """Store all photos below the folders; without folders, try all recorded failures again.
+
+    When stopping() turns true, what is under way is finished and written, then it ends.
+
+    Raises:
+        UsageError: a path is no folder.
+        ImrecError: the folders hold no photo at all.
+        ModelMismatchError: the embeddings here were made by another model.
+        WeightsError: the model's weights were not found.
+    """
+    started = time.monotonic()
+    tally = Tally(on_progress=on_progress)
+    files = _files(conn, paths, tally)
+    to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not paths)
+    contents = read_contents(conn, _until(stopping, to_do), options.features, options.limits)
+    decoded = decode_all(contents, workers=options.workers, limits=options.limits)
+    for batch in batched(decoded, options.batch):
+        _write(conn, batch, embedders, tally)
+    if paths and not tally.found and not stopping():
+        names = ", ".join(display_path(folder) for folder in find.check_folders(paths))
+        raise ImrecError(
+            f"no photos in {names} ({tally.ignored} other files, {tally.unreadable} unreadable folders): "
+            "imrec-pg reads JPEG, PNG, WebP, GIF, BMP and TIFF"
+        )
+    return IngestResult(tally, time.monotonic() - started, interrupted=stopping())
+
+
+def _files(conn: Connection, paths: Sequence[str | bytes], tally: Tally) -> Iterator[FoundFile]:
+    def on_error(path: bytes, error: OSError) -> None:
+        tally.unreadable += 1
+        logger.warning("%s: %s", display_path(path), error.strerror or error)
+
+    if not paths:
+        return find.failed_files(conn, tally)
+    folders = find.check_folders(paths)
+    if tally.on_progress is not None:
+        # Beside the work: names alone are listed fast, and what they warm up in the cache the walk needs next.
+        threading.Thread(target=_count, args=(folders, tally), name="imrec-count", daemon=True).start()
+    return find.walk_files(find.make_roots(conn, folders), folders, tally, on_error)
+
+
+def _count(folders: Sequence[bytes], tally: Tally) -> None:
+    tally.total = sum(count(folder) for folder in folders)
+
+
+def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator[FoundFile]:
+    for file in files:
+        if stopping():
+            return
+        yield file
+
+
+def _write(conn: Connection, batch: Sequence[Item], embedders: EmbedderSource, tally: Tally) -> None:
+    decoded = [item for item in batch if isinstance(item, Decoded)]
+    images = [item for item in batch if isinstance(item, StoredImage)] + _embed(conn, decoded, embedders)
+    failed = [item for item in batch if isinstance(item, FailedFile)]
+    merged = write_batch(conn, images, failed)
+    files = sum(len(image.files) for image in images)
+    tally.new += merged.new
+    tally.duplicates += merged.duplicates
+    tally.replaced += merged.replaced
+    tally.completed += files - merged.new - merged.duplicates
+    tally.failed += len(failed)
+    tally.written += files + len(failed)
+    tally.report()
+
+
+def _embed(conn: Connection, decoded: Sequence[Decoded], embedders: EmbedderSource) -> list[StoredImage]:
+    crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]
+    rows: Iterator[FloatRow] = iter(())
+    if crops:
+        claim_model(conn, embedders.identity)
+        rows = iter(embedders.embed(crops))
+    images = []
+    for item in decoded:
+        info, features = item.extracted.info, item.extracted.features
+        if item.extracted.crop is not None:
+            features = replace(features, embedding=next(rows))
+        images.append(StoredImage(info.image_id, info, item.files, features))
+    return images

@@ -1,0 +1,147 @@
+"""The Python API: one photo library in one database. The command line uses nothing else."""
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from imrec_pg.errors import UsageError
+from imrec_pg.features.model import EmbedderSource
+from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
+from imrec_pg.ingest.tally import Tally
+from imrec_pg.records import Feature, FeatureTable, Metric
+from imrec_pg.search import Answer, SearchOptions, search
+from imrec_pg.settings import Settings
+from imrec_pg.store import catalogue, index, status
+from imrec_pg.store.connection import connect
+
+PathLike = str | bytes | os.PathLike[str]
+_MAX_WORKERS = 256
+
+
+class Library:
+    """Photos in a database; use it in a with statement, or close it.
+
+    Args:
+        settings: which database, which weights.
+        device: of the model: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        allow_other_weights: take weights other than torchvision's, as another model.
+
+    Raises:
+        DatabaseUnreachableError: no server, wrong DSN or password.
+        SchemaError: pgvector or the schema is missing or has another version.
+    """
+
+    def __init__(
+        self, settings: Settings, *, device: str = "auto", allow_other_weights: bool = False
+    ) -> None:
+        self._embedders = EmbedderSource(settings, device=device, allow_other=allow_other_weights)
+        self._settings = settings
+        self._conn = connect(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; an embedded server goes on running."""
+        self._conn.close()
+
+    def ingest(
+        self,
+        paths: Sequence[PathLike],
+        *,
+        features: Sequence[FeatureTable] = tuple(FeatureTable),
+        batch: int = 256,
+        workers: int | None = None,
+        retry: bool = False,
+        on_progress: Callable[[Tally], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> IngestResult:
+        """Store all photos below the folders; what is stored and unchanged is left alone.
+
+        Args:
+            paths: folders; none to try all recorded failures again.
+            features: what to compute; the rest can be filled in later.
+            batch: rows a transaction.
+            workers: decoder processes; None for one a core.
+            retry: try files again that failed and have not changed.
+            on_progress: called with the counts so far, often.
+            stopping: when it returns True, what is under way is finished and written.
+
+        Raises:
+            UsageError: a path is no folder, or a number is out of range.
+            ImrecError: the folders hold no photo at all.
+            ModelMismatchError: the embeddings here were made by another model.
+            WeightsError: the model's weights were not found.
+        """
+        workers = workers if workers is not None else (os.cpu_count() or 1)
+        if not 1 <= workers <= _MAX_WORKERS or batch < 1:
+            raise UsageError(f"--batch must be 1 or more, and --workers 1 to {_MAX_WORKERS}")
+        options = IngestOptions(features=tuple(features), batch=batch, workers=workers, retry=retry)
+        return ingest(
+            self._conn,
+            [os.fsencode(path) for path in paths],
+            self._embedders,
+            options,
+            on_progress=on_progress,
+            stopping=stopping,
+        )
+
+    def search(self, images: Sequence[PathLike], options: SearchOptions = SearchOptions()) -> Answer:  # noqa: B008 - frozen
+        """Return the k stored images nearest to the query images; fewer only when fewer are stored.
+
+        Raises:
+            UsageError: no query, k out of range, or a feature and metric that do not go together.
+            DecodeError: a query is no image that can be read.
+            ModelMismatchError: the embeddings here were made by another model.
+        """
+        return search(self._conn, images, self._embedders, options)
+
+    def status(self) -> status.Status:
+        """Return counts, sizes and versions."""
+        return status.status(self._conn)
+
+    def has_embeddings(self) -> bool:
+        """Return whether any embedding is stored."""
+        return status.has_embeddings(self._conn)
+
+    def failures(self) -> list[catalogue.Failure]:
+        """Return the files that could not be read, by path."""
+        return catalogue.failures(self._conn)
+
+    def indexes(self) -> list[index.IndexState]:
+        """Return every (feature, metric) pair with its index, if it has one."""
+        return index.index_states(self._conn)
+
+    def build_index(
+        self,
+        feature: Feature = Feature.EMBEDDING,
+        metric: Metric = Metric.COSINE,
+        *,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> bool:
+        """Build the HNSW index of a pair without blocking writers; False when it was there already.
+
+        on_progress gets the phase, and how much of it is done, of how much.
+
+        Raises:
+            UsageError: the pair is always searched exactly.
+        """
+        index.check_indexable(feature, metric)
+        if on_progress is None:
+            return index.build_index(self._conn, feature, metric)
+        with connect(self._settings) as watcher, index.watched(watcher, self._conn, on_progress):
+            return index.build_index(self._conn, feature, metric)
+
+    def drop_index(self, feature: Feature, metric: Metric) -> bool:
+        """Drop the index of a pair; False when there was none.
+
+        Raises:
+            UsageError: the pair is always searched exactly.
+        """
+        return index.drop_index(self._conn, feature, metric)

@@ -1,0 +1,102 @@
+"""Frozen settings from flags, environment and libpq's variables."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from imrec_pg.errors import UsageError
+
+# libpq reads many PG* variables; only these say *which* server, so only they turn the embedded one off.
+_LIBPQ_SERVER_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
+SERVER_HOME_AS_ROOT = Path("/var/lib/imrec-pg")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the database and the weights are.
+
+    Attributes:
+        dsn: a libpq connection string or URL; "" leaves all to libpq's variables; None means the embedded
+            server under data_dir.
+        data_dir: folder of the embedded server, absolute.
+        weights: a file of weights named by the user, or None for the usual search.
+        dsn_source: where the dsn came from, for messages.
+    """
+
+    dsn: str | None
+    data_dir: Path
+    weights: Path | None
+    dsn_source: str
+
+    @property
+    def embedded(self) -> bool:
+        """Whether imrec-pg runs the server itself."""
+        return self.dsn is None
+
+
+def load(
+    *,
+    dsn: str | None = None,
+    data: Path | None = None,
+    weights: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Return the settings; flags come before imrec-pg's own variables, those before the general ones.
+
+    Raises:
+        UsageError: both a DSN and a data folder were given.
+    """
+    if dsn is not None and data is not None:
+        raise UsageError("--dsn names a server and --data the embedded one's folder: give only one of them")
+    chosen, source = _choose_dsn(dsn, data, environ)
+    data_dir = data or (Path(environ["IMREC_DATA"]) if environ.get("IMREC_DATA") else default_data_dir())
+    if weights is None and environ.get("IMREC_WEIGHTS"):
+        weights = Path(environ["IMREC_WEIGHTS"])
+    return Settings(
+        dsn=None if chosen is None else _strip_driver(chosen),
+        data_dir=data_dir.expanduser().absolute(),
+        weights=None if weights is None else weights.expanduser().absolute(),
+        dsn_source=source,
+    )
+
+
+def default_data_dir() -> Path:
+    """Return the embedded server's usual folder.
+
+    As root that is a folder of the server's own user: PostgreSQL refuses to run as root, and another user's
+    server could not reach a folder inside root's home.
+    """
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return SERVER_HOME_AS_ROOT / "db"
+    return platformdirs.user_data_path("imrec-pg", appauthor=False) / "db"
+
+
+def cache_dir() -> Path:
+    """Return the folder of what can be fetched again: the weights."""
+    return platformdirs.user_cache_path("imrec-pg", appauthor=False)
+
+
+def _choose_dsn(dsn: str | None, data: Path | None, environ: Mapping[str, str]) -> tuple[str | None, str]:
+    if dsn is not None:
+        return dsn, "--dsn"
+    if data is not None:
+        return None, "--data"
+    if environ.get("IMREC_DATABASE_URL"):
+        return environ["IMREC_DATABASE_URL"], "IMREC_DATABASE_URL"
+    if environ.get("IMREC_DATA"):
+        return None, "IMREC_DATA"
+    if environ.get("DATABASE_URL"):
+        return environ["DATABASE_URL"], "DATABASE_URL"
+    named = [name for name in _LIBPQ_SERVER_VARIABLES if environ.get(name)]
+    if named:
+        return "", ", ".join(named)
+    return None, "default"
+
+
+def _strip_driver(dsn: str) -> str:
+    # Web frameworks write postgresql+psycopg://…, which libpq does not know.
+    return re.sub(r"^postgres(?:ql)?\+\w+://", "postgresql://", dsn)

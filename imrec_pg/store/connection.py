@@ -1,0 +1,168 @@
+"""Connections to the database in use, checked before anything else is done on them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from pgvector.psycopg import register_vector
+from psycopg import errors as pg
+
+from imrec_pg.embedded import EmbeddedServer
+from imrec_pg.errors import (
+    DatabaseUnreachableError,
+    PermissionDeniedError,
+    SchemaError,
+    StoreError,
+)
+from imrec_pg.settings import Settings
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+# 0.6.0 to 0.8.1 have CVE-2026-3172, and HNSW vacuum corrupted indexes until 0.8.3.
+MIN_PGVECTOR = (0, 8, 4)
+HEAD = "0001"
+"""The newest migration; a constant, since asking Alembic costs 0.3 s at every start (a test compares)."""
+
+_STATE = """
+SELECT
+    (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
+    to_regclass('imrec.alembic_version') IS NOT NULL AS has_schema
+"""
+
+
+def connect(settings: Settings, *, check: bool = True) -> Connection:
+    """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
+
+    With check, the schema is the newest one and vectors travel as NumPy arrays; an embedded database is
+    brought up to date, another one only by `imrec-pg db upgrade`.
+
+    Raises:
+        DatabaseUnreachableError: no server, wrong DSN or password.
+        SchemaError: pgvector or the schema is missing or has another version.
+    """
+    conn = _open(settings)
+    try:
+        if check:
+            with translated():
+                _check(conn, settings)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def dsn_of(settings: Settings) -> str:
+    """Return the connection string of the database in use; starts the embedded server when it is that."""
+    return EmbeddedServer(settings.data_dir).start() if settings.dsn is None else settings.dsn
+
+
+def _open(settings: Settings) -> Connection:
+    dsn = dsn_of(settings)
+    try:
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=10, fallback_application_name="imrec-pg")
+    except psycopg.ProgrammingError as error:
+        raise DatabaseUnreachableError(
+            f"{settings.dsn_source} is no connection string that PostgreSQL knows: {_line(error)}; "
+            "write postgresql://user@host:5432/database"
+        ) from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachableError(
+            f"no connection to the database named by {settings.dsn_source}: {_line(error)}"
+        ) from error
+
+
+def _check(conn: Connection, settings: Settings) -> None:
+    version = schema_version(conn)
+    if settings.embedded and (version is None or version < HEAD):
+        # Alembic and SQLAlchemy take 0.3 s to import: only here.
+        from imrec_pg.store.migrating import upgrade
+
+        upgrade(settings)
+        version = schema_version(conn)
+    if version is None:
+        raise SchemaError(f"this database has no imrec schema yet: run imrec-pg db upgrade{_hint(settings)}")
+    if version < HEAD:
+        raise SchemaError(
+            f"the imrec schema is at {version}, this imrec-pg needs {HEAD}: "
+            f"run imrec-pg db upgrade{_hint(settings)}"
+        )
+    if version > HEAD:
+        raise SchemaError(
+            f"the imrec schema is at {version}, newer than this imrec-pg knows ({HEAD}): "
+            "update it with pip install --upgrade imrec-pg"
+        )
+    check_pgvector(conn)
+    register_vector(conn)
+
+
+def check_pgvector(conn: Connection) -> None:
+    """Return when the extension is there and new enough.
+
+    Raises:
+        SchemaError: it is not.
+    """
+    row = conn.execute(_STATE).fetchone()
+    version = row[0] if row else None
+    if version is None:
+        raise SchemaError(
+            "this database has no pgvector: run imrec-pg db upgrade, or have an administrator run "
+            "CREATE EXTENSION vector in it"
+        )
+    if version_tuple(str(version)) < MIN_PGVECTOR:
+        raise SchemaError(
+            f"pgvector {version} has known faults: install 0.8.4 or newer on the server, then run "
+            "ALTER EXTENSION vector UPDATE, and REINDEX indexes that the old one built"
+        )
+
+
+def schema_version(conn: Connection) -> str | None:
+    """Return the migration the database stands at, or None when the schema is not there.
+
+    Raises:
+        PermissionDeniedError: the role may not read the schema.
+    """
+    row = conn.execute(_STATE).fetchone()
+    if row is None or not row[1]:
+        return None
+    found = conn.execute("SELECT version_num FROM imrec.alembic_version").fetchone()
+    return str(found[0]) if found else None
+
+
+def version_tuple(version: str) -> tuple[int, ...]:
+    """Return "0.8.5" as (0, 8, 5), to compare."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into ours.
+
+    Raises:
+        PermissionDeniedError: the role may not do this, or the server is read-only.
+        DatabaseUnreachableError: the connection was lost.
+        StoreError: anything else the database refused.
+    """
+    try:
+        yield
+    except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
+        raise PermissionDeniedError(
+            f"this database role may not do that ({_line(error)}): connect as the owner of the schema imrec, "
+            "or have it granted"
+        ) from error
+    except pg.QueryCanceled as error:
+        raise StoreError(f"the server cancelled the statement ({_line(error)})") from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachableError(
+            f"lost the database ({_line(error)}): what was acknowledged is stored; run the command again"
+        ) from error
+    except psycopg.Error as error:
+        raise StoreError(f"the database refused a statement: {_line(error)}") from error
+
+
+def _line(error: psycopg.Error) -> str:
+    text = str(error.diag.message_primary or error).strip()
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _hint(settings: Settings) -> str:
+    return " --dsn …" if settings.dsn_source == "--dsn" else ""

@@ -1,0 +1,161 @@
+"""The tables, as SQLAlchemy Core describes them; `alembic check` holds the migrations against this.
+
+What SQLAlchemy cannot say stands in the migrations: vectors are STORAGE PLAIN, since 2,056 bytes lie just
+over the TOAST threshold and a scan would follow a pointer per row (2.8 times slower).
+
+Sharding rules kept from the start (the distribution column would be image_id): each key of a table that
+grows with the images contains image_id, but for location_id's own unique key, which may be dropped; keys of
+child tables begin with it; no triggers; no identity columns.
+"""
+
+from pgvector.sqlalchemy import VECTOR
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
+from sqlalchemy.dialects.postgresql import BIT, UUID
+
+SCHEMA = "imrec"
+DIMENSIONS = 512
+HASH_BITS = 64
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+    },
+)
+
+
+def _created_at() -> Column[object]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _image_id() -> Column[object]:
+    """Return the key of a child table of image: one row an image, gone when the image goes."""
+    return Column(
+        "image_id", UUID(), ForeignKey("imrec.image.image_id", ondelete="CASCADE"), primary_key=True
+    )
+
+
+root = Table(
+    "root",
+    metadata,
+    Column("root_id", UUID(), primary_key=True, comment="Made from the name."),
+    Column("name", Text, nullable=False, unique=True, comment="The folder's path, unless it was named."),
+    Column("raw_path", LargeBinary, nullable=False, comment="The folder as the file system spells it."),
+    _created_at(),
+    comment="A folder that was given to ingest; files are known by their path below it.",
+)
+
+image = Table(
+    "image",
+    metadata,
+    Column("image_id", UUID(), primary_key=True, comment="The first 128 bits of the SHA-256 of the content."),
+    Column("bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False, comment="As shown, after EXIF rotation."),
+    Column("height", Integer, nullable=False, comment="As shown, after EXIF rotation."),
+    Column("format", Text, nullable=False, comment="JPEG, PNG, WEBP, GIF, BMP, TIFF or MPO."),
+    Column("taken_at", DateTime, comment="The camera's local time, from EXIF; no time zone is known."),
+    Column("camera_make", Text),
+    Column("camera_model", Text),
+    _created_at(),
+    CheckConstraint("bytes > 0 AND width > 0 AND height > 0", name="size"),
+    comment="An image is its bytes: the same photo in ten folders is one row.",
+)
+
+location = Table(
+    "location",
+    metadata,
+    # No ON DELETE CASCADE: deleting an image that another session has just given a place must fail, not win.
+    Column("image_id", UUID(), ForeignKey("imrec.image.image_id"), nullable=False),
+    Column("location_id", UUID(), nullable=False, comment="Made from root_id and relative_path."),
+    Column("root_id", UUID(), ForeignKey("imrec.root.root_id"), nullable=False),
+    Column(
+        "relative_path", LargeBinary, nullable=False, comment="Below the root, as the file system spells it."
+    ),
+    Column(
+        "path", Text, nullable=False, comment=r"The whole path for people; bytes that are no UTF-8 as \xff."
+    ),
+    Column("bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False, comment="Nanoseconds since 1970."),
+    _created_at(),
+    PrimaryKeyConstraint("image_id", "location_id"),
+    UniqueConstraint("location_id"),
+    # Hash: a path may be longer than a btree entry (2,704 bytes).
+    Index(None, "path", postgresql_using="hash"),
+    comment="A file is where an image was seen.",
+)
+
+embedding = Table(
+    "embedding",
+    metadata,
+    _image_id(),
+    Column("embedding", VECTOR(DIMENSIONS), nullable=False),
+    CheckConstraint("vector_norm(embedding) > 0", name="norm"),
+    comment="What the photo shows: ResNet-18 without its last layer.",
+)
+
+histogram = Table(
+    "histogram",
+    metadata,
+    _image_id(),
+    Column("histogram", VECTOR(DIMENSIONS), nullable=False),
+    CheckConstraint("vector_norm(histogram) > 0", name="norm"),
+    comment="Its colours: 8x8x8 RGB bins, red the slowest, sum 1.",
+)
+
+hash_ = Table(
+    "hash",
+    metadata,
+    _image_id(),
+    Column("average_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
+    Column("difference_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
+    comment="Its brightness pattern.",
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("model_id", SmallInteger, primary_key=True, autoincrement=False, server_default="1"),
+    Column("name", Text, nullable=False),
+    Column("weights_sha256", Text, nullable=False, comment="Of the tensors, whatever file held them."),
+    Column("extraction_version", Integer, nullable=False),
+    _created_at(),
+    CheckConstraint("model_id = 1", name="single"),
+    comment="The one model that made all embeddings here; features of two models can't be compared.",
+)
+
+failure = Table(
+    "failure",
+    metadata,
+    Column("location_id", UUID(), primary_key=True, comment="As the file's location would have."),
+    Column("root_id", UUID(), ForeignKey("imrec.root.root_id"), nullable=False),
+    Column("relative_path", LargeBinary, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("error_class", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="1"),
+    _created_at(),
+    Column("last_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    comment="Files that could not be read; tried again when they change, or on request.",
+)

@@ -1,0 +1,91 @@
+"""Counts, sizes and versions of the database in use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from imrec_pg.records import ModelIdentity
+from imrec_pg.store.connection import Connection, schema_version, translated
+from imrec_pg.store.index import IndexState, index_states
+from imrec_pg.store.write import recorded_model
+
+_COUNTS = """
+SELECT
+    (SELECT count(*) FROM imrec.image) AS images,
+    (SELECT count(*) FROM imrec.location) AS files,
+    (SELECT count(*) FROM imrec.failure) AS failures,
+    (SELECT count(*) FROM imrec.embedding) AS embeddings,
+    (SELECT count(*) FROM imrec.histogram) AS histograms,
+    (SELECT count(*) FROM imrec.hash) AS hashes,
+    (SELECT coalesce(sum(bytes), 0)::bigint FROM imrec.location) AS photo_bytes,
+    pg_database_size(current_database()) AS database_bytes
+"""
+_VERSIONS = """
+SELECT current_setting('server_version'), extversion
+FROM pg_catalog.pg_extension WHERE extname = 'vector'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of the catalogue.
+
+    Attributes:
+        images: distinct contents.
+        files: places they were seen at.
+        failures: files that could not be read.
+        missing: how many images lack each feature.
+        photo_bytes: of the files.
+        database_bytes: of the whole database.
+    """
+
+    images: int
+    files: int
+    failures: int
+    missing: dict[str, int]
+    photo_bytes: int
+    database_bytes: int
+    roots: Sequence[str]
+    model: ModelIdentity | None
+    indexes: Sequence[IndexState]
+    postgres_version: str
+    pgvector_version: str
+    schema_version: str
+
+
+def status(conn: Connection) -> Status:
+    """Return counts, sizes and versions."""
+    with translated():
+        counts = conn.execute(_COUNTS).fetchone()
+        versions = conn.execute(_VERSIONS).fetchone()
+        roots = conn.execute("SELECT name FROM imrec.root ORDER BY name").fetchall()
+        schema = schema_version(conn)
+    assert counts is not None
+    assert versions is not None
+    images, files, failures, embeddings, histograms, hashes, photo_bytes, database_bytes = (
+        int(str(value)) for value in counts
+    )
+    return Status(
+        images=images,
+        files=files,
+        failures=failures,
+        missing={
+            "embedding": images - embeddings,
+            "histogram": images - histograms,
+            "hash": images - hashes,
+        },
+        photo_bytes=photo_bytes,
+        database_bytes=database_bytes,
+        roots=[str(row[0]) for row in roots],
+        model=recorded_model(conn),
+        indexes=index_states(conn),
+        postgres_version=str(versions[0]),
+        pgvector_version=str(versions[1]),
+        schema_version=str(schema),
+    )
+
+
+def has_embeddings(conn: Connection) -> bool:
+    """Return whether any embedding is stored; unlike a count, this does not read the table."""
+    with translated():
+        row = conn.execute("SELECT EXISTS (SELECT FROM imrec.embedding)").fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,194 @@
+"""Write a batch: COPY into staging tables, then one function that merges them, all in one transaction."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from pgvector import Bit
+from psycopg import errors as pg
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.errors import ModelMismatchError
+from imrec_pg.paths import display_path
+from imrec_pg.records import FailedFile, FoundFile, ModelIdentity, StoredImage
+from imrec_pg.store.connection import Connection, translated
+
+# Two ingesters met: waiting for each other's rows, or one saw the other's half of a change.
+_CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
+_ATTEMPTS = 5
+
+_FILE_COLUMNS = ("location_id", "root_id", "relative_path", "path", "bytes", "mtime_ns")
+_FILE_TYPES = ("uuid", "uuid", "bytea", "text", "int8", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What one batch changed.
+
+    Attributes:
+        new: images stored for the first time.
+        duplicates: files whose content was stored already, under another path or earlier in the batch.
+        replaced: files that held another image before.
+    """
+
+    new: int
+    duplicates: int
+    replaced: int
+
+
+def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile] = ()) -> Merged:
+    """Store images, places, features and failures, all or nothing; replaying it changes nothing.
+
+    Raises:
+        StoreError: the database refused it.
+        DatabaseUnreachableError: the connection was lost; the batch may or may not be stored.
+    """
+    with translated():
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return _write_once(conn, images, failed)
+            except _CONFLICTS:
+                time.sleep(0.05 * 2**attempt)
+        return _write_once(conn, images, failed)
+
+
+def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile]) -> Merged:
+    with conn.transaction(), conn.cursor() as cur:
+        cur.execute("SELECT imrec.create_stage()")
+        _copy_images(cur, images)
+        _copy_features(cur, images)
+        _copy(
+            cur,
+            "stage_failure",
+            (*_FILE_COLUMNS, "error_class", "error", "image_id"),
+            (*_FILE_TYPES, "text", "text", "uuid"),
+            ((*_file_row(f.file), f.error_class, f.error, f.image_id) for f in failed),
+        )
+        row = cur.execute("SELECT new_images, duplicates, replaced FROM imrec.merge_stage()").fetchone()
+        assert row is not None
+        new, duplicates, replaced = row
+        return Merged(int(str(new)), int(str(duplicates)), int(str(replaced)))
+
+
+def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:
+    infos = {image.image_id: image.info for image in images if image.info is not None}
+    _copy(
+        cur,
+        "stage_image",
+        ("image_id", "bytes", "width", "height", "format", "taken_at", "camera_make", "camera_model"),
+        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text"),
+        (
+            (i.image_id, i.size, i.width, i.height, i.format, i.taken_at, i.camera_make, i.camera_model)
+            for i in infos.values()
+        ),
+    )
+    _copy(
+        cur,
+        "stage_location",
+        ("image_id", *_FILE_COLUMNS),
+        ("uuid", *_FILE_TYPES),
+        ((image.image_id, *_file_row(file)) for image in images for file in image.files),
+    )
+
+
+def _copy_features(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:
+    unique = {image.image_id: image.features for image in images if image.info is not None}
+    _copy(
+        cur,
+        "stage_embedding",
+        ("image_id", "embedding"),
+        ("uuid", "vector"),
+        ((key, f.embedding) for key, f in unique.items() if f.embedding is not None),
+    )
+    _copy(
+        cur,
+        "stage_histogram",
+        ("image_id", "histogram"),
+        ("uuid", "vector"),
+        ((key, f.histogram) for key, f in unique.items() if f.histogram is not None),
+    )
+    _copy(
+        cur,
+        "stage_hash",
+        ("image_id", "average_hash", "difference_hash"),
+        ("uuid", "bit", "bit"),
+        (
+            (key, bit(f.average_hash), bit(f.difference_hash))
+            for key, f in unique.items()
+            if f.average_hash is not None and f.difference_hash is not None
+        ),
+    )
+
+
+def _copy(
+    cur: psycopg.Cursor[tuple[object, ...]],
+    table: str,
+    columns: Sequence[str],
+    types: Sequence[str],
+    rows: Iterable[Sequence[object]],
+) -> None:
+    # pg_temp: a table of this name that someone put into the search path must not catch the rows.
+    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+        Identifier("pg_temp", table), SQL(", ").join(map(Identifier, columns))
+    )
+    with cur.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _file_row(file: FoundFile) -> tuple[object, ...]:
+    return (
+        file.location_id,
+        file.root_id,
+        file.relative_path,
+        display_path(file.path),
+        file.size,
+        file.mtime_ns,
+    )
+
+
+def bit(value: bytes) -> Bit:
+    """Return 8 bytes as bit(64), the highest bit first."""
+    return Bit(value)
+
+
+def claim_model(conn: Connection, model: ModelIdentity) -> None:
+    """Record the model as this database's one, or hold it against the one recorded.
+
+    Raises:
+        ModelMismatchError: the embeddings here were made by another one.
+    """
+    with translated():
+        conn.execute(
+            "INSERT INTO imrec.model (name, weights_sha256, extraction_version) VALUES (%s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
+            (model.name, model.weights_sha256, model.extraction_version),
+        )
+    check_model(conn, model)
+
+
+def recorded_model(conn: Connection) -> ModelIdentity | None:
+    """Return the model that made the embeddings here, or None when there are none yet."""
+    with translated():
+        row = conn.execute("SELECT name, weights_sha256, extraction_version FROM imrec.model").fetchone()
+    return ModelIdentity(str(row[0]), str(row[1]), int(str(row[2]))) if row else None
+
+
+def check_model(conn: Connection, model: ModelIdentity) -> None:
+    """Return when the model is this database's one, or none is recorded.
+
+    Raises:
+        ModelMismatchError: the embeddings here were made by another one.
+    """
+    recorded = recorded_model(conn)
+    if recorded is not None and recorded != model:
+        raise ModelMismatchError(
+            f"this database's embeddings come from {_describe(recorded)}, and now it is {_describe(model)}: "
+            "their distances mean nothing together; use the same weights and version, or another database"
+        )
+
+
+def _describe(model: ModelIdentity) -> str:
+    return f"{model.name} {model.weights_sha256[:12]} (extraction {model.extraction_version})"

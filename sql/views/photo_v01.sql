@@ -1,0 +1,31 @@
+-- One row a file whose image has all its features: path, metadata and the four features.
+-- Inner joins throughout: with outer joins ORDER BY embedding <=> … LIMIT k sorts the whole table
+-- instead of walking the HNSW index.
+CREATE VIEW imrec.photo AS
+SELECT
+    location.path,
+    location.image_id,
+    location.location_id,
+    location.root_id,
+    image.bytes,
+    image.width,
+    image.height,
+    image.format,
+    image.taken_at,
+    image.camera_make,
+    image.camera_model,
+    embedding.embedding,
+    histogram.histogram,
+    hash.average_hash,
+    hash.difference_hash,
+    to_timestamp(location.mtime_ns / 1e9) AS modified_at
+FROM imrec.location
+INNER JOIN imrec.image ON image.image_id = location.image_id
+INNER JOIN imrec.embedding ON embedding.image_id = location.image_id
+INNER JOIN imrec.histogram ON histogram.image_id = location.image_id
+INNER JOIN imrec.hash ON hash.image_id = location.image_id;
+
+COMMENT ON VIEW imrec.photo IS
+'One row a file whose image has all its features. '
+'Most alike first: SELECT path FROM imrec.photo ORDER BY embedding <=> '
+'(SELECT embedding FROM imrec.photo WHERE path = ''/photos/a.jpg'' LIMIT 1) LIMIT 5';

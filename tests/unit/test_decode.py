@@ -1,0 +1,215 @@
+"""What is no picture, or no whole one, becomes a DecodeError of the right kind."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from imrec_pg.errors import DecodeError
+from imrec_pg.images.decode import MAX_PIXELS, DecodedImage, FileContent, Limits, decode, image_id_of
+
+
+def decoded(data: bytes, name: str = "photo", limits: Limits | None = None) -> DecodedImage:
+    content = FileContent(data, len(data), 0, image_id_of(data))
+    return decode(content, name, limits or Limits())
+
+
+def failure(data: bytes, name: str = "photo", limits: Limits | None = None) -> DecodeError:
+    with pytest.raises(DecodeError) as caught:
+        decoded(data, name, limits)
+    assert caught.value.path == name
+    return caught.value
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of some 60 bytes that claims any size."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0"))
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int = 40, height: int = 30) -> Image.Image:
+    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(levels)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"hello, I was renamed to .jpg", b"%PDF-1.7", b"<svg/>", bytes(1000)]
+)
+def test_what_is_no_image_is_named_so(data: bytes) -> None:
+    assert failure(data, "a.jpg").kind == "NotAnImage"
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "AVIF"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "camera raw (CR3)"),
+        (b"II*\0\x10\0\0\0CR\2\0", "camera raw (CR2)"),
+        (b"FUJIFILMCCD-RAW 0201", "camera raw (RAF)"),
+        (b"\xff\x0a\xfa\x7f", "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"8BPS\0\1", "Photoshop"),
+    ],
+)
+def test_known_formats_that_are_not_read_say_what_to_do(data: bytes, name: str) -> None:
+    error = failure(data, "wrongly_named.jpg")
+    assert error.kind == "UnsupportedFormat"
+    assert error.reason == f"{name} images are not read by imrec-pg yet; convert them to JPEG"
+
+
+def test_video_is_not_taken_for_heic() -> None:
+    assert failure(b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a.jpg").kind == "NotAnImage"
+
+
+def test_name_decides_where_the_content_says_nothing() -> None:
+    """TGA has no signature."""
+    assert failure(b"\0\0\2" + bytes(40), "a.TGA").kind == "UnsupportedFormat"
+
+
+def test_jpeg_called_heic_is_read() -> None:
+    assert decoded(saved(noise(), "JPEG"), "IMG_1.HEIC").info.format == "JPEG"
+
+
+def test_camera_raw_that_looks_like_tiff_is_not_taken_for_its_thumbnail() -> None:
+    data = saved(noise(), "TIFF")
+    assert decoded(data, "a.tif").info.format == "TIFF"
+    error = failure(data, "a.NEF")
+    assert (error.kind, "camera raw (NEF)" in error.reason) == ("UnsupportedFormat", True)
+
+
+def test_camera_raw_under_a_tiff_s_name_is_recognised() -> None:
+    dng = saved(noise(), "TIFF", tiffinfo={ExifTags.Base.DNGVersion: b"\1\4\0\0"})
+    assert failure(dng, "a.tif").kind == "UnsupportedFormat"
+    nef = saved(noise(), "TIFF", tiffinfo={ExifTags.Base.NewSubfileType: 1, ExifTags.Base.SubIFDs: 8})
+    assert failure(nef, "a.tif").kind == "UnsupportedFormat"
+    thumbnail = saved(noise(), "TIFF", tiffinfo={ExifTags.Base.NewSubfileType: 1})
+    assert decoded(thumbnail, "a.tif").info.format == "TIFF"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_every_way_to_cut_a_file_short_is_a_failure_or_the_whole_picture(kind: str) -> None:
+    data = saved(noise(16, 12), kind)
+    whole = decoded(data).pixels.tobytes()
+    for length in range(30, len(data)):
+        try:
+            assert decoded(data[:length]).pixels.tobytes() == whole
+        except DecodeError as error:
+            assert error.kind == "Truncated"  # noqa: PT017 - a file without its last padding may decode
+
+
+def test_truncated_jpeg_says_so() -> None:
+    data = saved(noise(), "JPEG")
+    error = failure(data[: len(data) // 2])
+    assert error.kind == "Truncated"
+    assert "truncated" in error.reason
+
+
+def test_broken_data_are_corrupt() -> None:
+    data = saved(noise(), "PNG")
+    body = data.index(b"IDAT") + 4
+    error = failure(data[:body] + b"\xff\xff\xff\xff" + data[body + 4 :])
+    assert error.kind == "Corrupt"
+    assert error.__cause__ is not None
+
+
+def test_broken_header_names_the_format() -> None:
+    error = failure(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""))
+    assert error.kind == "Corrupt"
+    assert "PNG" in error.reason
+
+
+def test_bmp_variant_that_pillow_lacks_is_unsupported() -> None:
+    data = bytearray(saved(noise(), "BMP"))
+    data[28:30] = struct.pack("<H", 7)  # bits a pixel
+    error = failure(bytes(data))
+    assert (error.kind, error.reason) == ("UnsupportedFormat", "Unsupported BMP pixel depth (7)")
+
+
+@pytest.mark.parametrize(
+    ("size", "kind"),
+    [
+        ((100_000, 100_000), "TooManyPixels"),
+        ((14_143, 14_143), "TooManyPixels"),  # 200,024,449
+        ((16_320, 12_240), "Truncated"),  # the largest phone pictures pass the limit
+    ],
+)
+def test_decompression_bomb_is_refused_by_its_header(size: tuple[int, int], kind: str) -> None:
+    assert failure(bomb(*size)).kind == kind
+    assert MAX_PIXELS == 200_000_000
+
+
+def test_own_pixel_limit_is_inclusive() -> None:
+    data = saved(Image.new("RGB", (3, 2)), "PNG")
+    assert decoded(data, limits=Limits(max_pixels=6)).info.width == 3
+    error = failure(data, limits=Limits(max_pixels=5))
+    assert (error.kind, error.reason) == ("TooManyPixels", "3 x 2 pixels, more than the limit of 5")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError("image file is truncated (3 bytes not processed)"), "Truncated"),
+        (OSError("broken data stream"), "Corrupt"),
+        (OSError("decoder error -2"), "Corrupt"),
+        (SyntaxError("x"), "Corrupt"),
+        (ValueError("x"), "Corrupt"),
+        (MemoryError(), "OutOfMemory"),
+        (NotImplementedError("x"), "UnsupportedFormat"),
+        (OverflowError("x"), "Corrupt"),
+        (Image.DecompressionBombError("x"), "TooManyPixels"),
+        (struct.error("x"), "Corrupt"),
+        (KeyError("x"), "Corrupt"),
+        (IndexError("x"), "Corrupt"),
+        (TypeError("x"), "Corrupt"),
+        (EOFError(), "Corrupt"),
+        (zlib.error("x"), "Corrupt"),
+        (RecursionError("x"), "Corrupt"),
+        (AssertionError(), "Corrupt"),
+    ],
+)
+def test_whatever_a_decoder_raises_costs_one_file(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str
+) -> None:
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("imrec_pg.images.decode.Image.open", broken)
+    caught = failure(saved(Image.new("RGB", (1, 1)), "JPEG"))
+    assert caught.kind == kind
+    assert caught.reason
+
+
+def test_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_args: object, **_kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imrec_pg.images.decode.Image.open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        decoded(b"GIF89a")
+
+
+def test_reason_is_one_short_line_that_postgres_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise ValueError("first\nsecond\0\t\udcff\x1b[31m " + "x" * 1000)
+
+    monkeypatch.setattr("imrec_pg.images.decode.Image.open", broken)
+    reason = failure(b"GIF89a;").reason
+    assert reason.startswith("first second [31m xxx")
+    assert len(reason) == 500

@@ -1,0 +1,178 @@
+"""Decoded pixels: the right way up, and one way from every kind of colour to RGB."""
+
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imrec_pg.images.decode import DecodedImage, FileContent, decode, image_id_of
+
+GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG's colour types
+A, B, C, D, E, F = ((v, 255 - v, v // 2) for v in (0, 50, 100, 150, 200, 250))
+
+
+def decoded(data: bytes) -> DecodedImage:
+    return decode(FileContent(data, len(data), 0, image_id_of(data)), "photo")
+
+
+def pixels(data: bytes) -> list[list[tuple[int, ...]]]:
+    array = np.asarray(decoded(data).pixels)
+    assert array.dtype == np.uint8
+    assert array.shape[2] == 3
+    return [[tuple(int(v) for v in pixel) for pixel in row] for row in array]
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(
+    width: int, rows: Sequence[bytes], *, depth: int = 8, colour: int = RGB, extra: Sequence[bytes] = ()
+) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0))
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def orientation_exif(value: int) -> bytes:
+    """A TIFF directory of the one entry 274 (Orientation), type SHORT."""
+    return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, value, 0, 0)
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def noise(width: int = 40, height: int = 30) -> Image.Image:
+    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(levels)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [
+        (0, [[A, B, C], [D, E, F]]),  # no such value, but cameras write it
+        (1, [[A, B, C], [D, E, F]]),
+        (2, [[C, B, A], [F, E, D]]),
+        (3, [[F, E, D], [C, B, A]]),
+        (4, [[D, E, F], [A, B, C]]),
+        (5, [[A, D], [B, E], [C, F]]),
+        (6, [[D, A], [E, B], [F, C]]),
+        (7, [[F, C], [E, B], [D, A]]),
+        (8, [[C, F], [B, E], [A, D]]),
+        (9, [[A, B, C], [D, E, F]]),
+    ],
+)
+def test_exif_orientation_is_applied(orientation: int, expected: list[list[tuple[int, ...]]]) -> None:
+    rows = [bytes(A + B + C), bytes(D + E + F)]
+    data = png(3, rows, extra=[chunk(b"eXIf", orientation_exif(orientation))])
+    assert pixels(data) == expected
+    info = decoded(data).info
+    assert (info.width, info.height) == (len(expected[0]), len(expected))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF"])
+def test_other_formats_turn_as_well(kind: str) -> None:
+    """Orientation 6: what is stored on the left is shown on top."""
+    image = Image.new("RGB", (64, 32), (255, 0, 0))
+    image.paste((0, 0, 255), (32, 0, 64, 32))
+    result = decoded(saved(image, kind, exif=b"Exif\0\0" + orientation_exif(6)))
+    assert (result.info.width, result.info.height) == (32, 64) == result.pixels.size
+    shown = np.asarray(result.pixels)
+    np.testing.assert_allclose(shown[[8, 56], 16], [(255, 0, 0), (0, 0, 255)], atol=3)
+
+
+def test_16_bit_picture_turns_as_well() -> None:
+    rows = [struct.pack(">HHH", 0, 0x8000, 0xFF00)]
+    data = png(3, rows, depth=16, colour=GREY, extra=[chunk(b"eXIf", orientation_exif(6))])
+    assert pixels(data) == [[(0, 0, 0)], [(128, 128, 128)], [(255, 255, 255)]]
+
+
+def test_rgb_is_kept() -> None:
+    assert pixels(png(2, [bytes(A + B)])) == [[A, B]]
+
+
+def test_alpha_is_dropped() -> None:
+    assert pixels(png(2, [bytes((*A, 0, *B, 128))], colour=RGBA)) == [[A, B]]
+    assert pixels(png(2, [bytes((7, 0, 9, 255))], colour=GREY_ALPHA)) == [[(7, 7, 7), (9, 9, 9)]]
+
+
+def test_palette_gives_its_colours_even_where_transparent() -> None:
+    extra = [chunk(b"PLTE", bytes(A + B + C)), chunk(b"tRNS", bytes((255, 0)))]
+    assert pixels(png(3, [bytes((2, 1, 0))], colour=PALETTE, extra=extra)) == [[C, B, A]]
+
+
+def test_grey_and_single_bits() -> None:
+    assert pixels(png(2, [bytes((3, 200))], colour=GREY)) == [[(3, 3, 3), (200, 200, 200)]]
+    assert pixels(png(2, [b"\x40"], depth=1, colour=GREY)) == [[(0, 0, 0), (255, 255, 255)]]
+
+
+def test_16_bit_keeps_its_high_byte_in_grey_as_in_colour() -> None:
+    levels = (0x0000, 0x00FF, 0x0100, 0x8000, 0xFEFF, 0xFFFF)
+    expected = [[(v, v, v) for v in (0, 0, 1, 128, 254, 255)]]
+    in_grey = struct.pack(">6H", *levels)
+    in_colour = struct.pack(">18H", *(v for v in levels for _ in range(3)))
+    assert pixels(png(6, [in_grey], depth=16, colour=GREY)) == expected
+    assert pixels(png(6, [in_colour], depth=16, colour=RGB)) == expected
+
+
+def test_16_bit_tiff_of_either_byte_order() -> None:
+    for mode, order in (("I;16", "<"), ("I;16B", ">")):
+        image = Image.frombytes(mode, (3, 1), struct.pack(f"{order}3H", 0, 0x1234, 0xFFFF))
+        assert pixels(saved(image, "TIFF")) == [[(0, 0, 0), (0x12, 0x12, 0x12), (255, 255, 255)]]
+
+
+def test_floats_are_stretched_from_least_to_greatest() -> None:
+    values = np.array([[-0.5, 0.0, 0.25, 0.5, np.nan, np.inf, -np.inf]], dtype=np.float32)
+    # (v + 0.5) * 255: 0, 127.5 (to even), 191.25, 255.
+    expected = [0, 128, 191, 255, 0, 255, 0]
+    assert pixels(saved(Image.fromarray(values), "TIFF")) == [[(v, v, v) for v in expected]]
+
+
+def test_32_bit_integers_are_stretched_from_least_to_greatest() -> None:
+    values = np.array([[-(2**31), 0, 2**31 - 1]], dtype=np.int32)
+    assert pixels(saved(Image.fromarray(values), "TIFF")) == [[(0, 0, 0), (128, 128, 128), (255, 255, 255)]]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.7, np.nan])
+def test_floats_without_a_range_are_black(value: float) -> None:
+    values = np.full((1, 2), value, dtype=np.float32)
+    assert pixels(saved(Image.fromarray(values), "TIFF")) == [[(0, 0, 0), (0, 0, 0)]]
+
+
+def test_cmyk_is_taken_as_uncalibrated() -> None:
+    inks = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 255), (0, 0, 0, 127)]
+    image = Image.frombytes("CMYK", (6, 1), bytes(v for ink in inks for v in ink))
+    expected = [(255, 255, 255), (0, 255, 255), (255, 0, 255), (255, 255, 0), (0, 0, 0), (128, 128, 128)]
+    assert pixels(saved(image, "TIFF")) == [expected]
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (2, 1), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    for kind in ("GIF", "PNG", "WEBP", "TIFF"):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        data = saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        assert pixels(data) == [[(255, 0, 0), (255, 0, 0)]]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_every_format_is_named_and_ready_to_use(kind: str) -> None:
+    data = saved(noise(), kind)
+    result = decoded(data)
+    assert result.info.format == kind
+    assert result.info.size == len(data)
+    assert result.info.image_id == image_id_of(data)
+    assert (result.pixels.mode, result.pixels.size) == ("RGB", (40, 30))
+
+
+def test_image_id_is_the_first_half_of_the_sha_256() -> None:
+    """The digest of "abc" is in FIPS 180-2: ba7816bf 8f01cfea 414140de 5dae2223 b00361a3 …"""
+    assert image_id_of(b"abc") == UUID("ba7816bf-8f01-cfea-4141-40de5dae2223")
