@@ -13,7 +13,7 @@ from imrec_pg.records import Feature, FeatureTable, Metric
 from imrec_pg.search import Answer, SearchOptions, search
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue, index, status
-from imrec_pg.store.connection import connect
+from imrec_pg.store.session import open_session
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -37,7 +37,7 @@ class Library:
     ) -> None:
         self._embedders = EmbedderSource(settings, device=device, allow_other=allow_other_weights)
         self._settings = settings
-        self._conn = connect(settings)
+        self._conn = open_session(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +135,7 @@ class Library:
         index.check_indexable(feature, metric)
         if on_progress is None:
             return index.build_index(self._conn, feature, metric)
-        with connect(self._settings) as watcher, index.watched(watcher, self._conn, on_progress):
+        with open_session(self._settings) as watcher, index.watched(watcher, self._conn, on_progress):
             return index.build_index(self._conn, feature, metric)
 
     def drop_index(self, feature: Feature, metric: Metric) -> bool:

@@ -85,16 +85,11 @@ def _choose_dsn(dsn: str | None, data: Path | None, environ: Mapping[str, str]) 
         return dsn, "--dsn"
     if data is not None:
         return None, "--data"
-    if environ.get("IMREC_DATABASE_URL"):
-        return environ["IMREC_DATABASE_URL"], "IMREC_DATABASE_URL"
-    if environ.get("IMREC_DATA"):
-        return None, "IMREC_DATA"
-    if environ.get("DATABASE_URL"):
-        return environ["DATABASE_URL"], "DATABASE_URL"
+    for name, names_server in (("IMREC_DATABASE_URL", True), ("IMREC_DATA", False), ("DATABASE_URL", True)):
+        if environ.get(name):
+            return (environ[name] if names_server else None), name
     named = [name for name in _LIBPQ_SERVER_VARIABLES if environ.get(name)]
-    if named:
-        return "", ", ".join(named)
-    return None, "default"
+    return ("", ", ".join(named)) if named else (None, "default")
 
 
 def _strip_driver(dsn: str) -> str:

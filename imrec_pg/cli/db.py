@@ -59,10 +59,10 @@ def upgrade() -> None:
     The own PostgreSQL is upgraded by itself; another server only by this command. It needs a role
     that may create a schema, and pgvector: CREATE EXTENSION vector, by an administrator if need be.
     """
-    from imrec_pg.store import connection, migrating  # noqa: PLC0415 - Alembic takes 0.3 s
+    from imrec_pg.store import migrating, session  # noqa: PLC0415 - Alembic takes 0.3 s
 
     migrating.upgrade(invocation().settings())
-    say(f"the schema imrec is at {connection.HEAD}")
+    say(f"the schema imrec is at {session.HEAD}")
 
 
 def _server() -> EmbeddedServer:

@@ -26,4 +26,4 @@ def command(*, arguments: tuple[str, ...]) -> None:
     dsn = dsn_of(invocation().settings())
     psql = str(psql_path())
     # Not a subprocess: psql takes over the terminal, its signals and the exit code.
-    os.execv(psql, [psql, *(["--dbname", dsn] if dsn else []), *arguments])
+    os.execv(psql, [psql, *(["--dbname", dsn] if dsn else []), *arguments])  # noqa: S606

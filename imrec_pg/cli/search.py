@@ -103,6 +103,10 @@ def command(
     """
     if as_json + as_csv + as_paths > 1:
         raise click.UsageError("--json, --csv and --paths exclude each other")
+    if plot is not None:
+        from imrec_pg.cli.contact_sheet import check_target  # noqa: PLC0415 - Pillow
+
+        check_target(plot)
     from imrec_pg.search import SearchOptions  # noqa: PLC0415 - NumPy and psycopg take 0.2 s
 
     options = SearchOptions(
@@ -184,10 +188,15 @@ def _print_table(answer: "Answer") -> None:
         path = Text(n.path)
         if n.copies > 1:
             path.append(f"  (+{n.copies - 1} more)", style="dim")
-        table.add_row(str(rank), f"{n.distance:.4f}".rstrip("0").rstrip("."), path)
+        table.add_row(str(rank), _distance(answer.metric, n.distance), path)
     console = Console()
     # A file or pipe has no width: lines must not be cut there.
     console.print(table, width=None if console.is_terminal else 10_000, crop=False)
+
+
+def _distance(metric: Metric, distance: float) -> str:
+    # Bits are whole numbers, but for the mean of several queries.
+    return f"{distance:g}" if metric is Metric.HAMMING else f"{distance:.4f}"
 
 
 def _plot(answer: "Answer", target: Path) -> None:
@@ -195,7 +204,7 @@ def _plot(answer: "Answer", target: Path) -> None:
 
     queries = [Tile(q.path, display_path(q.path).rpartition("/")[2], "") for q in answer.queries]
     matches = [
-        Tile(n.raw_path, n.path.rpartition("/")[2], f"{answer.metric} {n.distance:.4f}")
+        Tile(n.raw_path, n.path.rpartition("/")[2], f"{answer.metric} {_distance(answer.metric, n.distance)}")
         for n in answer.neighbours
     ]
     write_contact_sheet(target, f"{answer.feature}, {answer.metric} distance", queries, matches)

@@ -54,8 +54,10 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     lines.append(
         (
             "versions",
-            f"imrec-pg {version('imrec-pg')}, schema {status.schema_version}, "
-            f"PostgreSQL {status.postgres_version}, pgvector {status.pgvector_version}",
+            (
+                f"imrec-pg {version('imrec-pg')}, schema {status.schema_version}, "
+                f"PostgreSQL {status.postgres_version}, pgvector {status.pgvector_version}"
+            ),
         )
     )
     return lines

@@ -40,9 +40,10 @@ class Account:
         Raises:
             EmbeddedServerError: this process may not switch to the server's user.
         """
+        words = [os.fspath(word) for word in command]
         try:
             return subprocess.run(
-                command,
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -59,7 +60,7 @@ class Account:
                 check=False,
             )
         except PermissionError as error:
-            if error.filename == str(command[0]):  # the program is closed to that user: the caller's business
+            if error.filename == words[0]:  # the program is closed to that user: the caller's business
                 raise
             raise EmbeddedServerError(
                 f"cannot switch to the user {self.name}, and PostgreSQL refuses to run as root: "

@@ -138,7 +138,8 @@ def log_tail(layout: Layout, start: int) -> str:
     with layout.log.open("rb") as log:
         log.seek(start)
         lines = log.read().decode(errors="replace").splitlines()
-    wanted = ("FATAL:", "PANIC:", "ERROR:", "DETAIL:", "HINT:", "postgres:", "/bin/sh:")
+    # Mistakes in a configuration file are logged as mere LOG.
+    wanted = ("FATAL:", "PANIC:", "ERROR:", "DETAIL:", "HINT:", "postgres:", "parameter", "syntax error")
     errors = [line for line in lines if any(word in line for word in wanted)]
     # A line begins with the time and the process: 2026-01-01 00:00:00.000 UTC [123].
     return "; ".join(" ".join(line.rpartition("] ")[2].split()) for line in errors[-3:] or lines[-1:])

@@ -1,1 +1,1 @@
-"""."""
+"""Find files and turn them into pixels, whatever they hold."""

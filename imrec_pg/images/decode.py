@@ -16,7 +16,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-# The plugins are imported by name, else the first WebP or TIFF makes Pillow load all 40 of them.
+# The plugins are imported by name, else the first WebP or TIFF makes Pillow load all 47 of them.
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
@@ -152,7 +152,7 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     refusal = formats.refusal(head, formats.extension(path))
     if refusal is not None:
         raise DecodeError(name, "UnsupportedFormat", refusal)
-    data = file.read(before.st_size + 1)  # one byte more shows a file that has grown
+    data = file.read(before.st_size)
     after = os.fstat(file.fileno())
     if (len(data), after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
         raise DecodeError(name, "ChangedWhileRead", "the file changed while it was read")

@@ -98,7 +98,7 @@ def _files(conn: Connection, paths: Sequence[str | bytes], tally: Tally) -> Iter
         return find.failed_files(conn, tally)
     folders = find.check_folders(paths)
     if tally.on_progress is not None:
-        # Beside the work: names alone are listed fast, and what they warm up in the cache the walk needs next.
+        # Beside the work: names alone are listed fast, and the walk finds them in the cache.
         threading.Thread(target=_count, args=(folders, tally), name="imrec-count", daemon=True).start()
     return find.walk_files(find.make_roots(conn, folders), folders, tally, on_error)
 

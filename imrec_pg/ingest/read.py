@@ -14,7 +14,7 @@ from imrec_pg.store.connection import Connection
 
 # Threads, not processes: reading and SHA-256 let go of Python's lock.
 _THREADS = 4
-# A group is read, held in memory and asked about at once; photos of 5 MB end it by bytes, small ones by count.
+# A group is held in memory and asked about at once; photos of 5 MB end it by bytes, small ones by count.
 _GROUP_FILES = 64
 _GROUP_BYTES = 64 * 1024 * 1024
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from pgvector.psycopg import register_vector
 from psycopg import errors as pg
 
 from imrec_pg.embedded import EmbeddedServer
@@ -20,9 +19,6 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 # 0.6.0 to 0.8.1 have CVE-2026-3172, and HNSW vacuum corrupted indexes until 0.8.3.
 MIN_PGVECTOR = (0, 8, 4)
-HEAD = "0001"
-"""The newest migration; a constant, since asking Alembic costs 0.3 s at every start (a test compares)."""
-
 _STATE = """
 SELECT
     (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
@@ -30,33 +26,14 @@ SELECT
 """
 
 
-def connect(settings: Settings, *, check: bool = True) -> Connection:
+def connect(settings: Settings) -> Connection:
     """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
 
-    With check, the schema is the newest one and vectors travel as NumPy arrays; an embedded database is
-    brought up to date, another one only by `imrec-pg db upgrade`.
+    Nothing is checked; what needs the schema opens a session (store.session).
 
     Raises:
         DatabaseUnreachableError: no server, wrong DSN or password.
-        SchemaError: pgvector or the schema is missing or has another version.
     """
-    conn = _open(settings)
-    try:
-        if check:
-            with translated():
-                _check(conn, settings)
-    except BaseException:
-        conn.close()
-        raise
-    return conn
-
-
-def dsn_of(settings: Settings) -> str:
-    """Return the connection string of the database in use; starts the embedded server when it is that."""
-    return EmbeddedServer(settings.data_dir).start() if settings.dsn is None else settings.dsn
-
-
-def _open(settings: Settings) -> Connection:
     dsn = dsn_of(settings)
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=10, fallback_application_name="imrec-pg")
@@ -71,28 +48,9 @@ def _open(settings: Settings) -> Connection:
         ) from error
 
 
-def _check(conn: Connection, settings: Settings) -> None:
-    version = schema_version(conn)
-    if settings.embedded and (version is None or version < HEAD):
-        # Alembic and SQLAlchemy take 0.3 s to import: only here.
-        from imrec_pg.store.migrating import upgrade
-
-        upgrade(settings)
-        version = schema_version(conn)
-    if version is None:
-        raise SchemaError(f"this database has no imrec schema yet: run imrec-pg db upgrade{_hint(settings)}")
-    if version < HEAD:
-        raise SchemaError(
-            f"the imrec schema is at {version}, this imrec-pg needs {HEAD}: "
-            f"run imrec-pg db upgrade{_hint(settings)}"
-        )
-    if version > HEAD:
-        raise SchemaError(
-            f"the imrec schema is at {version}, newer than this imrec-pg knows ({HEAD}): "
-            "update it with pip install --upgrade imrec-pg"
-        )
-    check_pgvector(conn)
-    register_vector(conn)
+def dsn_of(settings: Settings) -> str:
+    """Return the connection string of the database in use; starts the embedded server when it is that."""
+    return EmbeddedServer(settings.data_dir).start() if settings.dsn is None else settings.dsn
 
 
 def check_pgvector(conn: Connection) -> None:
@@ -162,7 +120,3 @@ def translated() -> Iterator[None]:
 def _line(error: psycopg.Error) -> str:
     text = str(error.diag.message_primary or error).strip()
     return " ".join(text.split()) or type(error).__name__
-
-
-def _hint(settings: Settings) -> str:
-    return " --dsn …" if settings.dsn_source == "--dsn" else ""

@@ -87,7 +87,7 @@ def _run(settings: Settings, action: Callable[[Config], None]) -> None:
 
 
 def _plain(settings: Settings) -> psycopg.Connection[tuple[object, ...]]:
-    conn = connect(settings, check=False)
+    conn = connect(settings)
     conn.execute(_PLAIN_SEARCH_PATH)
     conn.autocommit = False
     return conn
@@ -104,7 +104,7 @@ def _unwrapped() -> Iterator[None]:
 
 
 def _ensure_pgvector(settings: Settings) -> None:
-    with connect(settings, check=False) as conn, translated():
+    with connect(settings) as conn, translated():
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():

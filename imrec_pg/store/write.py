@@ -114,7 +114,7 @@ def _copy_features(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[Sto
         ("image_id", "average_hash", "difference_hash"),
         ("uuid", "bit", "bit"),
         (
-            (key, bit(f.average_hash), bit(f.difference_hash))
+            (key, Bit(f.average_hash), Bit(f.difference_hash))
             for key, f in unique.items()
             if f.average_hash is not None and f.difference_hash is not None
         ),
@@ -147,11 +147,6 @@ def _file_row(file: FoundFile) -> tuple[object, ...]:
         file.size,
         file.mtime_ns,
     )
-
-
-def bit(value: bytes) -> Bit:
-    """Return 8 bytes as bit(64), the highest bit first."""
-    return Bit(value)
 
 
 def claim_model(conn: Connection, model: ModelIdentity) -> None:

@@ -24,7 +24,9 @@ _COMMENTS = {
     "COLUMN imrec.image.height": "As shown, after EXIF rotation.",
     "COLUMN imrec.image.format": "JPEG, PNG, WEBP, GIF, BMP, TIFF or MPO.",
     "COLUMN imrec.image.taken_at": "The camera's local time, from EXIF; no time zone is known.",
-    "TABLE imrec.model": "The one model that made all embeddings here; features of two models can't be compared.",
+    "TABLE imrec.model": (
+        "The one model that made all embeddings here; features of two models can't be compared."
+    ),
     "COLUMN imrec.model.weights_sha256": "Of the tensors, whatever file held them.",
     "TABLE imrec.root": "A folder that was given to ingest; files are known by their path below it.",
     "COLUMN imrec.root.root_id": "Made from the name.",

@@ -20,10 +20,10 @@ SELECT
     hash.difference_hash,
     to_timestamp(location.mtime_ns / 1e9) AS modified_at
 FROM imrec.location
-INNER JOIN imrec.image ON image.image_id = location.image_id
-INNER JOIN imrec.embedding ON embedding.image_id = location.image_id
-INNER JOIN imrec.histogram ON histogram.image_id = location.image_id
-INNER JOIN imrec.hash ON hash.image_id = location.image_id;
+INNER JOIN imrec.image ON location.image_id = image.image_id
+INNER JOIN imrec.embedding ON location.image_id = embedding.image_id
+INNER JOIN imrec.histogram ON location.image_id = histogram.image_id
+INNER JOIN imrec.hash ON location.image_id = hash.image_id;
 
 COMMENT ON VIEW imrec.photo IS
 'One row a file whose image has all its features. '

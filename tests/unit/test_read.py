@@ -79,7 +79,6 @@ def test_file_replaced_while_read_gives_the_old_content_whole(
     """Programs that save by rename leave the open file as it was."""
     other = tmp_path / "new.jpg"
     other.write_bytes(b"new")
-    when_first_looked_at(monkeypatch, tmp_path / "unrelated", b"")
     real_pread = os.pread
 
     def pread(descriptor: int, length: int, offset: int) -> bytes:

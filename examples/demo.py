@@ -1,0 +1,75 @@
+"""`make demo`: a folder of real photos goes into a PostgreSQL of its own, and the alike ones come out.
+
+Everything below is done by the commands that are printed; type them yourself.
+"""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from imrec_pg import settings
+
+HERE = Path(__file__).resolve().parent.parent
+PHOTOS = HERE / "demo" / "photos"
+SHEET = HERE / "demo" / "alike.png"
+# Not the library of the user's own photos: demo photos must not turn up in its answers.
+DATA = settings.default_data_dir().with_name("demo")
+
+
+def main() -> int:
+    """Run the demo; return the exit code of the first command that fails."""
+    subprocess.run([sys.executable, str(HERE / "examples" / "demo_photos.py"), str(PHOTOS)], check=True)
+    astronaut = PHOTOS / "originals" / "astronaut.png"
+    motorcycle = PHOTOS / "originals" / "motorcycle_left.png"
+    natural_query = (
+        "SELECT path FROM imrec.photo ORDER BY embedding <=> "
+        f"(SELECT embedding FROM imrec.photo WHERE path = '{motorcycle}') LIMIT 4"
+    )
+    commands = [
+        ("Store the photos (the first time, PostgreSQL is set up).", ["ingest", str(PHOTOS)]),
+        ("What is most like the astronaut? Her altered copies.", ["search", str(astronaut)]),
+        (
+            "The same as a picture.",
+            ["search", str(astronaut), "-k", "10", "--plot", str(SHEET), "--paths"],
+        ),
+        (
+            "By colours: altered copies, and the other picture of a stereo pair.",
+            ["search", str(motorcycle), "--feature", "histogram"],
+        ),
+        ("The same in SQL.", ["psql", "-c", natural_query]),
+    ]
+    for title, arguments in commands:
+        code = _show(title, arguments)
+        if code:
+            return code
+    print(f"\nThe picture: {SHEET}\n\nTry next, with your own photos, in a library of their own:")
+    for line in (
+        "ingest ~/Pictures",
+        "search ~/Pictures/some-photo.jpg --plot alike.png",
+        "status",
+        "psql",
+        "--help",
+    ):
+        print(f"  {_program()} {line}")
+    print(f"The demo's server runs on; stop it with\n  {_program()} db stop --data {shlex.quote(str(DATA))}")
+    return 0
+
+
+def _show(title: str, arguments: list[str]) -> int:
+    print(f"\n# {title}\n$ imrec-pg {shlex.join(arguments)}", flush=True)
+    return subprocess.run(
+        [sys.executable, "-m", "imrec_pg", "--data", str(DATA), *arguments], check=False
+    ).returncode
+
+
+def _program() -> str:
+    script = Path(sys.executable).parent / "imrec-pg"
+    try:
+        return str(script.relative_to(Path.cwd()))
+    except ValueError:
+        return str(script)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

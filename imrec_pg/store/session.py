@@ -1,0 +1,50 @@
+"""A connection on which everything else may rely: the right schema, the right pgvector."""
+
+from pgvector.psycopg import register_vector
+
+from imrec_pg.errors import SchemaError
+from imrec_pg.settings import Settings
+from imrec_pg.store.connection import Connection, check_pgvector, connect, schema_version, translated
+
+HEAD = "0001"
+"""The newest migration; a constant, since asking Alembic costs 0.3 s at every start (a test compares)."""
+
+
+def open_session(settings: Settings) -> Connection:
+    """Return a connection to an up-to-date database, on which vectors travel as NumPy arrays.
+
+    An embedded database is brought up to date here, another one only by `imrec-pg db upgrade`.
+
+    Raises:
+        DatabaseUnreachableError: no server, wrong DSN or password.
+        SchemaError: pgvector or the schema is missing or has another version.
+    """
+    conn = connect(settings)
+    try:
+        with translated():
+            version = schema_version(conn)
+            if settings.embedded and (version is None or version < HEAD):
+                from imrec_pg.store.migrating import upgrade  # noqa: PLC0415 - Alembic takes 0.3 s
+
+                upgrade(settings)
+                version = schema_version(conn)
+            _check_version(version, settings)
+            check_pgvector(conn)
+            register_vector(conn)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _check_version(version: str | None, settings: Settings) -> None:
+    command = f"imrec-pg db upgrade{' --dsn …' if settings.dsn_source == '--dsn' else ''}"
+    if version is None:
+        raise SchemaError(f"this database has no imrec schema yet: run {command}")
+    if version < HEAD:
+        raise SchemaError(f"the imrec schema is at {version}, this imrec-pg needs {HEAD}: run {command}")
+    if version > HEAD:
+        raise SchemaError(
+            f"the imrec schema is at {version}, newer than this imrec-pg knows ({HEAD}): "
+            "update it with pip install --upgrade imrec-pg"
+        )

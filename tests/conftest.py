@@ -1,0 +1,113 @@
+"""One embedded server for the whole run, one database cloned from a migrated template for each test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
+from support import AddImage, settings_for
+
+from imrec_pg.embedded import EmbeddedServer
+from imrec_pg.features import weights
+from imrec_pg.settings import Settings
+from imrec_pg.settings import load as load_settings
+from imrec_pg.store import migrating
+from imrec_pg.store.connection import Connection
+from imrec_pg.store.session import open_session
+
+_TEMPLATE = "imrec_template"
+_DATABASE_VARIABLES = ("IMREC_DATABASE_URL", "IMREC_DATA", "DATABASE_URL", "IMREC_WEIGHTS")
+
+
+@pytest.fixture(autouse=True)
+def _no_database_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*_DATABASE_VARIABLES, *(name for name in os.environ if name.startswith("PG"))]:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """Return a folder that the server's own user can reach, which pytest's tmp_path is not for root."""
+    parent = "/tmp" if os.geteuid() == 0 else None  # noqa: S108 - mkdtemp makes a folder of its own there
+    folder = Path(tempfile.mkdtemp(prefix="imrec-test-", dir=parent))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def server(server_folder: Path) -> Iterator[EmbeddedServer]:
+    embedded = EmbeddedServer(server_folder / "db")
+    embedded.start()
+    with psycopg.connect(embedded.dsn, autocommit=True) as conn:
+        # Only a power failure could lose anything by this; cloning databases takes a third of the time.
+        conn.execute("ALTER SYSTEM SET fsync = off")
+        conn.execute("SELECT pg_reload_conf()")
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer) -> str:
+    """Create a database with the newest schema and return the server's dsn."""
+    with psycopg.connect(server.dsn, autocommit=True) as conn:
+        conn.execute(SQL("CREATE DATABASE {}").format(Identifier(_TEMPLATE)))
+    migrating.upgrade(settings_for(make_conninfo(server.dsn, dbname=_TEMPLATE)))
+    return server.dsn
+
+
+@pytest.fixture
+def empty_dsn(server: EmbeddedServer) -> Iterator[str]:
+    """Yield the dsn of a database without anything in it."""
+    yield from _database(server.dsn, "template1")
+
+
+@pytest.fixture
+def dsn(template: str) -> Iterator[str]:
+    """Yield the dsn of a database with the newest schema."""
+    yield from _database(template, _TEMPLATE)
+
+
+def _database(server_dsn: str, template: str) -> Iterator[str]:
+    name = Identifier(f"t_{uuid4().hex}")
+    with psycopg.connect(server_dsn, autocommit=True) as admin:
+        # file_copy: a checkpoint costs less than writing the template's blocks to the log.
+        statement = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        admin.execute(statement.format(name, Identifier(template)))
+        yield make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture
+def settings(dsn: str) -> Settings:
+    return settings_for(dsn)
+
+
+@pytest.fixture
+def conn(settings: Settings) -> Iterator[Connection]:
+    with open_session(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(dsn: str) -> str:
+    """Return the dsn as users write it in a variable."""
+    parts = conninfo_to_dict(dsn)
+    return f"postgresql://{parts['user']}@/{parts['dbname']}?host={parts['host']}&port={parts['port']}"
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> weights.Weights:
+    """Return the real weights, which the set-up command fetched; without them these tests must fail."""
+    return weights.resolve(load_settings(environ={}), fetch=False)
+
+
+@pytest.fixture
+def add_image(conn: Connection) -> AddImage:
+    return AddImage(conn)

@@ -1,0 +1,87 @@
+"""What tests share and is no fixture."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
+from imrec_pg.settings import Settings
+from imrec_pg.store import catalogue
+from imrec_pg.store.connection import Connection
+from imrec_pg.store.write import write_batch
+
+
+def settings_for(dsn: str) -> Settings:
+    return Settings(dsn=dsn, data_dir=Path("/nonexistent"), weights=None, dsn_source="the test")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was stored."""
+
+    image_id: UUID
+    path: str
+
+
+class AddImage:
+    """Stores images below /photos with the features given, and random ones for the rest.
+
+    Keywords: embedding, histogram, average_hash, difference_hash, image_id (else 1, 2, …).
+    """
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._rng = np.random.default_rng(0)
+        self._numbers = count(1)
+        self._root = root_of(b"/photos")
+        catalogue.add_root(conn, self._root)
+
+    def __call__(self, name: str, **features: Any) -> Stored:
+        (stored,) = self.many([{"name": name} | features])
+        return stored
+
+    def many(self, images: Iterable[Mapping[str, Any]]) -> list[Stored]:
+        """Store all in one batch."""
+        made = [self._make(**image) for image in images]
+        write_batch(self._conn, made)
+        return [Stored(image.image_id, os.fsdecode(image.files[0].path)) for image in made]
+
+    def _make(
+        self,
+        name: str,
+        embedding: object = None,
+        histogram: object = None,
+        average_hash: bytes | None = None,
+        difference_hash: bytes | None = None,
+        image_id: UUID | None = None,
+    ) -> StoredImage:
+        number = next(self._numbers)
+        key = image_id or UUID(int=number)
+        relative = os.fsencode(name)
+        root = self._root.root_id
+        file = FoundFile(root, location_id(root, relative), relative, b"/photos/" + relative, 9, number)
+        features = Features(
+            embedding=self._row(embedding),
+            histogram=self._row(histogram),
+            average_hash=average_hash or self._rng.bytes(8),
+            difference_hash=difference_hash or self._rng.bytes(8),
+        )
+        return StoredImage(key, ImageInfo(key, 9, 4, 3, "JPEG", None, None, None), (file,), features)
+
+    def _row(self, value: object) -> NDArray[np.float32]:
+        return (self._rng.random(512) if value is None else np.asarray(value)).astype(np.float32)
+
+
+def at_angle(degrees: float) -> NDArray[np.float64]:
+    """Return a unit vector in the plane of the first two axes: cosine distances can be had by hand."""
+    row = np.zeros(512)
+    row[:2] = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return row
