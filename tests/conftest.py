@@ -77,9 +77,7 @@ def dsn(template: str) -> Iterator[str]:
 def _database(server_dsn: str, template: str) -> Iterator[str]:
     name = Identifier(f"t_{uuid4().hex}")
     with psycopg.connect(server_dsn, autocommit=True) as admin:
-        # file_copy: a checkpoint costs less than writing the template's blocks to the log.
-        statement = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        admin.execute(statement.format(name, Identifier(template)))
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(name, Identifier(template)))
         yield make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 

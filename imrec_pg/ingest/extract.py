@@ -50,7 +50,7 @@ def decode_all(
             pool = pool or _start_pool(workers)
             path = display_path(item.files[0].path)
             arguments = (item.content, path, item.missing, limits)
-            pending[pool.schedule(_extract_or_error, args=arguments, timeout=_TIMEOUT_S)] = item
+            pending[pool.schedule(_task, args=arguments, timeout=_TIMEOUT_S)] = item
             if len(pending) >= _WINDOW:
                 yield from _finished(pending)
         while pending:
@@ -76,6 +76,8 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import cv2  # noqa: PLC0415 - in the worker alone
 
+    import imrec_pg.extraction  # noqa: F401, PLC0415 - else the first file's time limit pays for it
+
     # One core a worker; OpenCV's own threads would fight the other workers for it.
     cv2.setNumThreads(1)
 
@@ -89,6 +91,10 @@ def _extract_or_error(
         return extract(content, path, tables, limits)
     except DecodeError as error:
         return error
+
+
+# What the workers run; a test puts a decoder in its place that dies.
+_task = _extract_or_error
 
 
 def _finished(pending: dict[Future["Extracted | DecodeError"], Content]) -> Iterator[Decoded | FailedFile]:

@@ -310,7 +310,8 @@ def test_start_after_kill_9_whatever_the_pid_file_says(running: EmbeddedServer, 
     account = server_account()
     # The server's user owns the process, else postgres knows by itself that it is none of its own.
     user = account.uid if account.switch else None
-    with subprocess.Popen(["sleep", "600"], user=user) as other:
+    other = subprocess.Popen(["sleep", "600"], user=user)
+    try:
         if kind == "zombie":
             other.kill()
             wait_until(lambda: psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE)
@@ -322,7 +323,9 @@ def test_start_after_kill_9_whatever_the_pid_file_says(running: EmbeddedServer, 
         assert not running.status().running
         assert not running.stop()
         assert ask(running.start()) == 1
+    finally:
         other.kill()
+        other.wait()
 
 
 def test_backend_that_outlives_a_killed_server_is_ended(

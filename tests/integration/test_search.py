@@ -126,9 +126,7 @@ def test_plain_order_by_on_the_view_gives_the_same_distances(
     answer = search.rank(conn, [query], feature, metric, 30)
     column, operator = COLUMNS.get(feature, feature), OPERATORS[metric]
     distance = f"{column} {operator} (SELECT {column} FROM imrec.photo WHERE path = '/photos/000.jpg')"
-    rows = conn.execute(
-        f"SELECT path, {distance} FROM imrec.photo ORDER BY {distance} LIMIT 30"
-    ).fetchall()
+    rows = conn.execute(f"SELECT path, {distance} FROM imrec.photo ORDER BY {distance} LIMIT 30").fetchall()
     assert [float(str(row[1])) for row in rows] == pytest.approx([n.distance for n in answer.neighbours])
     if metric is not Metric.HAMMING:
         assert [row[0] for row in rows] == [n.path for n in answer.neighbours]

@@ -53,10 +53,12 @@ def an_image(number: int, *names: str) -> StoredImage:
 
 
 def counts(conn: Connection) -> dict[str, int]:
-    return {
-        table: int(str(conn.execute(f"SELECT count(*) FROM imrec.{table}").fetchone()[0]))
-        for table in TABLES
-    }
+    found = {}
+    for table in TABLES:
+        row = conn.execute(f"SELECT count(*) FROM imrec.{table}").fetchone()
+        assert row is not None
+        found[table] = int(str(row[0]))
+    return found
 
 
 def image_at(conn: Connection, name: str) -> object:

@@ -302,9 +302,11 @@ def test_lock_keeps_others_out_until_released(tmp_path: Path) -> None:
 
 def test_lock_lives_on_in_a_child_that_inherits_it(tmp_path: Path) -> None:
     lock = locks.acquire(tmp_path / "lock", timeout=0)
-    with subprocess.Popen(["sleep", "60"], pass_fds=[lock]) as child:
-        os.close(lock)
+    child = subprocess.Popen(["sleep", "60"], pass_fds=[lock])
+    os.close(lock)
+    try:
         assert locks.is_held(tmp_path / "lock")
+    finally:
         child.kill()
         child.wait()
     assert not locks.is_held(tmp_path / "lock")
