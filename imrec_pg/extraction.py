@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-from imrec_pg.features import hashes
 from imrec_pg.features.embedding import crop
-from imrec_pg.features.histogram import RgbHistogram
 from imrec_pg.images.decode import DEFAULT_LIMITS, FileContent, Limits, decode
-from imrec_pg.records import Features, FeatureTable, ImageInfo, RgbArray
+from imrec_pg.records import Features, FeatureTable, FloatRow, ImageInfo, RgbArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +33,34 @@ def extract(
         DecodeError: it is no image that can be read.
     """
     image = decode(content, path, limits)
-    # Both hashes start by turning the picture grey, which costs most of their time.
-    grey = image.pixels.convert("L") if FeatureTable.HASH in tables else None
-    histogram = FeatureTable.HISTOGRAM in tables
+    average_hash, difference_hash = _hashes(image.pixels) if FeatureTable.HASH in tables else (None, None)
     return Extracted(
         info=image.info,
         crop=crop(image.pixels) if FeatureTable.EMBEDDING in tables else None,
         features=Features(
-            histogram=RgbHistogram().extract(np.asarray(image.pixels)) if histogram else None,
-            average_hash=hashes.average_hash(grey) if grey else None,
-            difference_hash=hashes.difference_hash(grey) if grey else None,
+            histogram=_histogram(image.pixels) if FeatureTable.HISTOGRAM in tables else None,
+            average_hash=average_hash,
+            difference_hash=difference_hash,
         ),
     )
+
+
+def load_libraries() -> None:
+    """Import what the histogram and the hashes need; otherwise the first image does."""
+    from imrec_pg.features import hashes, histogram  # noqa: F401, PLC0415
+
+
+def _histogram(pixels: Image.Image) -> FloatRow:
+    # OpenCV takes 0.1 s to import, and a search by embedding does without.
+    from imrec_pg.features.histogram import RgbHistogram  # noqa: PLC0415
+
+    return RgbHistogram().extract(np.asarray(pixels))
+
+
+def _hashes(pixels: Image.Image) -> tuple[bytes, bytes]:
+    # imagehash brings SciPy: 0.3 s.
+    from imrec_pg.features import hashes  # noqa: PLC0415
+
+    # Both hashes start by turning the picture grey, which costs most of their time.
+    grey = pixels.convert("L")
+    return hashes.average_hash(grey), hashes.difference_hash(grey)

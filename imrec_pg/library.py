@@ -36,6 +36,9 @@ class Library:
         self, settings: Settings, *, device: str = "auto", allow_other_weights: bool = False
     ) -> None:
         self._embedders = EmbedderSource(settings, device=device, allow_other=allow_other_weights)
+        # One image is done on the CPU before a GPU is even found.
+        query_device = "cpu" if device == "auto" else device
+        self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
         self._settings = settings
         self._conn = open_session(settings)
 
@@ -71,7 +74,7 @@ class Library:
             workers: decoder processes; None for one a core.
             retry: try files again that failed and have not changed.
             on_progress: called with the counts so far, often.
-            stopping: when it returns True, what is under way is finished and written.
+            stopping: when it returns True, what is decoded by then is written, and that was all.
 
         Raises:
             UsageError: a path is no folder, or a number is out of range.
@@ -100,7 +103,7 @@ class Library:
             DecodeError: a query is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
         """
-        return search(self._conn, images, self._embedders, options)
+        return search(self._conn, images, self._query_embedders, options)
 
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""

@@ -128,7 +128,8 @@ class _Stop:
 
     def ask(self, number: int, _frame: object) -> None:
         self.asked = True
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        # For SIGTERM too: dying of it would leave semaphores behind, of which Python then complains.
+        signal.signal(number, signal.default_int_handler)
         say("\nimrec-pg: finishing what is under way; once more to stop at once (nothing stored is lost)")
 
 

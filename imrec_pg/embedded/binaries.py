@@ -91,11 +91,13 @@ def _copy(programs: Path) -> Path:
                     # Links are followed: uv can install files as links into a cache under /root.
                     shutil.copytree(site / name, partial / name, ignore=_NOT_COPIED)
             _open_to_all(partial)
-            partial.rename(target)
-        except OSError:
-            shutil.rmtree(partial)
-            if not target.exists():  # else another process was faster
-                raise
+            try:
+                partial.rename(target)
+            except OSError:
+                if not target.exists():  # else another process was faster
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)  # renamed away when all went well
     return target / programs.relative_to(site)
 
 

@@ -79,9 +79,9 @@ def postmaster(layout: Layout) -> "psutil.Process | None":
         return None
     try:
         process = psutil.Process(pid_file.pid)
-        return process if _uses(process, layout) else None
     except psutil.NoSuchProcess:
         return None
+    return process if _uses(process, layout) else None
 
 
 def remove_stale_files(layout: Layout, socket_dir: Path) -> None:
@@ -126,11 +126,9 @@ def end_orphans(layout: Layout) -> None:
     import psutil  # noqa: PLC0415 - see above
 
     for process in psutil.process_iter():
-        try:
-            if _uses(process, layout):
+        if _uses(process, layout):
+            with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGQUIT)
-        except psutil.NoSuchProcess:
-            continue
 
 
 def log_tail(layout: Layout, start: int) -> str:
@@ -154,17 +152,16 @@ def rotate_log(layout: Layout) -> None:
 def _uses(process: "psutil.Process", layout: Layout) -> bool:
     import psutil  # noqa: PLC0415 - see above
 
-    if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
-        return False
     try:
+        if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
+            return False
         command = process.cmdline()
-    except psutil.AccessDenied:
-        command = []
-    if any(_title(layout) in word for word in command) or str(layout.cluster) in command:
-        return True
-    try:
+        if any(_title(layout) in word for word in command) or str(layout.cluster) in command:
+            return True
         return process.cwd() == str(layout.cluster)
-    except psutil.AccessDenied:  # another user's, and in containers root may not look either
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:  # another user's; in containers even root may not see the working folder
         return False
 
 

@@ -27,8 +27,8 @@ _RESIZE: Final = 256
 # A 1x5000 photo would become 256x1280000: 1.3 GB. 16 megapixels are 64 MB and an aspect ratio of 256.
 _LARGEST_RESIZED: Final = 16 * 1024 * 1024
 # Of ImageNet, on the range 0 to 1; channels red, green, blue.
-_MEAN: Final = (0.485, 0.456, 0.406)
-_STD: Final = (0.229, 0.224, 0.225)
+MEAN: Final = (0.485, 0.456, 0.406)
+STD: Final = (0.229, 0.224, 0.225)
 
 
 def crop(image: Image.Image) -> RgbArray:
@@ -78,8 +78,8 @@ class Embedder:
             torch.backends.cudnn.allow_tf32 = False
         self._source = weights.source
         self._model = _build(weights).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._mean = torch.tensor(_MEAN, device=self.device).view(1, 3, 1, 1)
-        self._std = torch.tensor(_STD, device=self.device).view(1, 3, 1, 1)
+        self._mean = torch.tensor(MEAN, device=self.device).view(1, 3, 1, 1)
+        self._std = torch.tensor(STD, device=self.device).view(1, 3, 1, 1)
         self._largest_batch: int | None = None
 
     def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:

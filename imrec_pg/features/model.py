@@ -1,18 +1,25 @@
 """The model as others use it: which one it is, without loading it, and embeddings once it is loaded."""
 
+import sys
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.features import weights
 from imrec_pg.features.embedding import EXTRACTION_VERSION, Embedder
+from imrec_pg.features.openvino_model import OpenVinoEmbedder
 from imrec_pg.records import ModelIdentity, RgbArray
 from imrec_pg.settings import Settings
 
 # Larger batches are no faster on a CPU, and each image takes some 20 MB on the way.
 _BATCH = 32
+
+# What NVIDIA's and AMD's drivers make; asking torch instead costs its import, 1 to 2 s.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
 class EmbedderSource:
@@ -40,10 +47,17 @@ class EmbedderSource:
         return ModelIdentity("resnet18", self.weights.sha256, EXTRACTION_VERSION)
 
     @cached_property
-    def _embedder(self) -> Embedder:
+    def _embedder(self) -> Embedder | OpenVinoEmbedder:
+        on_cpu = self._device == "cpu" or (self._device == "auto" and not _may_have_gpu())
+        if on_cpu and find_spec("openvino") is not None:
+            return OpenVinoEmbedder(self.weights)
         return Embedder(self.weights, device=self._device)
 
     def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:
         """Return float32 (n, 512), one row for each crop; crops are uint8 (224, 224, 3) RGB."""
         parts = [self._embedder.embed(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
         return np.concatenate(parts)
+
+
+def _may_have_gpu() -> bool:
+    return sys.platform == "darwin" or any(device.exists() for device in _GPU_DEVICES)

@@ -1,19 +1,17 @@
 """Decode and extract in worker processes: a decoder that crashes or hangs costs one file."""
 
-import multiprocessing
-import signal
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
 
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.decode import FileContent, Limits
 from imrec_pg.ingest.read import Content
+from imrec_pg.ingest.workers import Workers
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, FeatureTable, FoundFile, StoredImage
 
@@ -36,50 +34,38 @@ class Decoded:
 
 
 def decode_all(
-    contents: Iterable[Content | StoredImage | FailedFile], *, workers: int, limits: Limits
+    contents: Iterable[Content | StoredImage | FailedFile],
+    *,
+    workers: int,
+    limits: Limits,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Decoded | StoredImage | FailedFile]:
-    """Yield every content decoded, in the order in which the workers finish; pass the rest through."""
-    pool: ProcessPool | None = None
+    """Yield every content decoded, in the order in which the workers finish; pass the rest through.
+
+    When stopping() turns true, what still waits for a worker is left to the next run.
+    """
+    pool: Workers | None = None
     pending: dict[Future[Extracted | DecodeError], Content] = {}
     try:
         for item in contents:
+            if stopping():
+                return
             if not isinstance(item, Content):
                 yield item
                 continue
             # Only now: a run that finds nothing new starts no process.
-            pool = pool or _start_pool(workers)
+            pool = pool or Workers(workers)
             path = display_path(item.files[0].path)
             arguments = (item.content, path, item.missing, limits)
-            pending[pool.schedule(_task, args=arguments, timeout=_TIMEOUT_S)] = item
+            pending[pool.schedule(_task, arguments, _TIMEOUT_S)] = item
             if len(pending) >= _WINDOW:
                 yield from _finished(pending)
-        while pending:
+        while pending and not stopping():
             yield from _finished(pending)
     finally:
         if pool is not None:
             # After an error or Ctrl-C, what waits is not worth waiting for: it is done again next time.
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
-
-
-def _start_pool(workers: int) -> ProcessPool:
-    # Not "fork": a fork of a process with threads and a loaded model can deadlock.
-    method = "spawn" if sys.platform == "darwin" else "forkserver"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["imrec_pg.extraction"])
-    return ProcessPool(max_workers=workers, context=context, initializer=_start_worker)
-
-
-def _start_worker() -> None:
-    # Ctrl-C reaches the whole process group: the main process decides what becomes of the work.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import cv2  # noqa: PLC0415 - in the worker alone
-
-    import imrec_pg.extraction  # noqa: F401, PLC0415 - else the first file's time limit pays for it
-
-    # One core a worker; OpenCV's own threads would fight the other workers for it.
-    cv2.setNumThreads(1)
+            pool.stop()
 
 
 def _extract_or_error(

@@ -64,7 +64,7 @@ def ingest(
 ) -> IngestResult:
     """Store all photos below the folders; without folders, try all recorded failures again.
 
-    When stopping() turns true, what is under way is finished and written, then it ends.
+    When stopping() turns true, what is decoded by then is written, then it ends.
 
     Raises:
         UsageError: a path is no folder.
@@ -77,7 +77,7 @@ def ingest(
     files = _files(conn, paths, tally)
     to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not paths)
     contents = read_contents(conn, _until(stopping, to_do), options.features, options.limits)
-    decoded = decode_all(contents, workers=options.workers, limits=options.limits)
+    decoded = decode_all(contents, workers=options.workers, limits=options.limits, stopping=stopping)
     for batch in batched(decoded, options.batch):
         _write(conn, batch, embedders, tally)
     if paths and not tally.found and not stopping():

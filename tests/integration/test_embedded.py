@@ -21,6 +21,7 @@ import pytest
 
 from imrec_pg.embedded import EmbeddedServer, binaries, psql_path, server
 from imrec_pg.embedded.account import server_account
+from imrec_pg.embedded.folders import Layout, prepare_data_dir
 from imrec_pg.embedded.locks import is_held
 from imrec_pg.errors import EmbeddedServerError
 
@@ -236,7 +237,7 @@ def test_environment_does_not_reach_the_server_nor_mislead_the_client(
     assert ask(make_server().start(), "SHOW lc_messages") == "C"
 
 
-@pytest.mark.parametrize("name", ["x" * 120, "with, 'comma\" $HOME `id`", 'quote" $x'])
+@pytest.mark.parametrize("name", ["x" * 120, "quotes ' \" and $HOME `id`"])
 def test_long_and_odd_paths(make_server: MakeServer, name: str) -> None:
     embedded = make_server(name)
     assert ask(embedded.start()) == 1
@@ -439,9 +440,9 @@ def test_folder_below_a_closed_one_is_refused(make_server: MakeServer, folder: P
 
 
 @root_only
-def test_empty_folder_of_root_is_taken_over(make_server: MakeServer, folder: Path) -> None:
+def test_empty_folder_of_root_is_given_to_the_servers_user(folder: Path) -> None:
     (folder / "db").mkdir(mode=0o755)
-    assert ask(make_server().start()) == 1
+    prepare_data_dir(Layout(folder / "db"), server_account())
     assert (folder / "db").stat().st_uid == server_account().uid
 
 
