@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 .DEFAULT_GOAL := demo
 
 # The constraints pin what is installed here; users of the package get the wide ranges of pyproject.toml.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imrec-pg needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench,demo,dev]'
 	$(BIN)/imrec-pg weights
 	touch $@
 
@@ -28,6 +28,11 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint sql
 	$(BIN)/lint-imports
+
+# BENCH="search --rows 450000" measures something else.
+BENCH ?= all
+bench: $(VENV)/installed
+	$(BIN)/imrec-pg bench $(BENCH)
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

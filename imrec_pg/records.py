@@ -158,13 +158,17 @@ class StoredImage:
     features: Features
 
 
+NO_IMAGE = UUID(int=0)
+"""The id of no image: what a file holds that is empty, too large, or in a format that is not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class FailedFile:
     """A file that could not be read.
 
     Attributes:
         image_id: what its bytes are, or None when they could not be read at all; known bytes that are no
-            image replace what the file held before.
+            image replace what the file held before. NO_IMAGE when they were only looked at.
         error_class: a short stable class, such as "Truncated".
         error: one line of explanation.
     """

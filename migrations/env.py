@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that imrec_pg.store.schema hands over."""
+"""Alembic's entry: runs the migrations on the connection that imrec_pg.store.migrating hands over."""
 
 from alembic import context
 from sqlalchemy import Connection, text

@@ -5,13 +5,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
-from support import AddImage, settings_for
+from support import AddImage, new_database, settings_for
 
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.features import weights
@@ -65,21 +64,15 @@ def template(server: EmbeddedServer) -> str:
 @pytest.fixture
 def empty_dsn(server: EmbeddedServer) -> Iterator[str]:
     """Yield the dsn of a database without anything in it."""
-    yield from _database(server.dsn, "template1")
+    with new_database(server.dsn, "template1") as made:
+        yield made
 
 
 @pytest.fixture
 def dsn(template: str) -> Iterator[str]:
     """Yield the dsn of a database with the newest schema."""
-    yield from _database(template, _TEMPLATE)
-
-
-def _database(server_dsn: str, template: str) -> Iterator[str]:
-    name = Identifier(f"t_{uuid4().hex}")
-    with psycopg.connect(server_dsn, autocommit=True) as admin:
-        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(name, Identifier(template)))
-        yield make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
-        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+    with new_database(template, _TEMPLATE) as made:
+        yield made
 
 
 @pytest.fixture

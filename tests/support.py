@@ -1,15 +1,19 @@
 """What tests share and is no fixture."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
@@ -21,6 +25,16 @@ from imrec_pg.store.write import write_batch
 
 def settings_for(dsn: str) -> Settings:
     return Settings(dsn=dsn, data_dir=Path("/nonexistent"), weights=None, dsn_source="the test")
+
+
+@contextmanager
+def new_database(server_dsn: str, template: str) -> Iterator[str]:
+    """Yield the dsn of a copy of a database, which is dropped afterwards."""
+    name = f"t_{uuid4().hex}"
+    with psycopg.connect(server_dsn, autocommit=True) as admin:
+        admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+        yield make_conninfo(server_dsn, dbname=name)
+        admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @dataclass(frozen=True)

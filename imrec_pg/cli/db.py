@@ -9,7 +9,14 @@ from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import UsageError
 
 
-@click.group("db")
+@click.group(
+    "db",
+    epilog="""\b
+Examples:
+  imrec-pg db status
+  imrec-pg db upgrade --dsn postgresql://me@host/photos
+  imrec-pg db stop""",
+)
 def command() -> None:
     """Start, stop and upgrade the database.
 
@@ -18,14 +25,25 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db start
+  psql "$(imrec-pg db start)"
+  imrec-pg db start --data /srv/photos-db""",
+)
 @database_options
 def start() -> None:
     """Start the own PostgreSQL and print its connection string."""
     print(_server().start())
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db stop
+  imrec-pg db stop --data /srv/photos-db""",
+)
 @database_options
 def stop() -> None:
     """Stop the own PostgreSQL; the next command starts it again."""
@@ -33,7 +51,12 @@ def stop() -> None:
     say(f"stopped {server.data_dir}" if server.stop() else f"{server.data_dir} was not running")
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db status
+  imrec-pg db status --json | jq .running""",
+)
 @json_option
 @database_options
 def status(*, as_json: bool) -> None:
@@ -51,7 +74,12 @@ def status(*, as_json: bool) -> None:
     print(f"log        {found.log}")
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db upgrade
+  imrec-pg db upgrade --dsn postgresql://me@host/photos""",
+)
 @database_options
 def upgrade() -> None:
     """Create or update the schema imrec in the database in use.

@@ -7,7 +7,14 @@ import click
 from imrec_pg.cli.common import database_options, invocation, json_option, print_json, say
 
 
-@click.command("errors")
+@click.command(
+    "errors",
+    epilog="""\b
+Examples:
+  imrec-pg errors
+  imrec-pg errors --json | jq -r .[].path
+  imrec-pg ingest --retry     try them again""",
+)
 @json_option
 @database_options
 def command(*, as_json: bool) -> None:

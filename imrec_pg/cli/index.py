@@ -15,7 +15,14 @@ _feature = click.argument("feature", type=EnumChoice(Feature))
 _metric = click.argument("metric", type=EnumChoice(Metric))
 
 
-@click.group("index")
+@click.group(
+    "index",
+    epilog="""\b
+Examples:
+  imrec-pg index list
+  imrec-pg index build histogram cosine
+  imrec-pg index drop histogram cosine""",
+)
 def command() -> None:
     """List, build and drop the approximate (HNSW) indexes.
 
@@ -24,7 +31,13 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog="""\b
+Examples:
+  imrec-pg index list
+  imrec-pg index list --json""",
+)
 @json_option
 @database_options
 def list_(*, as_json: bool) -> None:
@@ -41,7 +54,12 @@ def list_(*, as_json: bool) -> None:
         print(f"{state.feature:<10} {state.metric:<10} {kind}")
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg index build embedding cosine
+  imrec-pg index build histogram manhattan""",
+)
 @_feature
 @_metric
 @database_options
@@ -55,7 +73,11 @@ def build(*, feature: Feature, metric: Metric) -> None:
     say(f"built the index of {feature} {metric}" if built else f"{feature} {metric} is indexed already")
 
 
-@command.command()
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg index drop histogram manhattan""",
+)
 @_feature
 @_metric
 @database_options
@@ -73,9 +95,12 @@ def build_with_progress(library: "Library", feature: Feature, metric: Metric, *,
     with tqdm(
         unit=" rows", desc="index", disable=True if quiet else None, dynamic_ncols=True, delay=1
     ) as bar:
+        shown = ""
 
         def show(phase: str, done: int, total: int) -> None:
-            if bar.desc != f"index: {phase}":
+            nonlocal shown
+            if phase != shown:
+                shown = phase
                 bar.set_description(f"index: {phase}", refresh=False)
                 bar.reset(total)
             bar.update(done - bar.n)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imrec_pg.cli.common import database_options, invocation, json_option, model_options, print_json, say
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import PermissionDeniedError, UsageError
 from imrec_pg.records import FeatureTable
 
 if TYPE_CHECKING:
@@ -177,7 +177,11 @@ def _build_index(library: "Library", *, quiet: bool) -> bool:
 
     if not library.has_embeddings():
         return False
-    return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
+    try:
+        return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
+    except PermissionDeniedError:
+        say("the index was not built, which only the owner may: imrec-pg index build embedding cosine")
+        return False
 
 
 def _report(result: "IngestResult", *, as_json: bool, built: bool) -> None:

@@ -1,6 +1,7 @@
 """The entry point: global options, and every error as one line and an exit code."""
 
 import importlib
+import io
 import logging
 import os
 import sys
@@ -21,12 +22,24 @@ _COMMANDS = {
     "db": "Start, stop and upgrade the database.",
     "psql": "Open psql on the database in use.",
     "weights": "Show where the model's weights are, and fetch them.",
+    "bench": "Measure speed, memory and recall beside what you would take instead.",
 }
 _INTERRUPTED = 130
 
 
+class _NobodyReadsError(Exception):
+    """The reader of stdout has gone, as in `imrec-pg search … | head`."""
+
+
 class _Commands(click.Group):
     """Commands whose modules are imported when they are run: --help must not wait for NumPy."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # As itself, click would take it and exit with 1.
+            raise _NobodyReadsError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -78,6 +91,11 @@ def main() -> NoReturn:
 def _run(arguments: list[str]) -> int:
     invocation = Invocation()
     logging.basicConfig(level=logging.WARNING, format="imrec-pg: %(message)s", stream=sys.stderr)
+    # It warns of the rollback that fails after a second Ctrl-C; what matters it raises.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path with a letter that the terminal's encoding lacks must not end the program.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         result = cli.main(arguments, prog_name="imrec-pg", standalone_mode=False, obj=invocation)
         sys.stdout.flush()
@@ -87,8 +105,8 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         print("imrec-pg: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError:
-        # `imrec-pg search … | head`: nobody reads on. Python would complain again when it closes stdout.
+    except (_NobodyReadsError, BrokenPipeError):
+        # Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except ImrecError as error:

@@ -21,9 +21,9 @@ Examples:
 def command(*, arguments: tuple[str, ...]) -> None:
     """Open psql on the database in use; options are handed on to it."""
     from imrec_pg.embedded import psql_path  # noqa: PLC0415 - not for --help
-    from imrec_pg.store.connection import dsn_of  # noqa: PLC0415
+    from imrec_pg.store.connection import psql_call  # noqa: PLC0415
 
-    dsn = dsn_of(invocation().settings())
+    connection, environment = psql_call(invocation().settings())
     psql = str(psql_path())
     # Not a subprocess: psql takes over the terminal, its signals and the exit code.
-    os.execv(psql, [psql, *(["--dbname", dsn] if dsn else []), *arguments])  # noqa: S606
+    os.execve(psql, [psql, *connection, *arguments], os.environ | environment)  # noqa: S606

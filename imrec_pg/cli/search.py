@@ -189,9 +189,9 @@ def _print_table(answer: "Answer") -> None:
         if n.copies > 1:
             path.append(f"  (+{n.copies - 1} more)", style="dim")
         table.add_row(str(rank), _distance(answer.metric, n.distance), path)
-    console = Console()
-    # A file or pipe has no width: lines must not be cut there.
-    console.print(table, width=None if console.is_terminal else 10_000, crop=False)
+    # A file or pipe has no width: lines must not be cut or folded there.
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    console.print(table, crop=False)
 
 
 def _distance(metric: Metric, distance: float) -> str:

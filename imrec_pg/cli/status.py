@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from imrec_pg.store.status import Status
 
 
-@click.command("status")
+@click.command(
+    "status",
+    epilog="""\b
+Examples:
+  imrec-pg status
+  imrec-pg status --json | jq .images""",
+)
 @json_option
 @database_options
 def command(*, as_json: bool) -> None:

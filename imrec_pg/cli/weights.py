@@ -8,7 +8,14 @@ import click
 from imrec_pg.cli.common import invocation, json_option, print_json, say
 
 
-@click.command("weights")
+@click.command(
+    "weights",
+    epilog="""\b
+Examples:
+  imrec-pg weights                                      look, and fetch if need be
+  imrec-pg weights --no-fetch
+  imrec-pg weights --weights ~/resnet18-f37072fd.pth    look at a file of your own""",
+)
 @click.option(
     "--weights",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -114,6 +114,12 @@ random_page_cost = 1.1
 # Compiling costs more than it saves on queries of milliseconds.
 jit = off
 
+# Else CREATE TABLE would make the user's own tables in imrec, the schema named like the role.
+search_path = 'public'
+# Else an index scan stops at hnsw.ef_search candidates, and LIMIT 100 in psql gives 40 rows.
+hnsw.iterative_scan = strict_order
+hnsw.ef_search = 100
+
 # The log holds what goes wrong, not one line per checkpoint.
 log_checkpoints = off
 """

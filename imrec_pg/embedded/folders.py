@@ -228,7 +228,7 @@ def _refuse_foreign(layout: Layout, names: set[str]) -> None:
     elif "PG_VERSION" in names:
         wrong = "is itself a PostgreSQL data folder: name its server with --dsn"
     else:
-        wrong = "is not empty and not imrec-pg's"
+        wrong = "is not empty and not imrec-pg's: empty it"
     raise EmbeddedServerError(f"{layout.data_dir} {wrong}, or choose another folder with --data")
 
 

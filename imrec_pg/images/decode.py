@@ -35,6 +35,11 @@ MAX_PIXELS = 200_000_000
 # change it around each decode would race between threads. Its default, 89 million, refuses those phones.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
+CONTENT_KINDS = frozenset(
+    {"Empty", "TooLarge", "TooManyPixels", "Truncated", "Corrupt", "NotAnImage", "UnsupportedFormat"}
+)
+"""Kinds of DecodeError that come from what the file holds, so that it no longer holds what it did before."""
+
 _MAX_REASON = 500
 _REDUCED = 1  # a bit of TIFF's NewSubfileType
 

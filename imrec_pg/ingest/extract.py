@@ -1,14 +1,14 @@
 """Decode and extract in worker processes: a decoder that crashes or hangs costs one file."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pebble import ProcessExpired
 
-from imrec_pg.errors import DecodeError
+from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.images.decode import FileContent, Limits
 from imrec_pg.ingest.read import Content
 from imrec_pg.ingest.workers import Workers
@@ -97,6 +97,11 @@ def _finished(pending: dict[Future["Extracted | DecodeError"], Content]) -> Iter
 def _result(future: Future["Extracted | DecodeError"]) -> "Extracted | DecodeError":
     try:
         return future.result()
+    except BrokenExecutor as error:
+        raise ImrecError(
+            "the decoder processes did not start: a script that calls ingest needs "
+            "if __name__ == '__main__', since they import it"
+        ) from error
     except FutureTimeoutError:
         return DecodeError("", "DecoderTimeout", f"decoding took over {_TIMEOUT_S} s and was stopped")
     except ProcessExpired as error:

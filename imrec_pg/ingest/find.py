@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from imrec_pg.errors import UsageError
-from imrec_pg.images.walk import Walk
+from imrec_pg.images.walk import VANISHED, Walk
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path
@@ -21,10 +21,17 @@ OnError = Callable[[bytes, OSError], None]
 
 
 class Roots:
-    """The known roots; a file belongs to the innermost one around it."""
+    """The known roots and those to be made; a file belongs to the innermost one around it."""
 
-    def __init__(self, roots: Iterable[Root]) -> None:
-        self._by_folder = {_slashed(root.raw_path): root for root in roots}
+    def __init__(self, conn: Connection, folders: Sequence[bytes]) -> None:
+        self._conn = conn
+        self._by_folder = {_slashed(root.raw_path): root for root in catalogue.roots(conn)}
+        self._unsaved: set[UUID] = set()
+        for folder in folders:
+            if self.around(folder) is None:
+                root = root_of(folder)
+                self._by_folder[_slashed(folder)] = root
+                self._unsaved.add(root.root_id)
 
     def around(self, path: bytes) -> Root | None:
         """Return the innermost root that holds an absolute path, itself included."""
@@ -36,9 +43,12 @@ class Roots:
         return self._by_folder[folder]
 
     def locate(self, path: bytes, size: int, mtime_ns: int) -> FoundFile:
-        """Return the file with its ids."""
+        """Return the file with its ids; a new root is stored with the first file that it holds."""
         root = self.around(os.path.dirname(path))  # noqa: PTH120 - bytes
-        assert root is not None, "ingest makes a root around every folder before it walks"
+        assert root is not None, "each folder that is walked lies in a root"
+        if root.root_id in self._unsaved:
+            catalogue.add_root(self._conn, root)
+            self._unsaved.remove(root.root_id)
         relative = path[len(_slashed(root.raw_path)) :]
         return FoundFile(root.root_id, location_id(root.root_id, relative), relative, path, size, mtime_ns)
 
@@ -72,15 +82,6 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
     return [f for f in folders if not any(f != o and f.startswith(_slashed(o)) for o in folders)]
 
 
-def make_roots(conn: Connection, folders: Sequence[bytes]) -> Roots:
-    """Return the roots, after adding one for each folder that lies in none."""
-    roots = Roots(catalogue.roots(conn))
-    missing = [folder for folder in folders if roots.around(folder) is None]
-    for folder in missing:
-        catalogue.add_root(conn, root_of(folder))
-    return Roots(catalogue.roots(conn)) if missing else roots
-
-
 def walk_files(
     roots: Roots, folders: Sequence[bytes], tally: Tally, on_error: OnError
 ) -> Iterator[FoundFile]:
@@ -99,10 +100,9 @@ def failed_files(conn: Connection, tally: Tally) -> Iterator[FoundFile]:
         key = location_id(root_id, relative)
         try:
             status = os.stat(path)  # noqa: PTH116 - bytes
-        except FileNotFoundError:
-            catalogue.forget_failures(conn, [key])
-            continue
-        except OSError:
+        except OSError as error:
+            if error.errno in VANISHED:
+                catalogue.forget_failures(conn, [key])
             continue
         tally.found += 1
         yield FoundFile(root_id, key, relative, path, status.st_size, status.st_mtime_ns)

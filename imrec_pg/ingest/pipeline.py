@@ -22,8 +22,6 @@ from imrec_pg.store.write import claim_model, write_batch
 
 logger = logging.getLogger(__name__)
 
-Item = Decoded | StoredImage | FailedFile
-
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
@@ -78,8 +76,8 @@ def ingest(
     to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not paths)
     contents = read_contents(conn, _until(stopping, to_do), options.features, options.limits)
     decoded = decode_all(contents, workers=options.workers, limits=options.limits, stopping=stopping)
-    for batch in batched(decoded, options.batch):
-        _write(conn, batch, embedders, tally)
+    for batch in batched(_embedded(conn, decoded, embedders), options.batch):
+        _write(conn, batch, tally)
     if paths and not tally.found and not stopping():
         names = ", ".join(display_path(folder) for folder in find.check_folders(paths))
         raise ImrecError(
@@ -100,7 +98,7 @@ def _files(conn: Connection, paths: Sequence[str | bytes], tally: Tally) -> Iter
     if tally.on_progress is not None:
         # Beside the work: names alone are listed fast, and the walk finds them in the cache.
         threading.Thread(target=_count, args=(folders, tally), name="imrec-count", daemon=True).start()
-    return find.walk_files(find.make_roots(conn, folders), folders, tally, on_error)
+    return find.walk_files(find.Roots(conn, folders), folders, tally, on_error)
 
 
 def _count(folders: Sequence[bytes], tally: Tally) -> None:
@@ -114,9 +112,27 @@ def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator
         yield file
 
 
-def _write(conn: Connection, batch: Sequence[Item], embedders: EmbedderSource, tally: Tally) -> None:
-    decoded = [item for item in batch if isinstance(item, Decoded)]
-    images = [item for item in batch if isinstance(item, StoredImage)] + _embed(conn, decoded, embedders)
+def _embedded(
+    conn: Connection, items: Iterable[Decoded | StoredImage | FailedFile], embedders: EmbedderSource
+) -> Iterator[StoredImage | FailedFile]:
+    """Yield what can be written. The decoders work on while the model runs, a small batch at a time."""
+    for group in batched(items, embedders.batch):
+        yield from (item for item in group if not isinstance(item, Decoded))
+        decoded = [item for item in group if isinstance(item, Decoded)]
+        crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]
+        rows: Iterator[FloatRow] = iter(())
+        if crops:
+            claim_model(conn, embedders.identity)
+            rows = iter(embedders.embed(crops))
+        for item in decoded:
+            info, features = item.extracted.info, item.extracted.features
+            if item.extracted.crop is not None:
+                features = replace(features, embedding=next(rows))
+            yield StoredImage(info.image_id, info, item.files, features)
+
+
+def _write(conn: Connection, batch: Sequence[StoredImage | FailedFile], tally: Tally) -> None:
+    images = [item for item in batch if isinstance(item, StoredImage)]
     failed = [item for item in batch if isinstance(item, FailedFile)]
     merged = write_batch(conn, images, failed)
     files = sum(len(image.files) for image in images)
@@ -127,18 +143,3 @@ def _write(conn: Connection, batch: Sequence[Item], embedders: EmbedderSource, t
     tally.failed += len(failed)
     tally.written += files + len(failed)
     tally.report()
-
-
-def _embed(conn: Connection, decoded: Sequence[Decoded], embedders: EmbedderSource) -> list[StoredImage]:
-    crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]
-    rows: Iterator[FloatRow] = iter(())
-    if crops:
-        claim_model(conn, embedders.identity)
-        rows = iter(embedders.embed(crops))
-    images = []
-    for item in decoded:
-        info, features = item.extracted.info, item.extracted.features
-        if item.extracted.crop is not None:
-            features = replace(features, embedding=next(rows))
-        images.append(StoredImage(info.image_id, info, item.files, features))
-    return images

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.decode import FileContent, Limits, read
-from imrec_pg.records import FailedFile, Features, FeatureTable, FoundFile, StoredImage
+from imrec_pg.images.decode import CONTENT_KINDS, FileContent, Limits, read
+from imrec_pg.records import NO_IMAGE, FailedFile, Features, FeatureTable, FoundFile, StoredImage
 from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
 
@@ -60,7 +60,8 @@ def _read(file: FoundFile, limits: Limits) -> tuple[FoundFile, FileContent] | Fa
     except DecodeError as error:
         if error.kind == "Vanished":
             return None
-        return FailedFile(file, None, error.kind, error.reason)
+        held = NO_IMAGE if error.kind in CONTENT_KINDS else None
+        return FailedFile(file, held, error.kind, error.reason)
     # What the open file said, not what the walk saw: it may have changed in between.
     return dataclasses.replace(file, size=content.size, mtime_ns=content.mtime_ns), content
 

@@ -24,7 +24,9 @@ class Workers:
         method = "spawn" if sys.platform == "darwin" else "forkserver"
         context = multiprocessing.get_context(method)
         if method == "forkserver":
-            context.set_forkserver_preload(["imrec_pg.extraction"])
+            context.set_forkserver_preload(
+                ["imrec_pg.extraction", "imrec_pg.features.hashes", "imrec_pg.features.histogram"]
+            )
         self._number = number
         self._started = context.Semaphore(0)
         self._pool = ProcessPool(number, context=context, initializer=_start, initargs=(self._started,))
@@ -61,7 +63,9 @@ def _start(started: Semaphore) -> None:
     started.release()
     import cv2  # noqa: PLC0415 - in the worker alone
 
-    import imrec_pg.extraction  # noqa: F401, PLC0415 - else the first file's time limit pays for it
+    from imrec_pg import extraction  # noqa: PLC0415 - in the worker alone
 
+    # Else the first file's time limit pays for it.
+    extraction.load_libraries()
     # One core a worker; OpenCV's own threads would fight the other workers for it.
     cv2.setNumThreads(1)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import (
@@ -36,7 +37,14 @@ def connect(settings: Settings) -> Connection:
     """
     dsn = dsn_of(settings)
     try:
-        return psycopg.connect(dsn, autocommit=True, connect_timeout=10, fallback_application_name="imrec-pg")
+        return psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=10,
+            fallback_application_name="imrec-pg",
+            # A database in SQL_ASCII would hand out bytes where all others hand out text.
+            client_encoding="utf8",
+        )
     except psycopg.ProgrammingError as error:
         raise DatabaseUnreachableError(
             f"{settings.dsn_source} is no connection string that PostgreSQL knows: {_line(error)}; "
@@ -46,6 +54,23 @@ def connect(settings: Settings) -> Connection:
         raise DatabaseUnreachableError(
             f"no connection to the database named by {settings.dsn_source}: {_line(error)}"
         ) from error
+
+
+def psql_call(settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """Return psql's arguments and extra environment for the database in use.
+
+    The password goes into the environment: arguments are shown to all users by ps.
+    """
+    dsn = dsn_of(settings)
+    if not dsn:
+        return [], {}
+    parts = conninfo_to_dict(dsn)
+    password = parts.pop("password", None)
+    environment = {"PGPASSWORD": str(password)} if password is not None else {}
+    return [
+        "--dbname",
+        make_conninfo(**{name: str(value) for name, value in parts.items() if value is not None}),
+    ], environment
 
 
 def dsn_of(settings: Settings) -> str:
@@ -102,7 +127,12 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction) as error:
+    except pg.ReadOnlySqlTransaction as error:
+        raise PermissionDeniedError(
+            f"this database is read-only ({_line(error)}): connect to the primary server, "
+            "or turn default_transaction_read_only off"
+        ) from error
+    except pg.InsufficientPrivilege as error:
         raise PermissionDeniedError(
             f"this database role may not do that ({_line(error)}): connect as the owner of the schema imrec, "
             "or have it granted"

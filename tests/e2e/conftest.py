@@ -1,0 +1,78 @@
+"""The command on databases of its own, and an album of photos that is ingested once."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.command import Album, Imrec, clean_environ, url_of
+from e2e.photos import GARBAGE, altered, save, save_oriented, save_scenes, scene
+from psycopg.conninfo import conninfo_to_dict
+from support import new_database
+
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+@pytest.fixture(scope="session")
+def imrec() -> Imrec:
+    """Return the command without a database."""
+    return Imrec(clean_environ())
+
+
+@pytest.fixture
+def run(imrec: Imrec, url: str) -> Imrec:
+    """Return the command on a database of its own, with the newest schema and nothing in it."""
+    return imrec.on(url)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return an empty folder for photos."""
+    made = tmp_path / "photos"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture(scope="session")
+def album(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    folder = tmp_path_factory.mktemp("album")
+    save_scenes(folder / "scenes", range(32))
+    save_scenes(folder / "scenes" / "png", range(32, 38), ".png")
+    save_scenes(folder / "scenes" / "webp", range(38, 44), ".webp")
+    original = scene(1000)
+    save(folder / "original.png", original)
+    save(folder / "copies" / "quality30.jpg", original, quality=30)
+    for name, copy in altered(original).items():
+        save(folder / "copies" / f"{name}.png", copy)
+    save_oriented(folder / "orientations", scene(2000))
+    for name in ("cut.jpg", "text.png"):
+        (folder / "broken").mkdir(exist_ok=True)
+        (folder / "broken" / name).write_bytes(GARBAGE + name.encode())
+    with new_database(template, "imrec_template") as dsn:
+        run = imrec.on(url_of(dsn))
+        stored = run("ingest", folder, "--json", code=3).json
+        assert (stored["new"], stored["failed"]) == (57, 2)
+        yield Album(folder, stored["new"], run, dsn)
+
+
+@pytest.fixture
+def copied_album(album: Album, template: str) -> Iterator[Album]:
+    """Yield the album in a database of its own; its folder is still that of all."""
+    with new_database(template, str(conninfo_to_dict(album.dsn)["dbname"])) as dsn:
+        yield Album(album.folder, album.images, album.run.on(url_of(dsn)), dsn)
+
+
+@pytest.fixture(scope="session")
+def reachable(server_folder: Path) -> Path:
+    """Return a folder that the embedded server's own user can reach."""
+    made = Path(tempfile.mkdtemp(dir=server_folder))
+    made.chmod(0o711)
+    return made
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of the project's photos, where there is one."""
+    if not (SHARED / "photos").is_dir():
+        pytest.skip("no ../shared/photos beside this checkout")
+    return SHARED / "photos"

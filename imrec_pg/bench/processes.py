@@ -1,0 +1,129 @@
+"""How much memory and processor time a tree of processes takes while it works."""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+_INTERVAL_S = 0.25
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was sampled.
+
+    Attributes:
+        memory: bytes of all processes but the database's at each sample (PSS: what they share counts once).
+        cpu_seconds: by the role of the process.
+    """
+
+    memory: list[int] = field(default_factory=list)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def peak(self) -> int:
+        """The most memory of any sample."""
+        return max(self.memory, default=0)
+
+    @property
+    def growth(self) -> float:
+        """The median of the last quarter's samples divided by that of the second quarter's."""
+        quarter = len(self.memory) // 4
+        if not quarter:
+            return 1.0
+        return _median(self.memory[-quarter:]) / _median(self.memory[quarter : 2 * quarter])
+
+
+class Sampler:
+    """Samples a process, its descendants and a database server in a thread of its own.
+
+    Args:
+        main: whose tree is measured.
+        database: returns the server's processes.
+    """
+
+    def __init__(self, main: psutil.Process, database: Callable[[], Sequence[psutil.Process]]) -> None:
+        self._main = main
+        self._database = database
+        self._first: dict[psutil.Process, float] = {}
+        self._last: dict[psutil.Process, float] = {}
+        self._roles: dict[psutil.Process, str] = {}
+        self._usage = Usage()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bench-sampler", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._sample(first=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._sample()
+
+    def usage(self) -> Usage:
+        """Return what was sampled so far."""
+        by_role: dict[str, float] = {}
+        for process, seconds in self._last.items():
+            role = self._roles[process]
+            by_role[role] = by_role.get(role, 0.0) + seconds - self._first.get(process, 0.0)
+        self._usage.cpu_seconds = by_role
+        return self._usage
+
+    def _run(self) -> None:
+        while not self._ended.wait(_INTERVAL_S):
+            self._sample()
+
+    def _sample(self, *, first: bool = False) -> None:
+        tree = _alive(lambda: [self._main, *self._main.children(recursive=True)])
+        roles = {process: "main" if process == self._main else "workers" for process in tree}
+        database = dict.fromkeys(_alive(self._database), "database")
+        self._usage.memory.append(sum(_memory(process) for process in tree))
+        for process, role in (roles | database).items():
+            seconds = _cpu(process)
+            if seconds is not None:
+                self._roles[process] = role
+                self._last[process] = seconds
+                if first:
+                    self._first[process] = seconds
+
+
+def shares(cpu_seconds: Mapping[str, float]) -> dict[str, float]:
+    """Return each role's share of the processor time of all, 0 to 1."""
+    total = sum(cpu_seconds.values()) or 1.0
+    return {role: seconds / total for role, seconds in cpu_seconds.items()}
+
+
+def _alive(processes: Callable[[], Iterable[psutil.Process]]) -> list[psutil.Process]:
+    try:
+        return list(processes())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", full.uss))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _cpu(process: psutil.Process) -> float | None:
+    try:
+        times = process.cpu_times()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    return float(times.user + times.system)
+
+
+def _median(values: Sequence[int]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return (ordered[middle] + ordered[~middle]) / 2

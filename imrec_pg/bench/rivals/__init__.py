@@ -1,0 +1,1 @@
+"""What a user would take instead, written as such a user would; it shares no extraction code with ours."""

@@ -1,0 +1,77 @@
+"""FAISS as its tutorial shows it: everything in memory, exact (flat) or approximate (HNSW)."""
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_METRICS = {
+    "cosine": faiss.METRIC_INNER_PRODUCT,
+    "euclidean": faiss.METRIC_L2,
+    "manhattan": faiss.METRIC_L1,
+}
+HNSW_M = 32
+HNSW_EF_SEARCH = 64
+
+
+class Flat:
+    """Exact search over float32 (n, 512)."""
+
+    def __init__(self, features: Floats, metric: str) -> None:
+        self._metric = metric
+        self._index = faiss.IndexFlat(features.shape[1], _METRICS[metric])
+        self._index.add(_prepared(features, metric))
+
+    def nearest(self, query: Floats, k: int) -> tuple[list[int], list[float]]:
+        """Return the rows of the k nearest and their distances, nearest first."""
+        return _search(self._index, query, k, self._metric)
+
+
+class Hnsw:
+    """Approximate search by cosine distance; m = 32, efConstruction as FAISS sets it (40), efSearch = 64."""
+
+    def __init__(self, features: Floats) -> None:
+        self._index = faiss.IndexHNSWFlat(features.shape[1], HNSW_M, faiss.METRIC_INNER_PRODUCT)
+        self._index.hnsw.efSearch = HNSW_EF_SEARCH
+        self._index.add(_prepared(features, "cosine"))
+
+    def nearest(self, query: Floats, k: int) -> tuple[list[int], list[float]]:
+        """Return the rows of about the k nearest and their distances, nearest first."""
+        return _search(self._index, query, k, "cosine")
+
+
+class BinaryFlat:
+    """Exact search by Hamming distance over uint8 (n, 8)."""
+
+    def __init__(self, hashes: NDArray[np.uint8]) -> None:
+        self._index = faiss.IndexBinaryFlat(8 * hashes.shape[1])
+        self._index.add(hashes)
+
+    def nearest(self, query: NDArray[np.uint8], k: int) -> tuple[list[int], list[float]]:
+        """Return the rows of the k nearest and their distances, nearest first."""
+        distances, rows = self._index.search(query[None], k)
+        return rows[0].tolist(), distances[0].tolist()
+
+
+def version() -> str:
+    """Return FAISS's version and what it was compiled for."""
+    return (
+        f"{faiss.__version__} ({faiss.get_compile_options().strip()}, {faiss.omp_get_max_threads()} threads)"
+    )
+
+
+def _search(index: faiss.Index, query: Floats, k: int, metric: str) -> tuple[list[int], list[float]]:
+    found, rows = index.search(_prepared(query[None], metric), k)
+    distances = found[0]
+    if metric == "cosine":
+        distances = 1 - distances
+    elif metric == "euclidean":
+        distances = np.sqrt(np.maximum(distances, 0))
+    return rows[0].tolist(), distances.tolist()
+
+
+def _prepared(features: Floats, metric: str) -> Floats:
+    if metric != "cosine":
+        return np.ascontiguousarray(features)
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,149 @@
+"""A whole run: set up, measure the sections asked for, tear down."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from imrec_pg import settings as settings_module
+from imrec_pg.bench import machine, photos
+from imrec_pg.bench.measure import Effort
+from imrec_pg.bench.results import Report, Section
+from imrec_pg.bench.scratch import Scratch, scratch
+from imrec_pg.errors import UsageError
+from imrec_pg.features import weights
+from imrec_pg.settings import Settings
+
+_ROWS = frozenset({Section.SEARCH, Section.HAMMING, Section.LOAD})
+_PHOTOS = frozenset({Section.INGEST, Section.STARTUP})
+_GENERATED = (
+    "generated: 2,000 kinds of picture of very unequal sizes, one photo in ten in a burst with another; "
+    "values distributed as those of 160 real photos; queries held out from the same mixture "
+    "(docs/benchmark.md)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure.
+
+    Attributes:
+        photos: photos to make others from; None for those in the scikit-image wheel.
+        dsn: a server to measure on; None for an embedded one of the benchmark's own.
+        library: whose features to take instead of generated ones.
+        scratch: where the benchmark's folder is made; None for the system's temporary folder.
+        without: rivals and parts to leave out.
+    """
+
+    sections: tuple[Section, ...] = tuple(Section)
+    rows: int = 20_000
+    images: int = 1_000
+    photos: Path | None = None
+    effort: Effort = field(default_factory=Effort)
+    dsn: str | None = None
+    library: Settings | None = None
+    scratch: Path | None = None
+    without: frozenset[str] = frozenset()
+
+
+def new_report(options: Options) -> Report:
+    """Return a report without lines."""
+    told: dict[str, object] = {
+        "sections": [str(section) for section in options.sections],
+        "rows": options.rows,
+        "images": options.images,
+        "rounds": options.effort.rounds,
+        "seconds": options.effort.seconds,
+        "without": sorted(options.without),
+        "server": "named with --dsn" if options.dsn else "embedded",
+    }
+    return Report(datetime.now(UTC).astimezone().isoformat(timespec="seconds"), told)
+
+
+def run(options: Options, report: Report, say: Callable[[str], None]) -> None:
+    """Fill the report; what was measured before an error or Ctrl-C stays in it.
+
+    Nothing is left behind: no server, no database, no file.
+
+    Raises:
+        UsageError: FAISS is not installed, or there are no photos.
+        WeightsError: the model's weights were not found.
+        DatabaseUnreachableError: no server.
+    """
+    chosen = frozenset(options.sections)
+    if chosen & {Section.SEARCH, Section.HAMMING}:
+        _check_faiss(options)
+    sources: list[Path] = []
+    if chosen & _PHOTOS:
+        sources = photos.sources(options.photos)
+        report.data["photos"] = f"made from {len(sources)} photos: cut, resized, altered, with grain"
+        # Else the first program to need them would fetch them while the clock runs.
+        weights.resolve(settings_module.load())
+    with scratch(options.dsn, options.scratch) as place:
+        report.machine = machine.describe(place.folder) | {"server": place.server_description()}
+        say(f"measuring in {place.folder} on {report.machine['cpu']}, load {report.machine['load_average']}")
+        if chosen & _ROWS:
+            _measure_rows(options, place, report, say)
+        if Section.INGEST in chosen:
+            from imrec_pg.bench.ingesting import ingest_lines  # noqa: PLC0415 - each section imports its own
+
+            say("ingest")
+            for line in ingest_lines(place, sources, options.images):
+                report.lines.append(line)
+        if Section.STARTUP in chosen:
+            from imrec_pg.bench.startup import startup_lines  # noqa: PLC0415
+
+            say("start-up")
+            for line in startup_lines(place, sources, options.effort):
+                report.lines.append(line)
+    report.complete = True
+
+
+def _measure_rows(options: Options, place: Scratch, report: Report, say: Callable[[str], None]) -> None:
+    from imrec_pg.bench import dataset, ground  # noqa: PLC0415 - as above
+    from imrec_pg.store.session import open_session  # noqa: PLC0415
+
+    chosen = frozenset(options.sections)
+    say(f"{options.rows:,} rows")
+    if options.library is None:
+        rows = dataset.generate(place.folder / "rows", options.rows)
+        report.data["rows"] = f"{len(rows):,}, {_GENERATED}"
+    else:
+        from imrec_pg.bench.from_library import copy_of  # noqa: PLC0415
+
+        rows = copy_of(options.library, place.folder / "rows", options.rows)
+        report.data["rows"] = f"{len(rows):,} of the user's own library; one image in a hundred is a query"
+    settings = place.library("rows")
+    indexed = Section.LOAD in chosen or (Section.SEARCH in chosen and "approximate" not in options.without)
+    loaded = ground.load(settings, rows, indexed=indexed)
+    say(f"loaded in {loaded.copy_seconds:.1f} s, indexed in {loaded.index_seconds:.1f} s")
+    ours = ground.Ground(place, rows, options.effort, options.without)
+    if Section.LOAD in chosen:
+        from imrec_pg.bench.loading import load_lines  # noqa: PLC0415
+
+        say("load")
+        for line in load_lines(ours, settings, loaded):
+            report.lines.append(line)
+    with open_session(settings) as conn:
+        if Section.SEARCH in chosen:
+            from imrec_pg.bench.searching import search_lines  # noqa: PLC0415
+
+            say("search")
+            for line in search_lines(ours, conn):
+                report.lines.append(line)
+        if Section.HAMMING in chosen:
+            from imrec_pg.bench.hamming import hamming_lines  # noqa: PLC0415
+
+            say("hamming")
+            for line in hamming_lines(ours, conn):
+                report.lines.append(line)
+
+
+def _check_faiss(options: Options) -> None:
+    if find_spec("faiss") is None and "faiss" not in options.without:
+        raise UsageError(
+            f"FAISS, a rival, is not installed for this Python {platform.python_version()}: "
+            "pip install 'imrec-pg[bench]', or leave it out with --without faiss"
+        )
