@@ -1,6 +1,7 @@
 """Exact search by Hamming distance: ours beside the scan in the same table, the seed's compare and FAISS."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,31 +31,39 @@ Search = Callable[[int], Sequence[float]]
 """Returns the distances to the query of a round, nearest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Queries of one kind.
+
+    Attributes:
+        hashes: uint8 (n, 8).
+        within: whether to measure the search within a radius as well.
+    """
+
+    name: str
+    k: int
+    hashes: Hashes
+    within: bool
+
+
 def hamming_lines(ground: Ground, conn: Connection) -> Iterator[Line]:
     """Yield lines for both hashes, with near neighbours and without, and for all rows within a radius."""
     equal: list[bool] = []
     for feature in (Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH):
         rows = np.asarray(ground.dataset.column(COLUMNS[feature]), dtype=np.uint8)
-        for kind, queries in _queries(ground, feature, rows).items():
-            timings = side_by_side(
-                _nearest(ground, conn, feature, rows, queries),
-                ground.effort,
-                title=f"{feature} hamming, {kind}",
-                pause=PAUSE,
-            )
-            tenth = np.median([answer[-1] for answer in timings["scan"].answers])
-            note = f"the {K}th neighbour at {tenth:g} bits"
-            yield from _lines(f"{feature} hamming, k = {K}, {kind}", timings, _MOST_OF_SCAN, note)
+        for kind in _kinds(np.asarray(ground.queries(feature), dtype=np.uint8), rows):
+            what = f"{feature} hamming, k = {kind.k}, {kind.name}"
+            contenders = _nearest(ground, conn, feature, rows, kind)
+            timings = side_by_side(contenders, ground.effort, title=what, pause=PAUSE)
+            last = np.median([answer[-1] for answer in timings["scan"].answers])
+            yield from _lines(what, timings, _MOST_OF_SCAN, f"the last of them at {last:g} bits (median)")
             equal += _agreement(timings)
-            if _has_within(conn):
-                timings = side_by_side(
-                    _within(conn, feature, queries),
-                    ground.effort,
-                    title=f"{feature} hamming within {_RADIUS}, {kind}",
-                )
+            if kind.within and _has_within(conn):
+                what = f"{feature} hamming, all within {_RADIUS} bits, {kind.name}"
+                within = _within(conn, feature, kind.hashes)
+                timings = side_by_side(within, ground.effort, title=what, pause=PAUSE)
                 found = np.median([len(answer) for answer in timings["scan"].answers])
-                what = f"{feature} hamming, all within {_RADIUS} bits, {kind}"
-                yield from _lines(what, timings, _MOST_WITHIN, f"{found:g} rows")
+                yield from _lines(what, timings, _MOST_WITHIN, f"{found:g} rows (median)")
                 equal += _agreement(timings)
     share = sum(equal) / len(equal)
     yield Line(
@@ -66,35 +75,52 @@ def hamming_lines(ground: Ground, conn: Connection) -> Iterator[Line]:
     )
 
 
-def _queries(ground: Ground, feature: Feature, rows: Hashes) -> dict[str, Hashes]:
+def _kinds(held_out: Hashes, rows: Hashes) -> list[_Kind]:
     rng = np.random.default_rng(1)
-    held_out = np.asarray(ground.queries(feature), dtype=np.uint8)
     number = len(held_out)
-    copies = np.unpackbits(rows[rng.integers(0, len(rows), number)], axis=1)
-    for bits in copies:
-        bits[rng.choice(64, _FLIPPED_BITS, replace=False)] ^= 1
-    return {
-        f"a stored one with {_FLIPPED_BITS} bits flipped": np.packbits(copies, axis=1),
-        "held out": held_out,
-        "nothing near (random bits)": rng.integers(0, 256, size=(number, 8), dtype=np.uint8),
-    }
+    stored = rows[rng.integers(0, len(rows), number)]
+    noise = rng.integers(0, 256, size=(number, 8), dtype=np.uint8)
+    return [
+        _Kind(f"a stored one with {_FLIPPED_BITS} bits flipped", 1, _flipped(stored, rng), within=False),
+        _Kind("in dense places", K, _flipped(_densest(rows, rng), rng), within=True),
+        _Kind("held out", K, held_out, within=True),
+        _Kind("nothing near (random bits)", K, noise, within=False),
+    ]
+
+
+def _flipped(hashes: Hashes, rng: np.random.Generator) -> Hashes:
+    bits = np.unpackbits(hashes, axis=1)
+    for row in bits:
+        row[rng.choice(64, _FLIPPED_BITS, replace=False)] ^= 1
+    return np.packbits(bits, axis=1)
+
+
+def _densest(rows: Hashes, rng: np.random.Generator) -> Hashes:
+    """Return the quarter of 200 stored hashes whose Kth neighbours are nearest."""
+    sample = rows[rng.integers(0, len(rows), 200)]
+    bits = seed_compare.unpacked(rows)
+    last = [
+        seed_compare.nearest(seed_compare.hamming(bits, query), K)[1][-1]
+        for query in seed_compare.unpacked(sample)
+    ]
+    return sample[np.argsort(last, kind="stable")[:50]]
 
 
 def _nearest(
-    ground: Ground, conn: Connection, feature: Feature, rows: Hashes, queries: Hashes
+    ground: Ground, conn: Connection, feature: Feature, rows: Hashes, kind: _Kind
 ) -> dict[str, Search]:
     def query(number: int) -> Hashes:
-        return np.asarray(queries[number % len(queries)])
+        return np.asarray(kind.hashes[number % len(kind.hashes)])
 
     def ours(number: int) -> Sequence[float]:
-        ranking = rank(conn, [query(number).tobytes()], feature, Metric.HAMMING, K)
+        ranking = rank(conn, [query(number).tobytes()], feature, Metric.HAMMING, kind.k)
         return [neighbour.distance for neighbour in ranking.neighbours]
 
     column = Identifier(COLUMNS[feature])
     scan = SQL(
         "SELECT image_id, {column} <~> %(query)s AS distance FROM imrec.hash "
         "ORDER BY {column} <~> %(query)s LIMIT {k}"
-    ).format(column=column, k=K)
+    ).format(column=column, k=kind.k)
     found: dict[str, Search] = {
         "ours": ours,
         "scan": lambda number: _distances(conn, scan, query(number)),
@@ -102,11 +128,11 @@ def _nearest(
     if "seed" not in ground.without:
         bits = seed_compare.unpacked(rows)
         found["seed"] = lambda number: seed_compare.nearest(
-            seed_compare.hamming(bits, seed_compare.unpacked(query(number)[None])[0]), K
+            seed_compare.hamming(bits, seed_compare.unpacked(query(number)[None])[0]), kind.k
         )[1]
     if "faiss" not in ground.without:
         flat = faiss_indexes.BinaryFlat(rows)
-        found["faiss"] = lambda number: flat.nearest(query(number), K)[1]
+        found["faiss"] = lambda number: flat.nearest(query(number), kind.k)[1]
     return found
 
 

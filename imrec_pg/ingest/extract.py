@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 60
 # So many contents wait for a worker at most: enough to keep the workers busy while the model runs.
 _WINDOW = 64
+# Of large files fewer wait, or 64 scans of 60 MB would take 4 GB.
+_WINDOW_BYTES = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def decode_all(
             path = display_path(item.files[0].path)
             arguments = (item.content, path, item.missing, limits)
             pending[pool.schedule(_task, arguments, _TIMEOUT_S)] = item
-            if len(pending) >= _WINDOW:
+            while len(pending) >= _WINDOW or _size(pending) > _WINDOW_BYTES:
                 yield from _finished(pending)
         while pending and not stopping():
             yield from _finished(pending)
@@ -81,6 +83,10 @@ def _extract_or_error(
 
 # What the workers run; a test puts a decoder in its place that dies.
 _task = _extract_or_error
+
+
+def _size(pending: dict[Future["Extracted | DecodeError"], Content]) -> int:
+    return sum(item.content.size for item in pending.values())
 
 
 def _finished(pending: dict[Future["Extracted | DecodeError"], Content]) -> Iterator[Decoded | FailedFile]:

@@ -76,7 +76,7 @@ def ingest(
     to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not paths)
     contents = read_contents(conn, _until(stopping, to_do), options.features, options.limits)
     decoded = decode_all(contents, workers=options.workers, limits=options.limits, stopping=stopping)
-    for batch in batched(_embedded(conn, decoded, embedders), options.batch):
+    for batch in batched(_embedded(conn, decoded, embedders, options.batch), options.batch):
         _write(conn, batch, tally)
     if paths and not tally.found and not stopping():
         names = ", ".join(display_path(folder) for folder in find.check_folders(paths))
@@ -113,10 +113,13 @@ def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator
 
 
 def _embedded(
-    conn: Connection, items: Iterable[Decoded | StoredImage | FailedFile], embedders: EmbedderSource
+    conn: Connection,
+    items: Iterable[Decoded | StoredImage | FailedFile],
+    embedders: EmbedderSource,
+    batch: int,
 ) -> Iterator[StoredImage | FailedFile]:
     """Yield what can be written. The decoders work on while the model runs, a small batch at a time."""
-    for group in batched(items, embedders.batch):
+    for group in batched(items, min(embedders.batch, batch)):
         yield from (item for item in group if not isinstance(item, Decoded))
         decoded = [item for item in group if isinstance(item, Decoded)]
         crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from support import settings_for
 
-from imrec_pg.errors import DecodeError
+from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.extraction import Extracted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.decode import FileContent, Limits
@@ -107,3 +107,26 @@ def test_stopping_writes_what_is_decoded_and_the_next_run_goes_on(
     second = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert not second.interrupted
     assert (second.tally.unchanged, second.tally.new) == (first.tally.new, 300 - first.tally.new)
+
+
+@pytest.mark.parametrize("new", [b"", b"\0\0\0\x20ftypheic\0\0\0\0mif1heic", b"no image at all"])
+def test_a_file_that_holds_something_else_now_leaves_its_image(
+    conn: Connection, tmp_path: Path, embedders: EmbedderSource, new: bytes
+) -> None:
+    path = save(tmp_path / "a.png")
+    save(tmp_path / "b.png", seed=2)
+    ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    path.write_bytes(new)
+    result = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    assert result.tally.failed == 1
+    rows = conn.execute("SELECT path FROM imrec.location").fetchall()
+    assert rows == [(str(tmp_path / "b.png"),)]
+
+
+def test_a_folder_without_photos_leaves_no_root(
+    conn: Connection, tmp_path: Path, embedders: EmbedderSource
+) -> None:
+    (tmp_path / "notes.txt").write_text("no photo")
+    with pytest.raises(ImrecError, match="no photos in"):
+        ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    assert catalogue.roots(conn) == []
