@@ -35,4 +35,5 @@ bench: $(VENV)/installed
 	$(BIN)/imrec-pg bench $(BENCH)
 
 clean:
+	-$(BIN)/imrec-pg db stop --data demo/db
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,6 +3,8 @@
 Everything below is done by the commands that are printed; type them yourself.
 """
 
+import hashlib
+import os
 import shlex
 import subprocess
 import sys
@@ -13,8 +15,12 @@ from imrec_pg import settings
 HERE = Path(__file__).resolve().parent.parent
 PHOTOS = HERE / "demo" / "photos"
 SHEET = HERE / "demo" / "alike.png"
-# Not the library of the user's own photos: demo photos must not turn up in its answers.
-DATA = settings.default_data_dir().with_name("demo")
+# Not the library of the user's own photos: demo photos must not turn up in its answers. Root's server runs as
+# another user, who may not be able to reach this folder.
+DATA = HERE / "demo" / "db"
+if os.geteuid() == 0:
+    name = hashlib.sha256(bytes(HERE)).hexdigest()[:8]
+    DATA = settings.SERVER_HOME_AS_ROOT / f"demo-{name}"
 
 
 def main() -> int:
