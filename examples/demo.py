@@ -28,9 +28,10 @@ def main() -> int:
     subprocess.run([sys.executable, str(HERE / "examples" / "demo_photos.py"), str(PHOTOS)], check=True)
     astronaut = PHOTOS / "originals" / "astronaut.png"
     motorcycle = PHOTOS / "originals" / "motorcycle_left.png"
+    quoted = str(motorcycle).replace("'", "''")
     natural_query = (
-        "SELECT path FROM imrec.photo ORDER BY embedding <=> "
-        f"(SELECT embedding FROM imrec.photo WHERE path = '{motorcycle}') LIMIT 4"
+        "SELECT path FROM imrec.photo ORDER BY embedding <=> "  # noqa: S608 - as a person types it into psql
+        f"(SELECT embedding FROM imrec.photo WHERE path = '{quoted}') LIMIT 4"
     )
     commands = [
         ("Store the photos (the first time, PostgreSQL is set up).", ["ingest", str(PHOTOS)]),

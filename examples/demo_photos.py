@@ -1,4 +1,3 @@
-# noqa: INP001 - a script to run by its path, no package to import from
 """Fill a folder with real photos and altered copies of them: ``python examples/demo_photos.py FOLDER``.
 
 FOLDER/originals/ gets the photos as they are, FOLDER/altered/ their crops, halves, bad JPEGs, brightened and
