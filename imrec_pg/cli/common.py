@@ -112,6 +112,10 @@ def model_options(command: Command) -> Command:
     return command
 
 
+# readable=False: what may not be read is told of in one line like all other trouble, not as wrong usage.
+PATH = click.Path(path_type=Path, readable=False)
+
+
 class EnumChoice(click.Choice[str]):
     """A choice among an enum's values; click's own would show the names of its members."""
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.common import database_options, invocation, json_option, model_options, print_json, say
+from imrec_pg.cli.common import (
+    PATH,
+    database_options,
+    invocation,
+    json_option,
+    model_options,
+    print_json,
+    say,
+)
 from imrec_pg.errors import PermissionDeniedError, UsageError
 from imrec_pg.records import FeatureTable
 
@@ -55,7 +63,7 @@ Examples:
 Run it again at any time: what is stored and unchanged is only checked. Ctrl-C writes what is
 under way and stops; the next run goes on from there.""",
 )
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FOLDER...")
+@click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
 @click.option("--retry", is_flag=True, help="Try files again that failed; without FOLDER, all of them.")
 @click.option(
     "--features",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imrec_pg.cli.common import (
+    PATH,
     EnumChoice,
     database_options,
     invocation,
@@ -40,7 +41,7 @@ Distances go with features as follows, the default first: {_PAIRS}.
 Several images are combined by their mean: for vectors the distance to the mean vector, for hashes
 the mean of the Hamming distances. --combine min takes the distance to the nearest of them.""",
 )
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 @click.option(
     "--feature",
     type=EnumChoice(Feature),

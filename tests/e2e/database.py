@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 TABLES = ("root", "image", "location", "embedding", "histogram", "hash", "model", "failure")
 _TIMES = ("created_at", "last_attempt_at")
 
+SESSIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+"""How many others are connected to this database."""
+
 Content = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 

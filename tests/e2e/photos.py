@@ -86,7 +86,8 @@ def save_many(folder: Path, number: int, width: int, height: int) -> None:
 
 
 def overwrite_unnoticed(path: Path, content: bytes) -> None:
-    """Write other bytes, of any length, and set the modification time back."""
+    """Write other bytes of the same length, and set the modification time back."""
     status = path.stat()
+    assert len(content) == status.st_size
     path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

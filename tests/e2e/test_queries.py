@@ -48,7 +48,7 @@ def test_an_unknown_query_gives_the_distances_of_the_stored_one(
     query(copied_album.dsn, "DELETE FROM imrec.location WHERE path = %s", str(image))
     orphans = "image_id NOT IN (SELECT image_id FROM imrec.location)"
     query(copied_album.dsn, f"DELETE FROM imrec.image WHERE {orphans}")
-    arguments = ["search", image, "-k", "1000", "--feature", feature, "--json"]
+    arguments: list[Argument] = ["search", image, "-k", "1000", "--feature", feature, "--json"]
     known, unknown = album.run(*arguments).json, copied_album.run(*arguments).json
     assert known["queries"][0]["stored"]
     assert not unknown["queries"][0]["stored"]
