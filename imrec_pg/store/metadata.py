@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import BIT, UUID
 
@@ -128,7 +129,26 @@ hash_ = Table(
     _image_id(),
     Column("average_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
     Column("difference_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
+    *(
+        Index(f"hash_{name}_{chunk}_idx", text(f"imrec.hash_chunk({name}, {chunk})"), name, "image_id")
+        for name in ("average_hash", "difference_hash")
+        for chunk in range(4)
+    ),
     comment="Its brightness pattern.",
+)
+
+hamming_flip = Table(
+    "hamming_flip",
+    metadata,
+    Column("bits", SmallInteger, primary_key=True, autoincrement=False, comment="How many bits differ."),
+    Column(
+        "flip",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="The differing bits, to XOR with imrec.hash_chunk().",
+    ),
+    comment="What turns a chunk of a hash into each chunk that differs in few bits.",
 )
 
 model = Table(

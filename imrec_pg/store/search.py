@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from imrec_pg.errors import UsageError
 from imrec_pg.records import FEATURE_TABLES, METRICS, Combine, Feature, FloatRow, Metric
 from imrec_pg.store.connection import Connection, translated
+from imrec_pg.store.hamming import nearest_statement
 from imrec_pg.store.index import valid_index
 
 OPERATORS: Mapping[Metric, SQL] = {
@@ -136,6 +137,11 @@ def rank(
 def _statement(
     feature: Feature, metric: Metric, k: int, queries: int, combine: Combine, *, exact: bool
 ) -> Composed:
+    if metric is Metric.HAMMING and (combine is Combine.MIN or queries == 1):
+        selects = [
+            nearest_statement(SQL(f"%(q{i})s"), feature, k, SQL("%(exclude)s")) for i in range(queries)
+        ]
+        return _WITH_PATHS.format(nearest=SQL(" UNION ALL ").join(selects), k=Literal(k))
     column, operator = COLUMNS[feature], OPERATORS[metric]
     distances = [SQL("(f.{} {} {})").format(column, operator, SQL(f"%(q{i})s")) for i in range(queries)]
     if combine is Combine.MEAN and queries > 1:
@@ -160,7 +166,7 @@ def _statement(
 _WITH_PATHS = SQL(
     "WITH candidate AS MATERIALIZED ({nearest}), "
     "nearest AS MATERIALIZED ("
-    " SELECT image_id, min(distance) AS distance FROM candidate"
+    " SELECT image_id, min(distance)::double precision AS distance FROM candidate"
     " GROUP BY image_id ORDER BY min(distance), image_id LIMIT {k}), "
     "place AS ("
     " SELECT l.image_id, min(l.path) AS path, count(*) AS copies,"
