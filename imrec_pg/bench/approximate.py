@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from imrec_pg.bench.ground import INDEXED, Ground, K
 from imrec_pg.bench.measure import Timings, recall, side_by_side, summary
 from imrec_pg.bench.results import Line, Section, Value, at_least, at_most
-from imrec_pg.bench.rivals import faiss_indexes
 from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.search import rank
@@ -20,9 +19,10 @@ from imrec_pg.store.search import rank
 _QUERIES = 200
 _MANY = 100
 _WHAT = "approximate embedding cosine"
+_FAISS_M, _FAISS_EF_SEARCH = 32, 64
 _RIVALS = {
     "pgvector": "pgvector, plain table, default HNSW",
-    "faiss": f"FAISS HNSW (m {faiss_indexes.HNSW_M}, efSearch {faiss_indexes.HNSW_EF_SEARCH})",
+    "faiss": f"FAISS HNSW (m {_FAISS_M}, efSearch {_FAISS_EF_SEARCH})",
 }
 _MOST_SECONDS = 0.003
 _LEAST_RECALL = 0.99
@@ -63,7 +63,9 @@ def approximate_lines(ground: Ground, conn: Connection, plain: PlainPgvector | N
     if plain is not None:
         rivals["pgvector"] = lambda query, k: plain.nearest(query, "cosine", k)[0]
     if not ground.without & {"faiss", "faiss-hnsw"}:
-        hnsw = faiss_indexes.Hnsw(rows)
+        from imrec_pg.bench.rivals import faiss_indexes  # noqa: PLC0415 - installed with [bench] only
+
+        hnsw = faiss_indexes.Hnsw(rows, _FAISS_M, _FAISS_EF_SEARCH)
         rivals["faiss"] = lambda query, k: hnsw.nearest(query, k)[0]
 
     def contenders(k: int) -> Mapping[str, Callable[[int], _Answer]]:

@@ -52,33 +52,32 @@ class Dataset:
 
     def images(self) -> Iterator[StoredImage]:
         """Yield all rows as ingest hands them to the store."""
-        number = 0
+        number, root_id = 0, self.root.root_id
         for ids, block in self.blocks():
             for position, raw_id in enumerate(ids):
-                yield self._image(number, UUID(bytes=raw_id.tobytes()), block, position)
+                yield _image(number, root_id, UUID(bytes=raw_id.tobytes()), block, position)
                 number += 1
 
     def ids_of(self, numbers: Iterable[int]) -> list[UUID]:
         """Return the ids of rows."""
         return [UUID(bytes=self.image_ids[number].tobytes()) for number in numbers]
 
-    def _image(self, number: int, image_id: UUID, block: Block, position: int) -> StoredImage:
-        relative = b"%03d/%09d.jpg" % (number // 1000, number)
-        root_id = self.root.root_id
-        file = FoundFile(
-            root_id, location_id(root_id, relative), relative, _ROOT + b"/" + relative, _FILE_BYTES, number
-        )
-        features = Features(
-            embedding=block.embedding[position],
-            histogram=block.histogram[position],
-            average_hash=block.average_hash[position].tobytes(),
-            difference_hash=block.difference_hash[position].tobytes(),
-        )
-        info = ImageInfo(image_id, _FILE_BYTES, 548, 365, "JPEG", None, None, None)
-        return StoredImage(image_id, info, (file,), features)
-
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
+
+
+def _image(number: int, root_id: UUID, image_id: UUID, block: Block, position: int) -> StoredImage:
+    relative = b"%03d/%09d.jpg" % (number // 1000, number)
+    path = _ROOT + b"/" + relative
+    file = FoundFile(root_id, location_id(root_id, relative), relative, path, _FILE_BYTES, number)
+    features = Features(
+        embedding=block.embedding[position],
+        histogram=block.histogram[position],
+        average_hash=block.average_hash[position].tobytes(),
+        difference_hash=block.difference_hash[position].tobytes(),
+    )
+    info = ImageInfo(image_id, _FILE_BYTES, 548, 365, "JPEG", None, None, None)
+    return StoredImage(image_id, info, (file,), features)
 
 
 def generate(folder: Path, rows: int, seed: int = 0) -> Dataset:

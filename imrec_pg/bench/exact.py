@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from imrec_pg.bench.ground import COLUMNS, PAUSE, Ground, K, as_query
 from imrec_pg.bench.measure import Timings, side_by_side
 from imrec_pg.bench.results import Line, Section, Value, at_least, ratio_at_most
-from imrec_pg.bench.rivals import faiss_indexes, seed_compare
+from imrec_pg.bench.rivals import seed_compare
 from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.records import VECTOR_METRICS, Feature, Metric
 from imrec_pg.store.connection import Connection
@@ -87,6 +87,8 @@ def _contenders(
     if table is not None:
         found["pgvector"] = lambda number: table.nearest(query(number), metric, K)[1]
     if "faiss" not in ground.without:
+        from imrec_pg.bench.rivals import faiss_indexes  # noqa: PLC0415 - installed with [bench] only
+
         flat = faiss_indexes.Flat(rows, metric)
         found["faiss"] = lambda number: flat.nearest(query(number), K)[1]
     return found

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from imrec_pg.bench.ground import COLUMNS, PAUSE, Ground, K
 from imrec_pg.bench.measure import Timings, side_by_side
 from imrec_pg.bench.results import Line, Section, Value, at_least, ratio_at_most
-from imrec_pg.bench.rivals import faiss_indexes, seed_compare
+from imrec_pg.bench.rivals import seed_compare
 from imrec_pg.records import Feature, Metric
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.search import rank
@@ -131,6 +131,8 @@ def _nearest(
             seed_compare.hamming(bits, seed_compare.unpacked(query(number)[None])[0]), kind.k
         )[1]
     if "faiss" not in ground.without:
+        from imrec_pg.bench.rivals import faiss_indexes  # noqa: PLC0415 - installed with [bench] only
+
         flat = faiss_indexes.BinaryFlat(rows)
         found["faiss"] = lambda number: flat.nearest(query(number), kind.k)[1]
     return found
@@ -138,7 +140,7 @@ def _nearest(
 
 def _within(conn: Connection, feature: Feature, queries: Hashes) -> dict[str, Search]:
     column = Identifier(COLUMNS[feature])
-    ours = SQL("SELECT distance FROM imrec.hamming_within({feature}, %(query)s, {radius}) AS w").format(
+    ours = SQL("SELECT distance FROM imrec.hamming_within(%(query)s, {radius}, {feature}) AS w").format(
         feature=str(feature), radius=_RADIUS
     )
     scan = SQL(

@@ -19,7 +19,9 @@ _MOST_MEMORY = 1_500_000_000
 _MOST_GROWTH = 1.1
 # With fewer images the run is over before memory could grow.
 _ENOUGH_FOR_GROWTH = 5_000
+# Its rate does not change with their number: so many photos, or so long for each half of them, will do.
 _MOST_FOR_SEED = 400
+_SEED_SECONDS = 60.0
 _WARM_UP = 4
 
 
@@ -99,7 +101,7 @@ def _compare(
         seed.answer()
         seed_start = time.perf_counter() - started
         with Sampler(seed.process, list) as seed_before:
-            before = seed.ask(str(folder / "part0"), str(pickles[0]))
+            before = seed.ask(str(folder / "part0"), str(pickles[0]), str(_SEED_SECONDS))
         started = time.perf_counter()
         with Program("imrec_pg.bench.ingest_program", [settings.dsn or "", str(warm_up)]) as ours:
             ours.answer()
@@ -107,7 +109,7 @@ def _compare(
             with Sampler(ours.process, place.server_processes) as sampler:
                 answer = ours.ask(str(folder))
         with Sampler(seed.process, list) as seed_after:
-            after = seed.ask(str(folder / "part1"), str(pickles[1]))
+            after = seed.ask(str(folder / "part1"), str(pickles[1]), str(_SEED_SECONDS))
     usages = (seed_before.usage(), seed_after.usage())
     seed_usage = Usage(
         [sample for usage in usages for sample in usage.memory],

@@ -1,6 +1,8 @@
 """How much memory and processor time a tree of processes takes while it works."""
 
+import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -9,6 +11,7 @@ from typing import Self
 import psutil
 
 _INTERVAL_S = 0.25
+_NOT_BUSY = ("idle", "iowait", "guest", "guest_nice")
 
 
 @dataclass(slots=True)
@@ -100,6 +103,35 @@ def shares(cpu_seconds: Mapping[str, float]) -> dict[str, float]:
     return {role: seconds / total for role, seconds in cpu_seconds.items()}
 
 
+class Others:
+    """Tells what share of all cores' time other programs took since it was made.
+
+    Args:
+        database: returns the server's processes.
+    """
+
+    def __init__(self, database: Callable[[], Sequence[psutil.Process]]) -> None:
+        self._database = database
+        self._busy, self._own = _busy_seconds(), self._own_seconds()
+        self._started = time.perf_counter()
+
+    def share(self) -> float:
+        """Return the share, 0 to 1; programs that this one started count as its own once they ended."""
+        busy, own = _busy_seconds() - self._busy, self._own_seconds() - self._own
+        cores = (os.cpu_count() or 1) * (time.perf_counter() - self._started)
+        return min(1.0, max(0.0, (busy - own) / cores))
+
+    def _own_seconds(self) -> float:
+        ended = sum(os.times()[:4])
+        return ended + sum(_cpu(process, ended_children=True) or 0.0 for process in _alive(self._database))
+
+
+def _busy_seconds() -> float:
+    times: dict[str, float] = psutil.cpu_times()._asdict()
+    # Guests' time is in user's already.
+    return sum(times.values()) - sum(times.get(name, 0.0) for name in _NOT_BUSY)
+
+
 def _alive(processes: Callable[[], Iterable[psutil.Process]]) -> list[psutil.Process]:
     try:
         return list(processes())
@@ -115,12 +147,13 @@ def _memory(process: psutil.Process) -> int:
         return 0
 
 
-def _cpu(process: psutil.Process) -> float | None:
+def _cpu(process: psutil.Process, *, ended_children: bool = False) -> float | None:
     try:
         times = process.cpu_times()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
-    return float(times.user + times.system)
+    of_children = times.children_user + times.children_system if ended_children else 0.0
+    return float(times.user + times.system + of_children)
 
 
 def _median(values: Sequence[int]) -> float:

@@ -39,6 +39,8 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for the benchmark alone, which then ends its programs.
+            start_new_session=True,
         )
 
     def __enter__(self) -> Self:

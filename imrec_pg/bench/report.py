@@ -10,6 +10,7 @@ from rich.text import Text
 from imrec_pg.bench.results import Line, Report, Value
 
 _HEADINGS = ("what", "ours", "rival", "ratio", "goal", "met?")
+_QUIET = 0.05
 
 
 def as_dict(report: Report) -> dict[str, object]:
@@ -112,6 +113,11 @@ def _number(number: float, unit: str) -> str:
             return f"{number:.5g}"
 
 
+def _busy(others: float) -> str:
+    text = f"other programs took {others:.0%} of the processors' time meanwhile"
+    return f"{text}: too much for figures to be quoted" if others > _QUIET else text
+
+
 def _bytes(number: float) -> str:
     for unit in ("B", "kB", "MB"):
         if number < 1000:  # noqa: PLR2004 - SI
@@ -136,6 +142,7 @@ def _preamble(report: Report) -> list[str]:
         f"{machine['os']}, {machine['file_system']}",
         f"Python {machine['python']}, {', '.join(f'{name} {version}' for name, version in packages.items())}",
         ", ".join(f"{name} {value}" for name, value in server.items()),
+        *([] if report.others is None else [_busy(report.others)]),
         *(f"{name}: {text}" for name, text in report.data.items()),
         "times are medians (and 99th percentiles); ratio is ours divided by the rival's",
     ]

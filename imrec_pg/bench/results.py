@@ -81,6 +81,7 @@ class Report:
         options: how it was called.
         machine: what it ran on, and the versions of everything.
         data: where rows and photos came from.
+        others: the share of all cores' time that other programs took meanwhile, where that is known.
         complete: False when the run broke off.
     """
 
@@ -89,6 +90,7 @@ class Report:
     machine: Mapping[str, object] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    others: float | None = None
     complete: bool = False
 
     def add(self, lines: Sequence[Line]) -> None:

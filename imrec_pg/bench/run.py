@@ -10,6 +10,7 @@ from pathlib import Path
 from imrec_pg import settings as settings_module
 from imrec_pg.bench import machine, photos
 from imrec_pg.bench.measure import Effort
+from imrec_pg.bench.processes import Others
 from imrec_pg.bench.results import Report, Section
 from imrec_pg.bench.scratch import Scratch, scratch
 from imrec_pg.errors import UsageError
@@ -84,21 +85,32 @@ def run(options: Options, report: Report, say: Callable[[str], None]) -> None:
     with scratch(options.dsn, options.scratch) as place:
         report.machine = machine.describe(place.folder) | {"server": place.server_description()}
         say(f"measuring in {place.folder} on {report.machine['cpu']}, load {report.machine['load_average']}")
-        if chosen & _ROWS:
-            _measure_rows(options, place, report, say)
-        if Section.INGEST in chosen:
-            from imrec_pg.bench.ingesting import ingest_lines  # noqa: PLC0415 - each section imports its own
-
-            say("ingest")
-            for line in ingest_lines(place, sources, options.images):
-                report.lines.append(line)
-        if Section.STARTUP in chosen:
-            from imrec_pg.bench.startup import startup_lines  # noqa: PLC0415
-
-            say("start-up")
-            for line in startup_lines(place, sources, options.effort):
-                report.lines.append(line)
+        others = Others(place.server_processes)
+        try:
+            _measure(options, place, sources, report, say)
+        finally:
+            # Another server's work can't be told from other programs'.
+            report.others = others.share() if options.dsn is None else None
     report.complete = True
+
+
+def _measure(
+    options: Options, place: Scratch, sources: list[Path], report: Report, say: Callable[[str], None]
+) -> None:
+    if _ROWS.intersection(options.sections):
+        _measure_rows(options, place, report, say)
+    if Section.INGEST in options.sections:
+        from imrec_pg.bench.ingesting import ingest_lines  # noqa: PLC0415 - each section imports its own
+
+        say("ingest")
+        for line in ingest_lines(place, sources, options.images):
+            report.lines.append(line)
+    if Section.STARTUP in options.sections:
+        from imrec_pg.bench.startup import startup_lines  # noqa: PLC0415
+
+        say("start-up")
+        for line in startup_lines(place, sources, options.effort):
+            report.lines.append(line)
 
 
 def _measure_rows(options: Options, place: Scratch, report: Report, say: Callable[[str], None]) -> None:

@@ -48,13 +48,13 @@ def startup_lines(place: Scratch, sources: list[Path], effort: Effort) -> Iterat
         "imrec-pg search, a stored image": [*search, str(stored[0])],
         "imrec-pg search, a new image": [*search, str(new)],
     }
-    for command in commands.values():
-        _run(command)
     # Beside a torch for the CPU alone, torchvision's import ends in an error; it takes the same time.
     commands[_TORCH] = [sys.executable, "-c", "import torch"]
     commands[_TORCHVISION] = [sys.executable, "-c", "import torch, torchvision"]
     timings = side_by_side({name: _timed(c) for name, c in commands.items()}, effort, title="start-up")
     for comparison in _COMPARISONS:
+        if any(timings[comparison.what].answers):
+            raise ImrecError(f"{' '.join(commands[comparison.what])} failed: run it to see why")
         ours, theirs = timings[comparison.what].value, timings[comparison.rival].value
         goal = (ratio_below if comparison.strict else ratio_at_most)(comparison.limit, ours, theirs)
         yield Line(Section.STARTUP, comparison.what, "s", ours, comparison.rival, theirs, goal)

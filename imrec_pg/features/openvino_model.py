@@ -71,7 +71,7 @@ class OpenVinoEmbedder:
             model = _build(_Int8Layers(weights.tensors) if in_bytes else _FloatLayers(weights.tensors))
         except KeyError as error:
             raise WeightsError(f"the weights of {weights.source} do not fit: {error} is missing") from error
-        # A thread bound to a core waits for it while decoders keep it busy, and the other threads for the thread.
+        # A thread bound to a core waits while a decoder keeps it busy, and the other threads for that thread.
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import psutil
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 _PROGRAM = (sys.executable, "-m", "imrec_pg")
@@ -118,9 +119,10 @@ class Started:
         try:
             out, err = self.process.communicate(None if text is None else text.encode(), timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER: says where each thread stands
+            time.sleep(1)
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.communicate()
-            raise
+            pytest.fail(f"{self.arguments} hangs: {self.process.communicate()[1].decode()}")
         run = Run(self.arguments, self.process.returncode, out, err.decode())
         assert "--debug" in self.arguments or "Traceback" not in run.err, run.err
         return run
@@ -187,4 +189,4 @@ def clean_environ() -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PG", "IMREC_")) and name != "DATABASE_URL"
-    }
+    } | {"PYTHONFAULTHANDLER": "1"}

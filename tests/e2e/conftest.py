@@ -39,7 +39,7 @@ def album(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory)
     save_scenes(folder / "scenes", range(32))
     save_scenes(folder / "scenes" / "png", range(32, 38), ".png")
     save_scenes(folder / "scenes" / "webp", range(38, 44), ".webp")
-    original = scene(1000)
+    original = scene(1000, 640, 480)
     save(folder / "original.png", original)
     save(folder / "copies" / "quality30.jpg", original, quality=30)
     for name, copy in altered(original).items():

@@ -4,7 +4,8 @@ import dataclasses
 import io
 import itertools
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from imrec_pg.bench import from_library, ingesting, photos, run
+from imrec_pg.bench import from_library, ingesting, photos, rivals, run
 from imrec_pg.bench.dataset import Dataset, generate
 from imrec_pg.bench.fidelity import differing_bits, l1, similarity
 from imrec_pg.bench.generated import BLOCK, HELD_OUT, Block, Mixture
@@ -273,7 +274,7 @@ def test_bulk_load_stores_what_it_was_given(
     assert np.array_equal([row[2].to_numpy() for row in stored], rows.column("histogram"))  # type: ignore[attr-defined]
     for column, name in ((3, "average_hash"), (4, "difference_hash")):
         bits = seed_compare.unpacked(np.asarray(rows.column(name), dtype=np.uint8))
-        assert [row[column] for row in stored] == ["".join("01"[bit] for bit in row) for row in bits]
+        assert [row[column] for row in stored] == ["".join(str(int(bit)) for bit in row) for row in bits]
     assert stored[299][5:] == ("/imrec-pg-bench/000/000000299.jpg", 548)
 
 
@@ -401,24 +402,34 @@ def test_rows_are_measured_on_a_named_server_and_it_is_left_as_it_was(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_photos_are_measured_on_an_own_server_that_is_gone_afterwards(
-    server_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def place(server_folder: Path) -> Iterator[Path]:
+    """Yield a folder for an own server, which must be as empty afterwards."""
+    folder = server_folder / "bench"
+    folder.mkdir()
+    folder.chmod(0o711)
+    yield folder
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
+
+
+def test_ingest_is_measured_on_an_own_server(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = ingesting.Kind("tiny", (200, 150), 4.0, 1.0)
     monkeypatch.setattr(ingesting, "KINDS", (small,))
-    place = server_folder / "bench"
-    place.mkdir()
-    place.chmod(0o711)
-    sections = (Section.INGEST, Section.STARTUP)
-    options = Options(sections=sections, images=6, effort=Effort(1, 0, 1), scratch=place)
+    options = Options(sections=(Section.INGEST,), images=6, effort=TINY, scratch=place)
     report = new_report(options)
-    said: list[str] = []
-    run.run(options, report, said.append)
-    lines = check(report, sections)
+    run.run(options, report, lambda _: None)
+    lines = check(report, [Section.INGEST])
     assert lines["tiny: embedding against the seed's, cosine similarity, median"].ours.number > 0.99
     assert lines["tiny: ahash within 2 bits of the seed's"].ours.number > 0.8
     assert lines["tiny: peak memory without the database"].ours.number > 50e6
-    assert list(place.iterdir()) == []
+
+
+def test_startup_is_measured_on_an_own_server(place: Path) -> None:
+    options = Options(sections=(Section.STARTUP,), effort=Effort(1, 0, 1), scratch=place)
+    report = new_report(options)
+    run.run(options, report, lambda _: None)
+    assert len(check(report, [Section.STARTUP])) == 3
 
 
 def test_ctrl_c_leaves_no_server_behind(server_folder: Path) -> None:
@@ -435,7 +446,7 @@ def test_ctrl_c_leaves_no_server_behind(server_folder: Path) -> None:
         work()
     assert not seen[0].folder.exists()
     assert processes
-    assert not any(process.is_running() for process in processes)
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
 
 
 def test_ctrl_c_leaves_no_database_behind(server: EmbeddedServer, tmp_path: Path) -> None:
@@ -459,6 +470,28 @@ def test_without_faiss_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     options = Options(sections=(Section.SEARCH,), rows=100)
     with pytest.raises(UsageError, match=r"pip install 'imrec-pg\[bench\]'"):
         run.run(options, new_report(options), lambda _: None)
+
+
+def test_faiss_can_be_left_out(
+    server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "find_spec", lambda _: None)
+    monkeypatch.delattr(rivals, "faiss_indexes")
+    monkeypatch.setitem(sys.modules, "imrec_pg.bench.rivals.faiss_indexes", None)
+    options = Options(
+        sections=(Section.SEARCH, Section.HAMMING),
+        rows=100,
+        effort=TINY,
+        dsn=server.dsn,
+        scratch=tmp_path,
+        without=frozenset({"faiss", "seed", "pgvector"}),
+    )
+    report = new_report(options)
+    run.run(options, report, lambda _: None)
+    assert {line.rival for line in report.lines} == {
+        None,
+        "ORDER BY … <~> … in the same table",
+    }
 
 
 def test_it_refuses_to_work_in_the_users_own_folder(tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ _METRICS = {
     "euclidean": faiss.METRIC_L2,
     "manhattan": faiss.METRIC_L1,
 }
-HNSW_M = 32
-HNSW_EF_SEARCH = 64
 _THREADS = faiss.omp_get_max_threads()
 
 
@@ -35,11 +33,11 @@ class Flat:
 
 
 class Hnsw:
-    """Approximate search by cosine distance; m = 32, efConstruction as FAISS sets it (40), efSearch = 64."""
+    """Approximate search by cosine distance; efConstruction as FAISS sets it (40)."""
 
-    def __init__(self, features: Floats) -> None:
-        self._index = faiss.IndexHNSWFlat(features.shape[1], HNSW_M, faiss.METRIC_INNER_PRODUCT)
-        self._index.hnsw.efSearch = HNSW_EF_SEARCH
+    def __init__(self, features: Floats, m: int = 32, ef_search: int = 64) -> None:
+        self._index = faiss.IndexHNSWFlat(features.shape[1], m, faiss.METRIC_INNER_PRODUCT)
+        self._index.hnsw.efSearch = ef_search
         faiss.omp_set_num_threads(_THREADS)
         self._index.add(_prepared(features, "cosine"))
         faiss.omp_set_num_threads(1)

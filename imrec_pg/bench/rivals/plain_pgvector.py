@@ -1,6 +1,7 @@
 """pgvector as its README shows it: one table, vector(512), nothing set.
 
-The server is the same one and tuned for the machine, which does this rival no harm.
+The server is the same one and tuned for the machine, which does this rival no harm; pgvector's own settings
+are put back to what they are on any other server.
 """
 
 import time
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 
 _OPERATORS = MappingProxyType({"cosine": "<=>", "euclidean": "<->", "manhattan": "<+>"})
+
+_DEFAULTS = ("SET hnsw.ef_search = 40", "SET hnsw.iterative_scan = off")
 
 
 class PlainPgvector:
@@ -27,6 +30,9 @@ class PlainPgvector:
         self._conn = psycopg.connect(dsn, autocommit=True)
         register_vector(self._conn)
         self._table = table
+        # The first use of the type loads pgvector; settings made before that may be dropped.
+        for statement in ("SELECT '[1]'::vector", *_DEFAULTS):
+            self._run(statement)
         self._run(f"CREATE TABLE {table} (id bigserial PRIMARY KEY, embedding vector(512))")
 
     def load(self, blocks: Iterable[NDArray[np.float32]]) -> None:

@@ -5,6 +5,7 @@ average and difference hash; a list of dicts, pickled every 2,000 images. It is 
 process of its own.
 """
 
+import math
 import pickle
 import time
 from collections.abc import Mapping
@@ -60,11 +61,14 @@ class SeedLoop:
             "dhash": imagehash.dhash(grey).hash.flatten(),
         }
 
-    def run(self, folder: Path, checkpoint: Path) -> int:
-        """Extract all images below a folder into a pickle; return how many there were."""
+    def run(self, folder: Path, checkpoint: Path, seconds: float = math.inf) -> int:
+        """Extract the images below a folder into a pickle; return how many were done in the time allowed."""
         features: list[dict[str, Any]] = []
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+        started = time.perf_counter()
         for path in tqdm(paths, disable=None, desc="the seed's loop", leave=False):
+            if time.perf_counter() - started > seconds:
+                break
             features.append(self.extract(path))
             if len(features) % _CHECKPOINT == 0:
                 _save(features, checkpoint)
@@ -92,9 +96,9 @@ def main() -> None:
     """Load the model, then run over each folder that is named, with the file for its features."""
     loop = SeedLoop(weights.resolve(settings.load()).tensors)
 
-    def extract(folder: str, checkpoint: str) -> dict[str, Any]:
+    def extract(folder: str, checkpoint: str, seconds: str = "inf") -> dict[str, Any]:
         started = time.perf_counter()
-        images = loop.run(Path(folder), Path(checkpoint))
+        images = loop.run(Path(folder), Path(checkpoint), float(seconds))
         return {"images": images, "seconds": time.perf_counter() - started}
 
     serve(extract)
