@@ -4,7 +4,7 @@
 -- Let the four chunks of the hash be read to within t0 .. t3 bits, -1 for not at all. Nothing within r bits
 -- is missed when (t0 + 1) + .. + (t3 + 1) = r + 1: what differs by more in every chunk differs in r + 1 bits.
 -- So a chunk that too many photos share is left out, and the others are read further (Qin et al. 2018,
--- doi:10.1109/ICDE.2018.00050).
+-- doi:10.1109/ICDE.2018.00013).
 CREATE FUNCTION imrec.hamming_near(
     query bit(64), feature text, radii integer[], wanted bigint,
     OUT complete boolean, OUT image_ids uuid[], OUT distances integer[]

@@ -4,7 +4,6 @@ CREATE FUNCTION imrec.hamming_within(query bit(64), bits integer, feature text D
 RETURNS TABLE (image_id uuid, distance integer)
 -- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE ROWS 100
-SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
     near record;
