@@ -27,6 +27,7 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
 MAX_TILES = 500  # up to 190 MB of pixels
 
 _BOX, _GAP, _MARGIN, _PADDING, _LABEL, _TEXT, _RADIUS = 240, 24, 40, 20, 36, 56, 10
+_ENOUGH = (4 * _BOX) ** 2  # pixels to make a sharp one of
 _TOP = _MARGIN + 56  # below the title
 _STEP_X, _STEP_Y = _BOX + _GAP, _BOX + _TEXT + _GAP
 _QUERY_COLUMNS, _MATCH_COLUMNS = range(1, 4), range(4, 7)
@@ -161,7 +162,7 @@ def _picture(path: bytes, ground: str) -> Image.Image:
     """Return a box with the image in its middle, smaller images not enlarged."""
     try:
         content = decode.read(path)
-        pixels = decode.decode(content, display_path(path)).pixels
+        pixels = decode.decode(content, display_path(path), enough=_ENOUGH).pixels
     except DecodeError:
         box = Image.new("RGB", (_BOX, _BOX), _GREY)
         middle = (_BOX // 2, _BOX // 2)

@@ -42,6 +42,8 @@ CONTENT_KINDS = frozenset(
 
 _MAX_REASON = 500
 _REDUCED = 1  # a bit of TIFF's NewSubfileType
+_SCALES = (8, 4, 2)  # what libjpeg computes from fewer coefficients
+_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class DecodedImage:
     """A picture as a person sees it.
 
     Attributes:
-        pixels: mode RGB, EXIF orientation applied, the first frame of several.
+        pixels: mode RGB, EXIF orientation applied, the first frame of several; smaller than info says where
+            the caller asked for less.
     """
 
     info: ImageInfo
@@ -112,8 +115,13 @@ def read(path: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
         raise DecodeError(name, "OutOfMemory", "not enough memory to read the file") from error
 
 
-def decode(content: FileContent, path_for_messages: str, limits: Limits = DEFAULT_LIMITS) -> DecodedImage:
+def decode(
+    content: FileContent, path_for_messages: str, limits: Limits = DEFAULT_LIMITS, enough: int | None = None
+) -> DecodedImage:
     """Return the picture; the extension of path_for_messages tells camera raws from TIFF.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its sides where enough pixels, as many as that
+    says, are left: which takes a half of the time or less. Other formats always come whole.
 
     How colours become RGB: 8-bit modes by Pillow's convert("RGB"), as in the seed; it drops alpha, and
     colour profiles are not applied. 16-bit grey keeps its high byte, as Pillow does with 16-bit colour;
@@ -132,7 +140,7 @@ def decode(content: FileContent, path_for_messages: str, limits: Limits = DEFAUL
         raise DecodeError(path_for_messages, "UnsupportedFormat", refusal)
     try:
         with silence(libtiff=formats.identify(head) == "TIFF"):
-            return _decode(content, path_for_messages, limits)
+            return _decode(content, path_for_messages, limits, enough)
     except DecodeError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen kinds, and a bug in one must cost one file
@@ -164,21 +172,23 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
 
 
-def _decode(content: FileContent, name: str, limits: Limits) -> DecodedImage:
+def _decode(content: FileContent, name: str, limits: Limits, enough: int | None) -> DecodedImage:
     image = Image.open(io.BytesIO(content.data), formats=formats.PILLOW_FORMATS)
     if image.width * image.height > limits.max_pixels:
         reason = f"{image.width} x {image.height} pixels, more than the limit of {limits.max_pixels:,}"
         raise DecodeError(name, "TooManyPixels", reason)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _previews_a_raw(image):
         raise DecodeError(name, "UnsupportedFormat", formats.advice("camera raw"))
+    whole = _shrink_on_load(image, enough) if enough is not None else None
     image.load()
     photo = photo_data(image)
-    _turn_upright(image)
+    lay_on_its_side = _turn_upright(image)
+    width, height = image.size if whole is None else whole[::-1] if lay_on_its_side else whole
     info = ImageInfo(
         image_id=content.image_id,
         size=content.size,
-        width=image.width,
-        height=image.height,
+        width=width,
+        height=height,
         format=image.format or "",
         taken_at=photo.taken_at,
         camera_make=photo.camera_make,
@@ -195,13 +205,28 @@ def _previews_a_raw(image: TiffImagePlugin.TiffImageFile) -> bool:
     return ExifTags.Base.DNGVersion in tags or (is_thumbnail and ExifTags.Base.SubIFDs in tags)
 
 
-def _turn_upright(image: Image.Image) -> None:
+def _shrink_on_load(image: Image.Image, enough: int) -> tuple[int, int] | None:
+    """Return the whole size when less of it is to be decoded."""
+    whole = image.size
+    for scale in _SCALES:
+        part = (image.width // scale, image.height // scale)
+        if part[0] * part[1] >= enough:
+            image.draft(None, part)  # does nothing but to JPEG
+            break
+    return whole if image.size != whole else None
+
+
+def _turn_upright(image: Image.Image) -> bool:
+    """Return whether width and height change places."""
+    sideways = False
     try:
+        sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
         raise  # here the orientation was known
     except Exception:  # noqa: BLE001, S110 - EXIF too broken to name an orientation must not lose the picture
         pass
+    return sideways
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -96,6 +96,31 @@ def test_16_bit_picture_turns_as_well() -> None:
     assert pixels(data) == [[(0, 0, 0)], [(128, 128, 128)], [(255, 255, 255)]]
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    ("enough", "scale"), [(400 * 300 + 1, 1), (400 * 300, 1), (200 * 150, 2), (100 * 75, 4), (50, 8)]
+)
+def test_a_jpeg_is_decoded_as_small_as_allowed(orientation: int, enough: int, scale: int) -> None:
+    data = saved(noise(400, 300), "JPEG", exif=b"Exif\0\0" + orientation_exif(orientation))
+    result = decode(FileContent(data, len(data), 0, image_id_of(data)), "photo", enough=enough)
+    shown = (400, 300) if orientation == 1 else (300, 400)
+    assert (result.info.width, result.info.height) == shown
+    assert result.pixels.size == tuple(-(-side // scale) for side in shown)
+
+
+def test_sides_that_shrink_to_a_square_still_change_places() -> None:
+    data = saved(noise(64, 63), "JPEG", exif=b"Exif\0\0" + orientation_exif(6))
+    result = decode(FileContent(data, len(data), 0, image_id_of(data)), "photo", enough=900)
+    assert result.pixels.size == (32, 32)
+    assert (result.info.width, result.info.height) == (63, 64)
+
+
+def test_other_formats_are_decoded_whole() -> None:
+    data = saved(noise(400, 300), "PNG")
+    result = decode(FileContent(data, len(data), 0, image_id_of(data)), "photo", enough=1)
+    assert result.pixels.size == (400, 300)
+
+
 def test_rgb_is_kept() -> None:
     assert pixels(png(2, [bytes(A + B)])) == [[A, B]]
 
