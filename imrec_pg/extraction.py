@@ -42,11 +42,11 @@ def extract(
         DecodeError: it is no image that can be read.
     """
     image = decode(content, path, limits, enough=_DECODED)
-    small = _reduced(image.pixels)
-    average_hash, difference_hash = _hashes(small) if FeatureTable.HASH in tables else (None, None)
+    # From all that was decoded: of a flat area the bits depend on the grain, and means of it have less.
+    average_hash, difference_hash = _hashes(image.pixels) if FeatureTable.HASH in tables else (None, None)
     return Extracted(
         info=image.info,
-        crop=crop(small) if FeatureTable.EMBEDDING in tables else None,
+        crop=crop(_reduced(image.pixels)) if FeatureTable.EMBEDDING in tables else None,
         features=Features(
             histogram=_histogram(_thinned(image.pixels)) if FeatureTable.HISTOGRAM in tables else None,
             average_hash=average_hash,
