@@ -10,9 +10,9 @@ from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.records import Feature, FeatureTable, Metric
-from imrec_pg.search import Answer, SearchOptions, search
+from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings
-from imrec_pg.store import catalogue, index, status
+from imrec_pg.store import catalogue, index, status, tuning
 from imrec_pg.store.session import open_session
 
 PathLike = str | bytes | os.PathLike[str]
@@ -95,15 +95,62 @@ class Library:
             stopping=stopping,
         )
 
-    def search(self, images: Sequence[PathLike], options: SearchOptions = SearchOptions()) -> Answer:  # noqa: B008 - frozen
+    def search(
+        self,
+        images: Sequence[PathLike],
+        options: SearchOptions = SearchOptions(),  # noqa: B008 - frozen
+        *,
+        dislikes: Sequence[PathLike] = (),
+    ) -> Answer:
         """Return the k stored images nearest to the query images; fewer only when fewer are stored.
+
+        With dislikes the answer is far from those.
 
         Raises:
             UsageError: no query, k out of range, or a feature and metric that do not go together.
             DecodeError: a query is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
         """
-        return search(self._conn, images, self._query_embedders, options)
+        return search(self._conn, images, self._query_embedders, options, dislikes)
+
+    def fuse(
+        self,
+        images: Sequence[PathLike],
+        options: FuseOptions = FuseOptions(),  # noqa: B008 - frozen
+        *,
+        dislikes: Sequence[PathLike] = (),
+    ) -> FusedAnswer:
+        """Return the k stored images nearest to the query images by several features at once.
+
+        Raises:
+            UsageError: no query, k out of range, or no feature with a weight above 0.
+            DecodeError: a query is no image that can be read.
+            ModelMismatchError: the embeddings here were made by another model.
+        """
+        return fuse(self._conn, images, self._query_embedders, options, dislikes)
+
+    def tune(
+        self,
+        feature: Feature = Feature.EMBEDDING,
+        metric: Metric = Metric.COSINE,
+        *,
+        k: int = 10,
+        recall: float = 0.99,
+        queries: int = 500,
+        on_progress: tuning.OnProgress = lambda _step, _done, _total: None,
+    ) -> tuning.Tuning:
+        """Measure an HNSW index on the user's own images; searches then use what reached the recall.
+
+        Raises:
+            UsageError: a number is out of range, no usable index, or too few images.
+        """
+        return tuning.tune(
+            self._conn, feature, metric, k=k, wanted=recall, queries=queries, on_progress=on_progress
+        )
+
+    def tunings(self) -> list[tuning.Tuning]:
+        """Return what was measured of each index."""
+        return tuning.tunings(self._conn)
 
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""

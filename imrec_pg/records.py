@@ -71,6 +71,45 @@ FEATURE_TABLES: dict[Feature, FeatureTable] = {
 }
 
 
+class Certainty(StrEnum):
+    """What an answer is worth.
+
+    EXACT: certainly the nearest. APPROXIMATE: found by an index, which may miss one now and then.
+    TRUNCATED: an index alone was asked, and ended before there were enough.
+    """
+
+    EXACT = "exact"
+    APPROXIMATE = "approximate"
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which images may be in an answer; None does not matter. As imrec.filter in SQL.
+
+    Attributes:
+        under: a folder, as its path is displayed.
+        root: the name of a root.
+        after: taken then or later, by the camera's clock; images without a date are left out.
+        before: taken earlier.
+        min_bytes: size of the file; max_bytes likewise.
+        min_width: pixels, as shown; min_height likewise.
+        camera: a part of make and model, in small letters or capitals.
+        format: such as "JPEG".
+    """
+
+    under: str | None = None
+    root: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    min_width: int | None = None
+    min_height: int | None = None
+    camera: str | None = None
+    format: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """A folder below which files are known by their relative path.
@@ -143,6 +182,40 @@ class Features:
     histogram: FloatRow | None = None
     average_hash: bytes | None = None
     difference_hash: bytes | None = None
+
+    @classmethod
+    def of(cls, feature: Feature, value: FloatRow | bytes) -> "Features":
+        """Return one feature alone."""
+        if isinstance(value, bytes):
+            return cls(
+                average_hash=value if feature is Feature.AVERAGE_HASH else None,
+                difference_hash=value if feature is Feature.DIFFERENCE_HASH else None,
+            )
+        return cls(
+            embedding=value if feature is Feature.EMBEDDING else None,
+            histogram=value if feature is Feature.HISTOGRAM else None,
+        )
+
+    def get(self, feature: Feature) -> FloatRow | bytes | None:
+        """Return one of them, if it is there."""
+        match feature:
+            case Feature.EMBEDDING:
+                return self.embedding
+            case Feature.HISTOGRAM:
+                return self.histogram
+            case Feature.AVERAGE_HASH:
+                return self.average_hash
+            case Feature.DIFFERENCE_HASH:
+                return self.difference_hash
+
+    def literal(self, feature: Feature) -> str:
+        """Return one of them, which must be there, as PostgreSQL reads a vector or a bit(64)."""
+        value = self.get(feature)
+        if isinstance(value, bytes):
+            return "".join(f"{byte:08b}" for byte in value)
+        assert value is not None, f"{feature} was not extracted"
+        # The fewest digits that make the same float32.
+        return "[" + ",".join(np.format_float_positional(x, trim="-") for x in value) + "]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from imrec_pg.bench.ground import INDEXED, Ground, K
 from imrec_pg.bench.measure import Timings, recall, side_by_side, summary
 from imrec_pg.bench.results import Line, Section, Value, at_least, at_most
 from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
+from imrec_pg.records import Features
 from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import rank
+from imrec_pg.store.search import Question, rank
 
 _QUERIES = 200
 _MANY = 100
@@ -92,7 +93,7 @@ def approximate_lines(ground: Ground, conn: Connection, plain: PlainPgvector | N
 
 def _rank(conn: Connection, query: NDArray[np.float32], k: int) -> _Answer:
     before = _TimedCursor.seconds
-    ranking = rank(conn, [query], *INDEXED, k)
+    ranking = rank(conn, Question([Features(embedding=query)], k), *INDEXED)
     return _Answer(
         [neighbour.image_id for neighbour in ranking.neighbours],
         _TimedCursor.seconds - before,

@@ -13,7 +13,7 @@ from imrec_pg.bench.rivals import seed_compare
 from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.records import VECTOR_METRICS, Feature, Metric
 from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import rank
+from imrec_pg.store.search import Question, rank
 
 _RIVALS = {
     "seed": "NumPy, the seed's compare",
@@ -77,7 +77,8 @@ def _contenders(
         return np.asarray(queries[number % len(queries)])
 
     def ours(number: int) -> Sequence[float]:
-        found = rank(conn, [as_query(query(number))], feature, metric, K, exact=True)
+        question = Question([as_query(query(number), feature)], K, exact=True)
+        found = rank(conn, question, feature, metric)
         return [neighbour.distance for neighbour in found.neighbours]
 
     found: dict[str, Search] = {"ours": ours}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imrec_pg.bench.dataset import Dataset
 from imrec_pg.bench.measure import Effort, bar
 from imrec_pg.bench.scratch import Scratch
-from imrec_pg.records import Feature, Metric
+from imrec_pg.records import Feature, Features, Metric
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue
 from imrec_pg.store.bulk import Loaded, OnProgress, load_features
@@ -69,9 +69,10 @@ def load(settings: Settings, dataset: Dataset, *, indexed: bool) -> Loaded:
         )
 
 
-def as_query(row: NDArray[np.generic]) -> NDArray[np.float32] | bytes:
+def as_query(row: NDArray[np.generic], feature: Feature) -> Features:
     """Return a feature as store.search.rank takes it."""
-    return row.tobytes() if row.dtype == np.uint8 else np.asarray(row, dtype=np.float32)
+    value = row.tobytes() if row.dtype == np.uint8 else np.asarray(row, dtype=np.float32)
+    return Features.of(feature, value)
 
 
 @contextmanager

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from pgvector import Bit
 from psycopg.sql import SQL, Composed, Identifier
 
-from imrec_pg.bench.ground import COLUMNS, PAUSE, Ground, K
+from imrec_pg.bench.ground import COLUMNS, PAUSE, Ground, K, as_query
 from imrec_pg.bench.measure import Timings, side_by_side
 from imrec_pg.bench.results import Line, Section, Value, at_least, ratio_at_most
 from imrec_pg.bench.rivals import seed_compare
 from imrec_pg.records import Feature, Metric
 from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import rank
+from imrec_pg.store.search import Question, rank
 
 _RIVALS = {
     "scan": "ORDER BY … <~> … in the same table",
@@ -113,7 +113,8 @@ def _nearest(
         return np.asarray(kind.hashes[number % len(kind.hashes)])
 
     def ours(number: int) -> Sequence[float]:
-        ranking = rank(conn, [query(number).tobytes()], feature, Metric.HAMMING, kind.k)
+        question = Question([as_query(query(number), feature)], kind.k)
+        ranking = rank(conn, question, feature, Metric.HAMMING)
         return [neighbour.distance for neighbour in ranking.neighbours]
 
     column = Identifier(COLUMNS[feature])

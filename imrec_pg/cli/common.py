@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON t
 
 weights_options = (
     click.option(
-        "--weights",
+        "--model-weights",
+        "weights",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
         help="ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
@@ -106,7 +108,7 @@ weights_options = (
 
 
 def model_options(command: Command) -> Command:
-    """Add --weights, --allow-other-weights and --device."""
+    """Add --model-weights, --allow-other-weights and --device."""
     for option in reversed(weights_options):
         command = option(command)
     return command
@@ -114,6 +116,20 @@ def model_options(command: Command) -> Command:
 
 # readable=False: what may not be read is told of in one line like all other trouble, not as wrong usage.
 PATH = click.Path(path_type=Path, readable=False)
+
+
+class Size(click.ParamType):
+    """A number of bytes, such as 500000, 500kB or 2 MB (SI: 1 kB is 1,000 bytes)."""
+
+    name = "SIZE"
+    _units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}  # noqa: RUF012 - never changed
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", str(value).strip().lower())
+        if match is None or match[2] not in self._units:
+            self.fail(f"{value!r} is no size; write 500000, 500kB or 2MB", param, ctx)
+        return round(float(match[1]) * self._units[match[2]])
 
 
 class EnumChoice(click.Choice[str]):

@@ -17,9 +17,11 @@ from imrec_pg.errors import ImrecError
 _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
     "search": "Find the stored photos most like one or several images.",
+    "embed": "Print the features of image files, for SQL.",
     "status": "Show what is stored, what is missing, and the versions in use.",
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",
+    "tune": "Measure the indexes' recall on your photos, and set how far they search.",
     "db": "Start, stop and upgrade the database.",
     "psql": "Open psql on the database in use.",
     "weights": "Show where the model's weights are, and fetch them.",

@@ -1,9 +1,7 @@
 """imrec-pg search."""
 
-import csv
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,14 +12,14 @@ from imrec_pg.cli.common import (
     invocation,
     json_option,
     model_options,
-    print_json,
     say,
 )
-from imrec_pg.paths import display_path
+from imrec_pg.cli.filters import Weights, filter_from, filter_options
 from imrec_pg.records import METRICS, Combine, Feature, Metric
 
 if TYPE_CHECKING:
-    from imrec_pg.search import Answer
+    from imrec_pg.library import Library
+    from imrec_pg.search import Answer, FusedAnswer
 
 _PAIRS = "; ".join(f"{feature}: {', '.join(metrics)}" for feature, metrics in METRICS.items())
 
@@ -33,21 +31,31 @@ Examples:
   imrec-pg search a.jpg
   imrec-pg search a.jpg b.jpg -k 20 --combine min
   imrec-pg search a.jpg --feature histogram --metric manhattan
+  imrec-pg search a.jpg --fuse --under ~/Pictures/2024 --min-width 1920
+  imrec-pg search a.jpg --dislike b.jpg --weights embedding=2,histogram=1
   imrec-pg search a.jpg --paths -0 | xargs -0 open
   imrec-pg search a.jpg --plot alike.png
 
 Distances go with features as follows, the default first: {_PAIRS}.
 
 Several images are combined by their mean: for vectors the distance to the mean vector, for hashes
-the mean of the Hamming distances. --combine min takes the distance to the nearest of them.""",
+the mean of the Hamming distances. --combine min takes the distance to the nearest of them.
+
+With --dislike the answer is moved away from that image; with --combine min, photos nearer to a
+dislike than to any image come last.
+
+--fuse ranks by each feature on its own, then adds up weight / (60 + rank); the table shows for each
+feature which number the photo was, and its distance.
+
+A filtered search returns k photos whenever there are k. Photos without a date are left out by
+--after and --before.""",
 )
 @click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 @click.option(
     "--feature",
     type=EnumChoice(Feature),
-    default="embedding",
-    show_default=True,
-    help="What to compare: what it shows, its colours, or its brightness pattern.",
+    default=None,
+    help="What to compare: what it shows, its colours, or its brightness pattern.  [default: embedding]",
 )
 @click.option(
     "--metric",
@@ -55,6 +63,15 @@ the mean of the Hamming distances. --combine min takes the distance to the neare
     default=None,
     help="How to compare.  [default: cosine; hamming for hashes]",
 )
+@click.option("--fuse", is_flag=True, help="Compare by all features at once.")
+@click.option(
+    "--weights",
+    "feature_weights",
+    type=Weights(),
+    metavar="F=W,...",
+    help="How much each feature counts, as in embedding=2,histogram=1; with it goes --fuse.",
+)
+@click.option("--dislike", "dislikes", type=PATH, multiple=True, metavar="IMG", help="Be unlike this image.")
 @click.option("-k", "k", type=int, default=5, show_default=True, help="How many photos.")
 @click.option(
     "--combine",
@@ -63,6 +80,7 @@ the mean of the Hamming distances. --combine min takes the distance to the neare
     show_default=True,
     help="How several images become one ranking.",
 )
+@filter_options
 @click.option("--exact", is_flag=True, help="Compare with every photo, whatever indexes there are.")
 @click.option("--include-self", is_flag=True, help="Let the query images appear in the answer.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -75,14 +93,18 @@ the mean of the Hamming distances. --combine min takes the distance to the neare
     help="Draw the queries beside the matches.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the time of each step and how it was answered.")
+@click.option("--explain", is_flag=True, help="Show PostgreSQL's plan too, which takes a second search.")
 @model_options
 @json_option
 @database_options
 def command(
     *,
     images: tuple[Path, ...],
-    feature: Feature,
+    feature: Feature | None,
     metric: Metric | None,
+    fuse: bool,
+    feature_weights: dict[Feature, float] | None,
+    dislikes: tuple[Path, ...],
     k: int,
     combine: Combine,
     exact: bool,
@@ -92,10 +114,12 @@ def command(
     null: bool,
     plot: Path | None,
     verbose: bool,
+    explain: bool,
     weights: Path | None,
     allow_other_weights: bool,
     device: str,
     as_json: bool,
+    **filters: Any,  # noqa: ANN401 - those of filter_options
 ) -> None:
     """Find the stored photos most like one or several images, nearest first.
 
@@ -104,119 +128,52 @@ def command(
     """
     if as_json + as_csv + as_paths > 1:
         raise click.UsageError("--json, --csv and --paths exclude each other")
+    fuse = fuse or feature_weights is not None
+    if fuse and (feature or metric):
+        raise click.UsageError("--fuse takes all features: --feature and --metric don't go with it")
+    if fuse and explain:
+        raise click.UsageError("--explain shows the plan of one feature: it does not go with --fuse")
     if plot is not None:
         from imrec_pg.cli.contact_sheet import check_target  # noqa: PLC0415 - Pillow
 
         check_target(plot)
-    from imrec_pg.search import SearchOptions  # noqa: PLC0415 - NumPy and psycopg take 0.2 s
+    from imrec_pg.search import FuseOptions, SearchOptions  # noqa: PLC0415 - NumPy and psycopg take 0.2 s
 
-    options = SearchOptions(
-        feature=feature, metric=metric, k=k, combine=combine, exact=exact, include_self=include_self
-    )
+    shared: dict[str, Any] = {
+        "k": k,
+        "combine": combine,
+        "exact": exact,
+        "include_self": include_self,
+        "filter": filter_from(**filters),
+    }
     with invocation().library(
         weights=weights, device=device, allow_other_weights=allow_other_weights
     ) as library:
-        answer = library.search(images, options)
-        empty = not answer.neighbours and not library.status().images
-    _print(answer, as_json=as_json, as_csv=as_csv, as_paths=as_paths, null=null)
+        answer: "Answer | FusedAnswer"
+        if fuse:
+            answer = library.fuse(images, FuseOptions(weights=feature_weights, **shared), dislikes=dislikes)
+        else:
+            options = SearchOptions(
+                feature=feature or Feature.EMBEDDING, metric=metric, explain=explain, **shared
+            )
+            answer = library.search(images, options, dislikes=dislikes)
+        hint = None if answer.neighbours else _why_empty(library, filtered=any(filters.values()))
+    from imrec_pg.cli import search_output  # noqa: PLC0415 - as above
+
+    search_output.print_answer(answer, as_json=as_json, as_csv=as_csv, as_paths=as_paths, null=null)
     if plot is not None:
-        _plot(answer, plot)
-    if empty:
-        say("nothing is stored yet: imrec-pg ingest FOLDER")
-    elif not answer.neighbours:
-        say(f"no other photo with this feature is stored: imrec-pg status, or ingest with {feature}")
-    if verbose:
-        _explain(answer)
+        search_output.draw(answer, plot)
+    if hint is not None:
+        say(hint)
+    if verbose or explain:
+        search_output.explain(answer)
+    if explain and not as_json:
+        search_output.explain_plan(answer)
 
 
-def _print(answer: "Answer", *, as_json: bool, as_csv: bool, as_paths: bool, null: bool) -> None:
-    if as_json:
-        print_json(_as_dict(answer))
-    elif as_csv:
-        _print_csv(answer)
-    elif as_paths or null:
-        end = b"\0" if null else b"\n"
-        sys.stdout.buffer.write(b"".join(n.raw_path + end for n in answer.neighbours))
-        sys.stdout.buffer.flush()
-    elif answer.neighbours:
-        _print_table(answer)
-
-
-def _as_dict(answer: "Answer") -> dict[str, object]:
-    return {
-        "queries": [
-            {"path": display_path(q.path), "image_id": q.image_id, "stored": q.stored} for q in answer.queries
-        ],
-        "feature": answer.feature,
-        "metric": answer.metric,
-        "combine": answer.combine,
-        "exact": answer.exact,
-        "index": answer.index,
-        "seconds": {step: round(seconds, 6) for step, seconds in answer.timings},
-        "neighbours": [
-            {
-                "rank": rank,
-                "distance": n.distance,
-                "path": n.path,
-                "image_id": n.image_id,
-                "copies": n.copies,
-                "width": n.width,
-                "height": n.height,
-            }
-            for rank, n in enumerate(answer.neighbours, start=1)
-        ],
-    }
-
-
-def _print_csv(answer: "Answer") -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["rank", "distance", "path", "image_id", "copies", "width", "height"])
-    for rank, n in enumerate(answer.neighbours, start=1):
-        writer.writerow([rank, n.distance, n.path, n.image_id, n.copies, n.width, n.height])
-
-
-def _print_table(answer: "Answer") -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for the table
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right", style="dim")
-    table.add_column(f"{answer.metric}", justify="right")
-    table.add_column("path", overflow="fold")
-    for rank, n in enumerate(answer.neighbours, start=1):
-        # Text, not a string: a path such as [red].jpg is no markup.
-        path = Text(n.path)
-        if n.copies > 1:
-            path.append(f"  (+{n.copies - 1} more)", style="dim")
-        table.add_row(str(rank), _distance(answer.metric, n.distance), path)
-    # A file or pipe has no width: lines must not be cut or folded there.
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    console.print(table, crop=False)
-
-
-def _distance(metric: Metric, distance: float) -> str:
-    # Bits are whole numbers, but for the mean of several queries.
-    return f"{distance:g}" if metric is Metric.HAMMING else f"{distance:.4f}"
-
-
-def _plot(answer: "Answer", target: Path) -> None:
-    from imrec_pg.cli.contact_sheet import Tile, write_contact_sheet  # noqa: PLC0415 - Pillow
-
-    queries = [Tile(q.path, display_path(q.path).rpartition("/")[2], "") for q in answer.queries]
-    matches = [
-        Tile(n.raw_path, n.path.rpartition("/")[2], f"{answer.metric} {_distance(answer.metric, n.distance)}")
-        for n in answer.neighbours
-    ]
-    write_contact_sheet(target, f"{answer.feature}, {answer.metric} distance", queries, matches)
-    say(f"drawn: {target}")
-
-
-def _explain(answer: "Answer") -> None:
-    how = "exact, every photo compared" if answer.exact else f"approximate, from the index {answer.index}"
-    say(f"answer: {how}")
-    for query in answer.queries:
-        source = "features from the database" if query.stored else "features extracted now"
-        say(f"query {display_path(query.path)}: {source}")
-    for step, seconds in answer.timings:
-        say(f"{step:>8} {seconds * 1000:9.1f} ms")
+def _why_empty(library: "Library", *, filtered: bool) -> str:
+    if not library.status().images:
+        return "nothing is stored yet: imrec-pg ingest FOLDER"
+    if filtered:
+        return "no photo passes these filters"
+    return "no other photo with this feature is stored: imrec-pg status, or ingest with it"

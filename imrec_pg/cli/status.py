@@ -33,6 +33,8 @@ def command(*, as_json: bool) -> None:
 
 
 def _lines(status: "Status") -> list[tuple[str, str]]:
+    from imrec_pg.store.tuning import summary  # noqa: PLC0415 - psycopg
+
     lines = [
         ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_bytes)})"),
         ("roots", ", ".join(status.roots) or "none: imrec-pg ingest FOLDER"),
@@ -41,10 +43,13 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
     failures = f"{status.failures:,} files: imrec-pg errors" if status.failures else "none"
     lines.append(("failures", failures))
+    tunings = {(tuning.feature, tuning.metric): tuning for tuning in status.tunings}
     for state in status.indexes:
         if state.name:
             broken = "" if state.valid else ", broken off: imrec-pg index build"
             lines.append(("index", f"{state.feature} {state.metric} (HNSW, {size(state.bytes)}{broken})"))
+            if state.valid:
+                lines.append(("", f"approximate, {summary(tunings.get((state.feature, state.metric)))}"))
     if not any(state.name for state in status.indexes):
         lines.append(("index", "none: every search compares with all photos"))
     model = status.model

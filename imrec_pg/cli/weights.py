@@ -14,10 +14,11 @@ from imrec_pg.cli.common import invocation, json_option, print_json, say
 Examples:
   imrec-pg weights                                      look, and fetch if need be
   imrec-pg weights --no-fetch
-  imrec-pg weights --weights ~/resnet18-f37072fd.pth    look at a file of your own""",
+  imrec-pg weights --model-weights ~/resnet18-f37072fd.pth    look at a file of your own""",
 )
 @click.option(
-    "--weights",
+    "--model-weights",
+    "weights",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",

@@ -30,7 +30,8 @@ RESNET18_SHA256: Final = "68d5403d92caa9ba377aefcefedaab2de1c53c7361ee81dcf7e36e
 _CACHE_FILE: Final = f"resnet18-{RESNET18_SHA256[:8]}.safetensors"
 _NAMED: Final = "the file named by the user"
 _HOW_TO_GET: Final = (
-    f"download {weight_sources.HOST_URL} where that works, and name the file with --weights or IMREC_WEIGHTS"
+    f"download {weight_sources.HOST_URL} where that works, "
+    "and name the file with --model-weights or IMREC_WEIGHTS"
 )
 
 

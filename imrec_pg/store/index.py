@@ -122,6 +122,10 @@ def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     existed = any(state.name == name for state in index_states(conn))
     with translated():
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
+        # What was measured of it says nothing of the next one.
+        conn.execute(
+            "DELETE FROM imrec.tuning WHERE feature = %s AND metric = %s", (str(feature), str(metric))
+        )
     return existed
 
 

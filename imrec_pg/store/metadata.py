@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -161,6 +162,28 @@ model = Table(
     _created_at(),
     CheckConstraint("model_id = 1", name="single"),
     comment="The one model that made all embeddings here; features of two models can't be compared.",
+)
+
+tuning = Table(
+    "tuning",
+    metadata,
+    Column("feature", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column(
+        "ef_search",
+        Integer,
+        nullable=False,
+        comment="The smallest hnsw.ef_search that reached the recall wanted.",
+    ),
+    Column("k", Integer, nullable=False),
+    Column("wanted", Double, nullable=False, comment="The recall@k asked for."),
+    Column("recall", Double, nullable=False, comment="The recall@k measured against exact search."),
+    Column("p50_ms", Double, nullable=False, comment="The median time of a search in the database."),
+    Column("queries", Integer, nullable=False, comment="On so many of the stored images."),
+    Column("images", BigInteger, nullable=False, comment="How many images there were then."),
+    Column("measured_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("ef_search BETWEEN 1 AND 1000", name="ef_search"),
+    comment="How far imrec-pg tune found that each HNSW index has to search.",
 )
 
 failure = Table(

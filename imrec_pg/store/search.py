@@ -1,37 +1,22 @@
-"""Rank stored images by their distance to one or several query features, in one statement."""
+"""Rank stored images by the SQL functions of the schema imrec: each ranking is there, and nowhere else."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-from pgvector import Bit, Vector
-from psycopg.rows import class_row
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from pgvector import Bit
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Composed, Placeholder
+from psycopg.types.json import Jsonb
 
 from imrec_pg.errors import UsageError
-from imrec_pg.records import FEATURE_TABLES, METRICS, Combine, Feature, FloatRow, Metric
+from imrec_pg.records import METRICS, Certainty, Combine, Feature, Features, Filter, FloatRow, Metric
 from imrec_pg.store.connection import Connection, translated
-from imrec_pg.store.hamming import nearest_statement
-from imrec_pg.store.index import valid_index
+from imrec_pg.store.index import index_name
 
-OPERATORS: Mapping[Metric, SQL] = {
-    Metric.COSINE: SQL("<=>"),
-    Metric.EUCLIDEAN: SQL("<->"),
-    Metric.MANHATTAN: SQL("<+>"),
-    Metric.HAMMING: SQL("<~>"),
-}
-COLUMNS: Mapping[Feature, Identifier] = {
-    Feature.EMBEDDING: Identifier("embedding"),
-    Feature.HISTOGRAM: Identifier("histogram"),
-    Feature.AVERAGE_HASH: Identifier("average_hash"),
-    Feature.DIFFERENCE_HASH: Identifier("difference_hash"),
-}
-
-# A smaller table is scanned, exactly, in a few milliseconds.
-_MIN_INDEX_ROWS = 5_000
-# Beyond this many rows walking the graph costs more than scanning the table (ef_search ends at 1,000).
-_MAX_INDEX_K = 400
 _MAX_K = 1_000_000
 
 
@@ -56,12 +41,77 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What one feature says of a fused neighbour.
+
+    Attributes:
+        rank: from 1; None when the feature puts it behind all that were ranked.
+        distance: smaller is nearer.
+    """
+
+    feature: Feature
+    rank: int | None
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class FusedNeighbour:
+    """One stored image of a fused answer.
+
+    Attributes:
+        fused: the sum of weight / (60 + rank) over the features; larger is nearer.
+    """
+
+    image_id: UUID
+    fused: float
+    path: str
+    raw_path: bytes
+    copies: int
+    width: int
+    height: int
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ranking:
     """The nearest images, nearest first, and whether they are certainly those."""
 
     neighbours: Sequence[Neighbour]
-    exact: bool
+    certainty: Certainty
     index: str | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether no image is missing for certain."""
+        return self.certainty is Certainty.EXACT
+
+
+@dataclass(frozen=True, slots=True)
+class FusedRanking:
+    """The images nearest by several features at once."""
+
+    neighbours: Sequence[FusedNeighbour]
+    certainty: Certainty
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What every ranking is asked.
+
+    Attributes:
+        likes: features of the images to be near to, at least one.
+        dislikes: of those to be far from.
+        exclude: what may not be in the answer.
+        exact: compare with every image, whatever indexes there are.
+    """
+
+    likes: Sequence[Features]
+    k: int
+    dislikes: Sequence[Features] = ()
+    combine: Combine = Combine.MEAN
+    exclude: Sequence[UUID] = ()
+    filter: Filter = Filter()
+    exact: bool = False
 
 
 def check_pair(feature: Feature, metric: Metric | None) -> Metric:
@@ -89,137 +139,159 @@ def check_k(k: int) -> int:
     return k
 
 
-def stored_features(
-    conn: Connection, image_ids: Sequence[UUID], feature: Feature
-) -> dict[UUID, FloatRow | bytes]:
-    """Return the stored features of those images that have them."""
-    statement = SQL("SELECT image_id, {column} FROM {table} WHERE image_id = ANY(%s)").format(
-        column=COLUMNS[feature], table=_table(feature)
-    )
-    with translated():
-        rows = conn.execute(statement, (list(image_ids),)).fetchall()
-    return {_uuid(key): _feature(value) for key, value in rows}
+def rank(conn: Connection, question: Question, feature: Feature, metric: Metric) -> Ranking:
+    """Return the k images nearest by one feature; fewer only when fewer are stored and let through.
 
-
-def rank(
-    conn: Connection,
-    queries: Sequence[FloatRow | bytes],
-    feature: Feature,
-    metric: Metric,
-    k: int,
-    *,
-    combine: Combine = Combine.MEAN,
-    exclude: Sequence[UUID] = (),
-    exact: bool = False,
-) -> Ranking:
-    """Return the k images nearest to the queries; fewer only when fewer are stored.
-
-    queries are float32 (512,) rows, or 8-byte hashes. Ties go by image_id, so that an answer repeats.
+    Ties go by image_id, so that an answer repeats.
     """
-    if combine is Combine.MEAN and feature in (Feature.EMBEDDING, Feature.HISTOGRAM):
-        # float64: the mean of many float32 rows would otherwise depend on their order.
-        queries = [np.mean(np.stack([np.asarray(q) for q in queries]), axis=0, dtype=np.float64)]
-    index = None if exact or k > _MAX_INDEX_K else valid_index(conn, feature, metric, _MIN_INDEX_ROWS)
-    parameters = {"exclude": list(exclude)} | {f"q{i}": _parameter(q) for i, q in enumerate(queries)}
-    with translated(), conn.transaction():
-        if index is not None:
-            _allow_index(conn, k)
-            statement = _statement(feature, metric, k, len(queries), combine, exact=False)
-            if _uses(conn, statement, parameters, index):
-                found = _fetch(conn, statement, parameters)
-                if len(found) == k:
-                    return Ranking(found, exact=False, index=index)
-        # Short, or the planner prefers the scan anyway: the exact answer is certain and as cheap.
-        statement = _statement(feature, metric, k, len(queries), combine, exact=True)
-        return Ranking(_fetch(conn, statement, parameters), exact=True, index=None)
+    parameters = _parameters(question) | {"feature": str(feature), "metric": str(metric)}
+    rows = _fetch(conn, _NEAREST, parameters)
+    certainty = Certainty(rows[0]["answer"]) if rows else Certainty.EXACT
+    neighbours = [Neighbour(**{name: row[name] for name in _NEIGHBOUR_FIELDS}) for row in rows]
+    index = None if certainty is Certainty.EXACT else index_name(feature, metric)
+    return Ranking(neighbours, certainty, index)
 
 
-def _statement(
-    feature: Feature, metric: Metric, k: int, queries: int, combine: Combine, *, exact: bool
-) -> Composed:
-    if metric is Metric.HAMMING and (combine is Combine.MIN or queries == 1):
-        selects = [
-            nearest_statement(SQL(f"%(q{i})s"), feature, k, SQL("%(exclude)s")) for i in range(queries)
-        ]
-        return _WITH_PATHS.format(nearest=SQL(" UNION ALL ").join(selects), k=Literal(k))
-    column, operator = COLUMNS[feature], OPERATORS[metric]
-    distances = [SQL("(f.{} {} {})").format(column, operator, SQL(f"%(q{i})s")) for i in range(queries)]
-    if combine is Combine.MEAN and queries > 1:
-        distances = [SQL("(({}) / {})").format(SQL(" + ").join(distances), Literal(float(queries)))]
-    nearest = SQL(" UNION ALL ").join(
-        SQL(
-            "(SELECT f.image_id, {distance} AS distance FROM {table} AS f "
-            "WHERE f.image_id <> ALL (%(exclude)s::uuid[]) "
-            "ORDER BY {order}, f.image_id LIMIT {k})"
-        ).format(
-            distance=distance,
-            table=_table(feature),
-            # "+ 0" hides the distance from the index, so that this scan is exact.
-            order=distance + SQL(" + 0") if exact else distance,
-            k=Literal(k),
+def fuse(
+    conn: Connection, question: Question, weights: Mapping[Feature, float] | None = None
+) -> FusedRanking:
+    """Return the k images nearest by several features at once (reciprocal rank fusion).
+
+    weights None stands for imrec.default_weights(); features of weight 0 do not count.
+    """
+    named = None if weights is None else Jsonb({str(name): weight for name, weight in weights.items()})
+    rows = _fetch(conn, _FUSED, _parameters(question) | {"weights": named})
+    neighbours = [
+        FusedNeighbour(
+            **{name: row[name] for name in _FUSED_FIELDS},
+            parts=tuple(
+                Part(feature, row[f"{feature}_rank"], row[f"{feature}_distance"])
+                for feature in Feature
+                if row[f"{feature}_distance"] is not None
+            ),
         )
-        for distance in distances
-    )
-    return _WITH_PATHS.format(nearest=nearest, k=Literal(k))
+        for row in rows
+    ]
+    return FusedRanking(neighbours, Certainty(rows[0]["answer"]) if rows else Certainty.EXACT)
 
 
-_WITH_PATHS = SQL(
-    "WITH candidate AS MATERIALIZED ({nearest}), "
-    "nearest AS MATERIALIZED ("
-    " SELECT image_id, min(distance)::double precision AS distance FROM candidate"
-    " GROUP BY image_id ORDER BY min(distance), image_id LIMIT {k}), "
-    "place AS ("
-    " SELECT l.image_id, min(l.path) AS path, count(*) AS copies,"
-    "  (array_agg(r.raw_path ORDER BY l.path))[1] AS root_path,"
-    "  (array_agg(l.relative_path ORDER BY l.path))[1] AS relative_path"
-    " FROM imrec.location AS l INNER JOIN imrec.root AS r ON r.root_id = l.root_id"
-    " WHERE l.image_id IN (SELECT n.image_id FROM nearest AS n) GROUP BY l.image_id) "
-    "SELECT n.image_id, n.distance, p.path, p.copies, i.width, i.height,"
-    " rtrim(p.root_path, '/'::bytea) || '/'::bytea || p.relative_path AS raw_path "
-    "FROM nearest AS n"
-    " INNER JOIN place AS p ON p.image_id = n.image_id"
-    " INNER JOIN imrec.image AS i ON i.image_id = n.image_id "
-    "ORDER BY n.distance, n.image_id"
-)
+def default_weights(conn: Connection) -> dict[Feature, float]:
+    """Return how much each feature counts when nothing is said."""
+    with translated():
+        row = conn.execute("SELECT imrec.default_weights()").fetchone()
+    assert row is not None
+    weights: dict[str, float] = row[0]  # type: ignore[assignment]
+    return {Feature(name): float(weight) for name, weight in weights.items()}
 
 
-def _fetch(conn: Connection, statement: Composed, parameters: Mapping[str, object]) -> list[Neighbour]:
-    with conn.cursor(row_factory=class_row(Neighbour)) as cur:
-        # Not prepared: a generic plan does not know the query vector and scans the table.
-        return cur.execute(statement, parameters, prepare=False).fetchall()
+def plan(conn: Connection, question: Question, feature: Feature, metric: Metric) -> list[str]:
+    """Return PostgreSQL's plan of the ranking, carried out and timed, line by line."""
+    parameters = _parameters(question) | {"feature": str(feature), "metric": str(metric)}
+    with translated():
+        rows = conn.execute(_EXPLAIN.get(feature, _EXPLAIN_HASHES), parameters).fetchall()
+    return [str(row[0]) for row in rows]
 
 
-def _uses(conn: Connection, statement: Composed, parameters: Mapping[str, object], index: str) -> bool:
-    """Return whether the planner takes the index, in each of the statement's branches."""
-    row = conn.execute(SQL("EXPLAIN (FORMAT JSON) ") + statement, parameters, prepare=False).fetchone()
-    return row is not None and f"'{index}'" in str(row[0])
+def stored_features(conn: Connection, image_ids: Sequence[UUID]) -> dict[UUID, Features]:
+    """Return what is stored of those images that are; features that one lacks are None."""
+    with translated():
+        rows = conn.execute(_STORED, (list(image_ids),)).fetchall()
+    found: dict[UUID, Features] = {}
+    for key, *values in rows:
+        assert isinstance(key, UUID)
+        embedding, histogram, average, difference = values
+        found[key] = Features(_row(embedding), _row(histogram), _bits(average), _bits(difference))
+    return found
 
 
-def _allow_index(conn: Connection, k: int) -> None:
-    settings = {
-        "hnsw.ef_search": str(min(1000, max(100, 2 * k))),
-        # Else HNSW stops at ef_search candidates, and what is excluded leaves the answer short.
-        "hnsw.iterative_scan": "strict_order",
+def _fetch(conn: Connection, statement: Composed, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    with translated(), conn.cursor(row_factory=dict_row) as cur:
+        return cur.execute(statement, parameters).fetchall()
+
+
+def _parameters(question: Question) -> dict[str, object]:
+    parameters: dict[str, object] = {
+        "k": question.k,
+        "combine": str(question.combine),
+        "exclude": list(question.exclude),
+        "method": "exact" if question.exact else "auto",
     }
-    for name, value in settings.items():
-        conn.execute("SELECT set_config(%s, %s, true)", (name, value))
+    for side, features in (("like", question.likes), ("dislike", question.dislikes)):
+        parameters |= {
+            f"{side}_embeddings": [f.embedding for f in features],
+            f"{side}_histograms": [f.histogram for f in features],
+            f"{side}_average_hashes": [_bit(f.average_hash) for f in features],
+            f"{side}_difference_hashes": [_bit(f.difference_hash) for f in features],
+        }
+    return parameters | dataclasses.asdict(question.filter)
 
 
-def _parameter(query: FloatRow | bytes) -> object:
-    return Bit(query) if isinstance(query, bytes) else np.asarray(query, dtype=np.float32)
+def _bit(value: bytes | None) -> Bit | None:
+    return None if value is None else Bit(value)
 
 
-def _table(feature: Feature) -> Identifier:
-    return Identifier("imrec", FEATURE_TABLES[feature])
+def _row(value: object) -> FloatRow | None:
+    return None if value is None else np.asarray(value.to_numpy(), dtype=np.float32)  # type: ignore[attr-defined]
 
 
-def _feature(value: object) -> FloatRow | bytes:
-    if isinstance(value, str):  # bit(64) arrives as its digits
-        return int(value, 2).to_bytes(len(value) // 8)
-    assert isinstance(value, Vector)
-    return value.to_numpy()
+def _bits(value: object) -> bytes | None:
+    # bit(64) arrives as its digits.
+    return None if value is None else int(str(value), 2).to_bytes(8)
 
 
-def _uuid(value: object) -> UUID:
-    assert isinstance(value, UUID)
-    return value
+_NEIGHBOUR_FIELDS = tuple(field.name for field in dataclasses.fields(Neighbour))
+_FUSED_FIELDS = tuple(field.name for field in dataclasses.fields(FusedNeighbour) if field.name != "parts")
+
+
+
+def _features(side: str) -> Composed:
+    """Return an imrec.features[] of one side's parameters."""
+    columns = ("embeddings", "histograms", "average_hashes", "difference_hashes")
+    return SQL(
+        "ARRAY(SELECT ROW(q.e, q.g, q.a, q.d)::imrec.features "
+        "FROM unnest({}::vector[], {}::vector[], {}::bit(64)[], {}::bit(64)[]) WITH ORDINALITY AS q (e, g, a, d, n) "
+        "ORDER BY q.n)"
+    ).format(*(Placeholder(f"{side}_{column}") for column in columns))
+
+
+_WHERE = SQL(
+    "%(combine)s, %(exclude)s::uuid[], imrec.filter(%(under)s, %(root)s, %(after)s, %(before)s, %(min_bytes)s,"
+    " %(max_bytes)s, %(min_width)s, %(min_height)s, %(camera)s, %(format)s), NULL, %(method)s"
+)
+_NEAREST = SQL(
+    "WITH n AS MATERIALIZED ("
+    " SELECT * FROM imrec.nearest({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, {where})) "
+    "SELECT n.image_id, n.distance, n.answer, p.path, p.raw_path, p.copies, p.width, p.height "
+    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n)) AS p ON p.image_id = n.image_id "
+    "ORDER BY n.rank"
+).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
+_FUSED = SQL(
+    "WITH n AS MATERIALIZED ("
+    " SELECT * FROM imrec.fuse_features({likes}, {dislikes}, %(weights)s, %(k)s, {where})) "
+    "SELECT n.*, p.raw_path, p.width, p.height "
+    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n)) AS p ON p.image_id = n.image_id "
+    "ORDER BY n.rank"
+).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
+_EXPLAIN = {
+    Feature.EMBEDDING: SQL(
+        "SELECT imrec.explain_vectors(%(like_embeddings)s::vector[], %(dislike_embeddings)s::vector[],"
+        " %(feature)s, %(metric)s, %(k)s, {where})"
+    ).format(where=_WHERE),
+    Feature.HISTOGRAM: SQL(
+        "SELECT imrec.explain_vectors(%(like_histograms)s::vector[], %(dislike_histograms)s::vector[],"
+        " %(feature)s, %(metric)s, %(k)s, {where})"
+    ).format(where=_WHERE),
+}
+# What imrec.hamming_search does inside it decides row by row; EXPLAIN shows the time alone.
+_EXPLAIN_HASHES = SQL(
+    "EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) "
+    "SELECT * FROM imrec.nearest({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, {where})"
+).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
+_STORED = """
+SELECT i.image_id, e.embedding, g.histogram, h.average_hash, h.difference_hash
+FROM imrec.image AS i
+LEFT JOIN imrec.embedding AS e ON e.image_id = i.image_id
+LEFT JOIN imrec.histogram AS g ON g.image_id = i.image_id
+LEFT JOIN imrec.hash AS h ON h.image_id = i.image_id
+WHERE i.image_id = ANY(%s)
+"""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from imrec_pg.records import ModelIdentity
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
+from imrec_pg.store.tuning import Tuning, tunings
 from imrec_pg.store.write import recorded_model
 
 _COUNTS = """
@@ -47,6 +48,7 @@ class Status:
     roots: Sequence[str]
     model: ModelIdentity | None
     indexes: Sequence[IndexState]
+    tunings: Sequence[Tuning]
     postgres_version: str
     pgvector_version: str
     schema_version: str
@@ -78,6 +80,7 @@ def status(conn: Connection) -> Status:
         roots=[str(row[0]) for row in roots],
         model=recorded_model(conn),
         indexes=index_states(conn),
+        tunings=tunings(conn),
         postgres_version=str(versions[0]),
         pgvector_version=str(versions[1]),
         schema_version=str(schema),

