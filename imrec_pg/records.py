@@ -110,6 +110,10 @@ class Filter:
     format: str | None = None
 
 
+NO_FILTER = Filter()
+"""Lets every image through."""
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """A folder below which files are known by their relative path.

@@ -13,6 +13,7 @@ from imrec_pg.images.decode import FileContent, read
 from imrec_pg.paths import display_path
 from imrec_pg.records import (
     FEATURE_TABLES,
+    NO_FILTER,
     Certainty,
     Combine,
     Feature,
@@ -50,7 +51,7 @@ class SearchOptions:
     combine: Combine = Combine.MEAN
     exact: bool = False
     include_self: bool = False
-    filter: Filter = Filter()
+    filter: Filter = NO_FILTER
     explain: bool = False
 
 
@@ -68,7 +69,7 @@ class FuseOptions:
     combine: Combine = Combine.MEAN
     exact: bool = False
     include_self: bool = False
-    filter: Filter = Filter()
+    filter: Filter = NO_FILTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +247,7 @@ def _question(queries: _Queries, options: SearchOptions | FuseOptions) -> Questi
         k=ranking.check_k(options.k),
         combine=options.combine,
         # What is disliked is never an answer.
-        exclude=[
-            image.image_id for image in queries.images if image.disliked or not options.include_self
-        ],
+        exclude=[image.image_id for image in queries.images if image.disliked or not options.include_self],
         filter=options.filter,
         exact=options.exact,
     )

@@ -118,7 +118,7 @@ def model_options(command: Command) -> Command:
 PATH = click.Path(path_type=Path, readable=False)
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int]):
     """A number of bytes, such as 500000, 500kB or 2 MB (SI: 1 kB is 1,000 bytes)."""
 
     name = "SIZE"

@@ -23,7 +23,9 @@ _OPTIONS = (
     click.option("--min-size", type=Size(), help="Only files of this size or more: 500kB, 2MB."),
     click.option("--max-size", type=Size(), help="Only files of this size or less."),
     click.option("--min-width", type=click.IntRange(min=1), metavar="PIXELS", help="Only as wide or wider."),
-    click.option("--min-height", type=click.IntRange(min=1), metavar="PIXELS", help="Only as high or higher."),
+    click.option(
+        "--min-height", type=click.IntRange(min=1), metavar="PIXELS", help="Only as high or higher."
+    ),
     click.option("--camera", metavar="TEXT", help="Only by cameras with this in make or model."),
     click.option("--format", "format_", metavar="NAME", help="Only of this format: JPEG, PNG, WEBP …"),
 )
@@ -65,7 +67,7 @@ def filter_from(
     )
 
 
-class Weights(click.ParamType):
+class Weights(click.ParamType[dict[Feature, float]]):
     """How much each feature counts, such as embedding=2,histogram=1; a dict of Feature to float."""
 
     name = "WEIGHTS"
@@ -82,7 +84,9 @@ class Weights(click.ParamType):
                 feature = Feature(name.strip().lower())
             except ValueError:
                 self.fail(
-                    f"{part!r} is no weight; write embedding=2,histogram=1, of {', '.join(Feature)}", param, ctx
+                    f"{part!r} is no weight; write embedding=2,histogram=1, of {', '.join(Feature)}",
+                    param,
+                    ctx,
                 )
             if not 0 <= weight < float("inf"):
                 self.fail(f"the weight of {feature} is {number}, not a number of 0 or more", param, ctx)

@@ -149,7 +149,7 @@ def command(
     with invocation().library(
         weights=weights, device=device, allow_other_weights=allow_other_weights
     ) as library:
-        answer: "Answer | FusedAnswer"
+        answer: Answer | FusedAnswer
         if fuse:
             answer = library.fuse(images, FuseOptions(weights=feature_weights, **shared), dislikes=dislikes)
         else:
@@ -167,8 +167,8 @@ def command(
         say(hint)
     if verbose or explain:
         search_output.explain(answer)
-    if explain and not as_json:
-        search_output.explain_plan(answer)
+        if not as_json:
+            search_output.print_plan(answer)
 
 
 def _why_empty(library: "Library", *, filtered: bool) -> str:

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -56,9 +56,9 @@ def explain(answer: AnyAnswer) -> None:
         say(f"{step:>8} {seconds * 1000:9.1f} ms")
 
 
-def explain_plan(answer: Answer) -> None:
-    """Print PostgreSQL's plan."""
-    for line in answer.plan:
+def print_plan(answer: AnyAnswer) -> None:
+    """Print PostgreSQL's plan, when it was asked for."""
+    for line in answer.plan if isinstance(answer, Answer) else ():
         say(f"  {line}")
 
 
@@ -91,8 +91,12 @@ def _as_dict(answer: AnyAnswer) -> dict[str, object]:
         "certainty": answer.certainty,
         "exact": answer.certainty is Certainty.EXACT,
         "seconds": {step: round(seconds, 6) for step, seconds in answer.timings},
-        "neighbours": [_row(rank, n) for rank, n in enumerate(answer.neighbours, start=1)],
+        "neighbours": [_row(rank, n) for rank, n in enumerate(_neighbours(answer), start=1)],
     }
+
+
+def _neighbours(answer: AnyAnswer) -> Sequence[AnyNeighbour]:
+    return answer.neighbours
 
 
 def _row(rank: int, neighbour: AnyNeighbour) -> dict[str, object]:
@@ -116,7 +120,7 @@ def _row(rank: int, neighbour: AnyNeighbour) -> dict[str, object]:
 
 
 def _print_csv(answer: AnyAnswer) -> None:
-    rows = [_row(rank, n) for rank, n in enumerate(answer.neighbours, start=1)]
+    rows = [_row(rank, n) for rank, n in enumerate(_neighbours(answer), start=1)]
     near = ["distance"] if isinstance(answer, Answer) else ["fused"]
     if isinstance(answer, FusedAnswer):
         near += [f"{feature}_{name}" for feature in answer.weights for name in ("rank", "distance")]
@@ -136,7 +140,7 @@ def _print_table(answer: AnyAnswer) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     table.add_column("path", overflow="fold")
-    for rank, n in enumerate(answer.neighbours, start=1):
+    for rank, n in enumerate(_neighbours(answer), start=1):
         # Text, not a string: a path such as [red].jpg is no markup.
         path = Text(n.path)
         if n.copies > 1:

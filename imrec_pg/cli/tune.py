@@ -63,6 +63,6 @@ def command(
         )
         if tuning.recall < tuning.wanted:
             say(
-                f"{tuning.feature} {tuning.metric} reaches {tuning.recall:.4f} at most, not {tuning.wanted:g}: "
-                "search with --exact where it matters"
+                f"{tuning.feature} {tuning.metric} reaches {tuning.recall:.4f} at most, "
+                f"not {tuning.wanted:g}: search with --exact where it matters"
             )

@@ -13,7 +13,17 @@ from psycopg.sql import SQL, Composed, Placeholder
 from psycopg.types.json import Jsonb
 
 from imrec_pg.errors import UsageError
-from imrec_pg.records import METRICS, Certainty, Combine, Feature, Features, Filter, FloatRow, Metric
+from imrec_pg.records import (
+    METRICS,
+    NO_FILTER,
+    Certainty,
+    Combine,
+    Feature,
+    Features,
+    Filter,
+    FloatRow,
+    Metric,
+)
 from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.index import index_name
 
@@ -110,7 +120,7 @@ class Question:
     dislikes: Sequence[Features] = ()
     combine: Combine = Combine.MEAN
     exclude: Sequence[UUID] = ()
-    filter: Filter = Filter()
+    filter: Filter = NO_FILTER
     exact: bool = False
 
 
@@ -243,20 +253,19 @@ _NEIGHBOUR_FIELDS = tuple(field.name for field in dataclasses.fields(Neighbour))
 _FUSED_FIELDS = tuple(field.name for field in dataclasses.fields(FusedNeighbour) if field.name != "parts")
 
 
-
 def _features(side: str) -> Composed:
     """Return an imrec.features[] of one side's parameters."""
     columns = ("embeddings", "histograms", "average_hashes", "difference_hashes")
     return SQL(
-        "ARRAY(SELECT ROW(q.e, q.g, q.a, q.d)::imrec.features "
-        "FROM unnest({}::vector[], {}::vector[], {}::bit(64)[], {}::bit(64)[]) WITH ORDINALITY AS q (e, g, a, d, n) "
-        "ORDER BY q.n)"
+        "ARRAY(SELECT ROW(q.e, q.g, q.a, q.d)::imrec.features"
+        " FROM unnest({}::vector[], {}::vector[], {}::bit(64)[], {}::bit(64)[])"
+        " WITH ORDINALITY AS q (e, g, a, d, n) ORDER BY q.n)"
     ).format(*(Placeholder(f"{side}_{column}") for column in columns))
 
 
 _WHERE = SQL(
-    "%(combine)s, %(exclude)s::uuid[], imrec.filter(%(under)s, %(root)s, %(after)s, %(before)s, %(min_bytes)s,"
-    " %(max_bytes)s, %(min_width)s, %(min_height)s, %(camera)s, %(format)s), NULL, %(method)s"
+    "%(combine)s, %(exclude)s::uuid[], imrec.filter(%(under)s, %(root)s, %(after)s, %(before)s,"
+    " %(min_bytes)s, %(max_bytes)s, %(min_width)s, %(min_height)s, %(camera)s, %(format)s), NULL, %(method)s"
 )
 _NEAREST = SQL(
     "WITH n AS MATERIALIZED ("

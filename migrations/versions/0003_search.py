@@ -1,4 +1,4 @@
-"""Search in SQL: filters, likes and dislikes, fusion, and answers that say how exact they are (docs/adr/0012).
+"""Search in SQL: filters, likes and dislikes, fusion; answers say how exact they are (docs/adr/0012).
 
 Revision ID: 0003
 Revises: 0002
@@ -21,7 +21,7 @@ _ROUTINES = {
     "filter_condition": "filter_condition(jsonb, boolean, boolean)",
     "filtered_images": "filtered_images(jsonb, uuid[], bigint)",
     "check_question": "check_question(text, text, bigint, text, text)",
-    "check_vectors": "check_vectors(vector[], text)",
+    "check_vectors": "check_vectors(vector[], vector[], text)",
     "check_stored": "check_stored(uuid[], integer, text)",
     "combination": "combination(text)",
     "default_weights": "default_weights()",
@@ -29,9 +29,7 @@ _ROUTINES = {
     "fused_metric": "fused_metric(text)",
     "index_for": "index_for(text, text)",
     "mean_query": "mean_query(vector[], vector[])",
-    "nearest_statement": (
-        "nearest_statement(text, text, bigint, integer, integer, text, text, boolean)"
-    ),
+    "nearest_statement": ("nearest_statement(text, text, bigint, integer, integer, text, text, boolean)"),
     "vector_plan": "vector_plan(text, text, bigint, jsonb, uuid[], text)",
     "nearest_vectors": f"nearest_vectors(vector[], vector[], {_NEAREST})",
     "explain_vectors": f"explain_vectors(vector[], vector[], {_NEAREST})",

@@ -32,4 +32,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.check_question IS 'The metric to use; an error unless all of the question makes sense.';
+COMMENT ON FUNCTION imrec.check_question IS
+'The metric to use; an error unless all of the question makes sense.';

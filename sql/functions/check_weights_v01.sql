@@ -1,4 +1,5 @@
--- The weights to use, the default ones when NULL, features of weight 0 left out; an error unless they make sense.
+-- The weights to use, the default ones when NULL, features of weight 0 left out; an error unless they make
+-- sense.
 CREATE FUNCTION imrec.check_weights(weights jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE

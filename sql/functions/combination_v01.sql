@@ -13,4 +13,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.combination IS 'How imrec.nearest combines several images, by the strategy of recommend.';
+COMMENT ON FUNCTION imrec.combination IS
+'How imrec.nearest combines several images, by the strategy of recommend.';

@@ -1,13 +1,13 @@
--- The plan of the statement by which imrec.nearest_vectors answers at first, carried out and timed, line by line.
--- VOLATILE, since EXPLAIN is not allowed in other functions.
+-- The plan of the statement by which imrec.nearest_vectors answers at first, carried out and timed, line by
+-- line. VOLATILE, since EXPLAIN is not allowed in other functions.
 CREATE FUNCTION imrec.explain_vectors(
-    positive vector [], negative vector [], feature text, metric text, k bigint, combine text, exclude uuid[],
+    positive vector[], negative vector[], feature text, metric text, k bigint, combine text, exclude uuid[],
     filter jsonb, among uuid[], method text
 )
 RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET hnsw.ef_search = 100
-SET hnsw.iterative_scan = strict_order
+SET "hnsw.ef_search" = 100
+SET "hnsw.iterative_scan" = strict_order
 SET enable_seqscan = on
 SET enable_bitmapscan = on
 SET enable_sort = on
@@ -18,11 +18,12 @@ DECLARE
 BEGIN
     metric := imrec.check_question(feature, metric, k, method, combine);
     plan := imrec.vector_plan(feature, metric, k, coalesce(filter, '{}'), among, method);
-    IF combine = 'mean' THEN
+    PERFORM imrec.check_vectors(positive, negative, metric);
+    IF combine = 'mean' AND cardinality(positive || negative) > 1 THEN
         positive := ARRAY[imrec.mean_query(positive, negative)];
         negative := '{}';
+        PERFORM imrec.check_vectors(positive, negative, metric);
     END IF;
-    PERFORM imrec.check_vectors(positive || negative, metric);
     IF plan.approximate THEN
         PERFORM set_config('hnsw.ef_search', plan.ef_search::text, true), set_config('enable_sort', 'off', true),
             set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);

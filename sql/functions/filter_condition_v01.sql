@@ -1,6 +1,7 @@
--- A condition on f.image_id, as text for EXECUTE, whose parameters are $4, the filter, and $5, the images among
--- which to search. It is put together from the constants in here alone: of the filter, only names are read.
--- each_row is for walks over an index: one look-up a row, rather than a list of all images made beforehand.
+-- A condition on f.image_id, as text for EXECUTE, whose parameters are $4, the filter, and $5, the images
+-- among which to search. It is put together from the constants in here alone: of the filter, only names are
+-- read. each_row is for walks over an index: one look-up a row, rather than a list of all images made
+-- beforehand.
 CREATE FUNCTION imrec.filter_condition(filter jsonb, among boolean, each_row boolean)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -1,6 +1,6 @@
 -- Which images may be in an answer, as one value for the filter argument of imrec.search and its relatives.
--- under is a folder; times are the camera's local ones, after included, before not; sizes of files are in bytes;
--- camera is any part of make and model.
+-- under is a folder; times are the camera's local ones, after included, before not; sizes of files are in
+-- bytes; camera is any part of make and model.
 CREATE FUNCTION imrec.filter(
     under text DEFAULT NULL, root text DEFAULT NULL,
     after timestamp DEFAULT NULL, before timestamp DEFAULT NULL,

@@ -1,5 +1,5 @@
--- The images that a filter lets through, or NULL when they are more than most: to compare all of a few is both
--- exact and faster than to walk an index past all others. imrec.image is known as f in the condition.
+-- The images that a filter lets through, or NULL when they are more than most: to compare all of a few is
+-- both exact and faster than to walk an index past all others. imrec.image is known as f in the condition.
 CREATE FUNCTION imrec.filtered_images(filter jsonb, among uuid[], most bigint)
 RETURNS uuid[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE

@@ -1,6 +1,6 @@
--- The k images most like the likes and least like the dislikes by several features at once, neither in the answer.
--- weights such as {"embedding": 2, "histogram": 1}; by default imrec.default_weights(). For strategy see
--- imrec.recommend.
+-- The k images most like the likes and least like the dislikes by several features at once, neither in the
+-- answer. weights such as {"embedding": 2, "histogram": 1}; by default imrec.default_weights(). For strategy
+-- see imrec.recommend.
 CREATE FUNCTION imrec.fuse(
     positive uuid[], negative uuid[] DEFAULT '{}', k integer DEFAULT 5, weights jsonb DEFAULT NULL,
     strategy text DEFAULT 'average', filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL,

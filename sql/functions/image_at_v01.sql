@@ -1,4 +1,5 @@
--- The image that a file holds; an error when no such path is stored: compared with NULL, every image would come.
+-- The image that a file holds; an error when no such path is stored: compared with NULL, every image would
+-- come.
 CREATE FUNCTION imrec.image_at(path text)
 RETURNS uuid
 LANGUAGE plpgsql STABLE PARALLEL SAFE

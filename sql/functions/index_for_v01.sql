@@ -1,5 +1,6 @@
--- The HNSW index that answers for a feature and metric, or NULL: there is none, it is invalid, or its table is so
--- small that all of it is compared in a few milliseconds. SET imrec.min_index_rows = … for another limit.
+-- The HNSW index that answers for a feature and metric, or NULL: there is none, it is invalid, or its table
+-- is so small that all of it is compared in a few milliseconds. SET imrec.min_index_rows = … for another
+-- limit.
 CREATE FUNCTION imrec.index_for(feature text, metric text)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -1,7 +1,8 @@
--- The one vector that stands for likes and dislikes: the likes' mean, moved away from the dislikes' by a quarter
--- of the way between the two. That is Rocchio's formula (1971) with the usual weights, 0.75 for likes and 0.15
--- for dislikes (Manning, Raghavan and Schuetze 2008, chapter 9), scaled so as to stay among the images.
-CREATE FUNCTION imrec.mean_query(positive vector [], negative vector [])
+-- The one vector that stands for likes and dislikes: the likes' mean, moved away from the dislikes' by a
+-- quarter of the way between the two. That is Rocchio's formula (1971) with the usual weights, 0.75 for likes
+-- and 0.15 for dislikes (Manning, Raghavan and Schuetze 2008, chapter 9), scaled so as to stay among the
+-- images.
+CREATE FUNCTION imrec.mean_query(positive vector[], negative vector[])
 RETURNS vector
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$

@@ -1,9 +1,9 @@
--- The k images whose hash is nearest to the queries, by Hamming distance; exact. combine = mean ranks by the mean
--- distance, for hashes have no mean and a quarter of what it exceeds the mean distance to the dislikes by; min by the distance to
--- the nearest like, what is nearer to a dislike coming last.
+-- The k images whose hash is nearest to the queries, by Hamming distance; exact. combine = mean ranks by the
+-- mean distance, for hashes have no mean and a quarter of what it exceeds the mean distance to the dislikes
+-- by; min by the distance to the nearest like, what is nearer to a dislike coming last.
 CREATE FUNCTION imrec.nearest_hashes(
-    positive bit [], negative bit [], feature text, metric text, k bigint, combine text, exclude uuid[], filter jsonb,
-    among uuid[]
+    positive bit[], negative bit[], feature text, metric text, k bigint, combine text, exclude uuid[],
+    filter jsonb, among uuid[]
 )
 RETURNS TABLE (rank bigint, image_id uuid, distance double precision, answer text)
 -- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.

@@ -1,6 +1,6 @@
--- The statement that ranks images by their distances, as text for EXECUTE: an index serves only a plan that knows
--- table, operator and k. It is put together from the constants in here alone. Its parameters are $1 the likes,
--- $2 the dislikes, $3 the images to leave out, and those of the condition (imrec.filter_condition).
+-- The statement that ranks images by their distances, as text for EXECUTE: an index serves only a plan that
+-- knows table, operator and k. It is put together from the constants in here alone. Its parameters are $1 the
+-- likes, $2 the dislikes, $3 the images to leave out, and those of the condition (imrec.filter_condition).
 -- approximate orders by the bare distance, which an index serves; otherwise by something that none does.
 CREATE FUNCTION imrec.nearest_statement(
     feature text, metric text, k bigint, likes integer, dislikes integer, combine text, condition text,
@@ -45,4 +45,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.nearest_statement IS 'The statement that ranks images; a part of imrec.nearest_vectors.';
+COMMENT ON FUNCTION imrec.nearest_statement IS
+'The statement that ranks images; a part of imrec.nearest_vectors.';

@@ -1,7 +1,7 @@
 -- The k images nearest to likes and far from dislikes, by any feature; see imrec.nearest_vectors and
 -- imrec.nearest_hashes for how. An error when a like or dislike lacks the feature.
 CREATE FUNCTION imrec.nearest(
-    positive imrec.features [], negative imrec.features [], feature text, metric text, k bigint, combine text,
+    positive imrec.features[], negative imrec.features[], feature text, metric text, k bigint, combine text,
     exclude uuid[], filter jsonb, among uuid[], method text
 )
 RETURNS TABLE (rank bigint, image_id uuid, distance double precision, answer text)

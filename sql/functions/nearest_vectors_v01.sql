@@ -2,16 +2,16 @@
 -- distance to the nearest like, what is nearer to a dislike coming last. answer is exact, approximate (by an
 -- index), or truncated: method = approximate takes the index alone, which may end before k images are found.
 CREATE FUNCTION imrec.nearest_vectors(
-    positive vector [], negative vector [], feature text, metric text, k bigint, combine text, exclude uuid[],
+    positive vector[], negative vector[], feature text, metric text, k bigint, combine text, exclude uuid[],
     filter jsonb, among uuid[], method text
 )
 RETURNS TABLE (rank bigint, image_id uuid, distance double precision, answer text)
 -- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 10
 -- What is set in here ends with the function, since it is named here.
-SET hnsw.ef_search = 100
+SET "hnsw.ef_search" = 100
 -- Else HNSW stops at ef_search candidates, and a filter leaves the answer short.
-SET hnsw.iterative_scan = strict_order
+SET "hnsw.iterative_scan" = strict_order
 SET enable_seqscan = on
 SET enable_bitmapscan = on
 SET enable_sort = on
@@ -30,11 +30,12 @@ BEGIN
     END IF;
     filter := coalesce(filter, '{}');
     plan := imrec.vector_plan(feature, metric, k, filter, among, method);
-    IF combine = 'mean' THEN
+    PERFORM imrec.check_vectors(positive, negative, metric);
+    IF combine = 'mean' AND cardinality(positive || negative) > 1 THEN
         positive := ARRAY[imrec.mean_query(positive, negative)];
         negative := '{}';
+        PERFORM imrec.check_vectors(positive, negative, metric);
     END IF;
-    PERFORM imrec.check_vectors(positive || negative, metric);
     IF plan.approximate THEN
         PERFORM set_config('hnsw.ef_search', plan.ef_search::text, true), set_config('enable_sort', 'off', true),
             set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);

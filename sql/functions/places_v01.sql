@@ -1,4 +1,5 @@
--- Where images lie: the first place by name, as text and as the file system spells it, and how many files hold it.
+-- Where images lie: the first place by name, as text and as the file system spells it, and how many files
+-- hold it.
 CREATE FUNCTION imrec.places(image_ids uuid[])
 RETURNS TABLE (image_id uuid, path text, raw_path bytea, copies bigint, width integer, height integer)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
@@ -15,4 +16,5 @@ AS $$
     INNER JOIN imrec.image AS i ON i.image_id = p.image_id
 $$;
 
-COMMENT ON FUNCTION imrec.places IS 'Where images lie: the first place by name, and how many files hold the image.';
+COMMENT ON FUNCTION imrec.places IS
+'Where images lie: the first place by name, and how many files hold the image.';

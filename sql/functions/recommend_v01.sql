@@ -1,6 +1,7 @@
--- The k images most like the likes and least like the dislikes, neither of which is in the answer.
--- strategy = average, the default, ranks by one query that stands for all (imrec.mean_query): an index answers it.
--- best_score ranks by the nearest like, and puts what is nearer to a dislike last: for tastes of several kinds.
+-- The k images most like the likes and least like the dislikes, neither of which is in the answer. strategy =
+-- average, the default, ranks by one query that stands for all (imrec.mean_query): an index answers it.
+-- best_score ranks by the nearest like, and puts what is nearer to a dislike last: for tastes of several
+-- kinds.
 CREATE FUNCTION imrec.recommend(
     positive uuid[], negative uuid[] DEFAULT '{}', k integer DEFAULT 5, feature text DEFAULT 'embedding',
     metric text DEFAULT NULL, strategy text DEFAULT 'average', filter jsonb DEFAULT '{}',
@@ -22,4 +23,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION imrec.recommend IS
-'The k images most like the first and least like the second, by stored images; strategy average or best_score.';
+'The k images most like the first and least like the second, by stored images; average or best_score.';

@@ -1,5 +1,6 @@
--- The k images nearest to a vector, nearest first; feature is embedding or histogram, metric cosine (the default),
--- euclidean or manhattan. answer is exact, approximate, or with method => 'approximate' maybe truncated.
+-- The k images nearest to a vector, nearest first; feature is embedding or histogram, metric cosine (the
+-- default), euclidean or manhattan. answer is exact, approximate, or with method => 'approximate' maybe
+-- truncated.
 CREATE FUNCTION imrec.search(
     query vector, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'

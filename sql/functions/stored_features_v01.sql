@@ -1,6 +1,6 @@
 -- All features of stored images; those that one lacks are NULL. An error when one is not stored at all.
 CREATE FUNCTION imrec.stored_features(image_ids uuid[])
-RETURNS imrec.features []
+RETURNS imrec.features[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 AS $$
 DECLARE

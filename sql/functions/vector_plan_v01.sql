@@ -1,6 +1,6 @@
--- How a search by vectors is to be answered: whether by the index, with which ef_search, under which condition,
--- and among which images, when the filter lets only a few through. A session may SET imrec.ef_search, else
--- imrec.tuning says it, and imrec.few_images.
+-- How a search by vectors is to be answered: whether by the index, with which ef_search, under which
+-- condition, and among which images, when the filter lets only a few through. A session may SET
+-- imrec.ef_search, else imrec.tuning says it, and imrec.few_images.
 CREATE FUNCTION imrec.vector_plan(
     feature text, metric text, k bigint, filter jsonb, among uuid[], method text,
     OUT approximate boolean, OUT ef_search integer, OUT images uuid[], OUT filtered text, OUT walked text
@@ -36,4 +36,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.vector_plan IS 'How a search by vectors is to be answered; for imrec.nearest_vectors.';
+COMMENT ON FUNCTION imrec.vector_plan IS
+'How a search by vectors is to be answered; for imrec.nearest_vectors.';

@@ -1,6 +1,6 @@
 """The SQL functions, called as from psql: answers against NumPy, labels, filters, errors, privileges."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ NUMBER = 90
 Row = Mapping[str, Any]
 
 
-def rows(conn: Connection, statement: str, *parameters: object) -> list[Row]:
+def rows(conn: Connection, statement: str, *parameters: object) -> Sequence[Row]:
     with conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(statement.encode(), parameters).fetchall()
 
@@ -31,7 +31,7 @@ def ids(found: Sequence[Row]) -> list[int]:
 
 
 @pytest.fixture
-def photos(conn: Connection, add_image: AddImage) -> dict[str, NDArray[np.generic]]:
+def photos(add_image: AddImage) -> dict[str, NDArray[np.generic]]:
     """Store images 1 to 90 with random features; return those as float64 or bits (90, …)."""
     rng = np.random.default_rng(3)
     embedding = rng.normal(size=(NUMBER, 512)).astype(np.float32)
@@ -164,9 +164,7 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
     weights = {"embedding": 2, "histogram": 1, "ahash": 0.5, "dhash": 0.5}
     rankings = {
         "embedding": ranked(cosine(photos["embedding"], photos["embedding"][0]), without=[1]),
-        "histogram": ranked(
-            np.abs(photos["histogram"] - photos["histogram"][0]).sum(axis=1), without=[1]
-        ),
+        "histogram": ranked(np.abs(photos["histogram"] - photos["histogram"][0]).sum(axis=1), without=[1]),
         "ahash": ranked(np.count_nonzero(photos["ahash"] != photos["ahash"][0], axis=1), without=[1]),
         "dhash": ranked(np.count_nonzero(photos["dhash"] != photos["dhash"][0], axis=1), without=[1]),
     }
@@ -177,9 +175,7 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
     expected = sorted(fused, key=lambda i: (-round(fused[i], 12), i))[:10]
     metric = rows(conn, "SELECT imrec.fused_metric('histogram') AS m")[0]["m"]
     assert metric == "manhattan"
-    found = rows(
-        conn, "SELECT * FROM imrec.fuse('/photos/b/01.jpg', 10, weights => %s)", Jsonb(weights)
-    )
+    found = rows(conn, "SELECT * FROM imrec.fuse('/photos/b/01.jpg', 10, weights => %s)", Jsonb(weights))
     assert ids(found) == expected
     for row in found:
         assert row["fused"] == pytest.approx(fused[row["image_id"].int])
@@ -196,7 +192,7 @@ def test_fuse_of_one_feature_is_its_ranking_and_knows_nothing_of_the_others(
 ) -> None:
     found = rows(
         conn,
-        "SELECT * FROM imrec.fuse(ARRAY[%s::uuid], weights => '{\"ahash\": 1, \"embedding\": 0}')",
+        'SELECT * FROM imrec.fuse(ARRAY[%s::uuid], weights => \'{"ahash": 1, "embedding": 0}\')',
         UUID(int=1),
     )
     bits = np.count_nonzero(photos["ahash"] != photos["ahash"][0], axis=1)
@@ -280,14 +276,23 @@ def test_an_index_alone_says_that_it_was_truncated(conn: Connection, indexed: No
 
 def test_an_index_that_finds_all_there_are_is_exact(conn: Connection, indexed: None) -> None:
     del indexed
-    found = rows(conn, "SELECT * FROM imrec.similar_to('/photos/b/01.jpg', k => 200, method => 'approximate')")
+    found = rows(
+        conn, "SELECT * FROM imrec.similar_to('/photos/b/01.jpg', k => 200, method => 'approximate')"
+    )
     assert len(found) == NUMBER - 1
     assert {row["answer"] for row in found} == {"exact"}
 
 
 def test_settings_of_the_session_are_left_alone(conn: Connection, indexed: None) -> None:
     del indexed
-    names = ["hnsw.ef_search", "hnsw.iterative_scan", "enable_seqscan", "enable_sort", "enable_bitmapscan", "jit"]
+    names = [
+        "hnsw.ef_search",
+        "hnsw.iterative_scan",
+        "enable_seqscan",
+        "enable_sort",
+        "enable_bitmapscan",
+        "jit",
+    ]
     conn.execute("SET hnsw.ef_search = 77")
     conn.execute("SET enable_sort = off")
     before = [rows(conn, "SELECT current_setting(%s) AS v", name) for name in names]
@@ -322,23 +327,25 @@ FILTERS: list[tuple[dict[str, object], str]] = [
     ({"camera": "canon"}, "camera_make = 'Canon'"),
     ({"camera": "N%"}, "false"),
     ({"format": "png"}, "format = 'PNG'"),
-    ({"format": "PNG", "under": "/photos/a", "min_bytes": 1010}, "format = 'PNG' AND bytes >= 1010 AND "
-     "starts_with(path, '/photos/a/')"),
+    (
+        {"format": "PNG", "under": "/photos/a", "min_bytes": 1010},
+        "format = 'PNG' AND bytes >= 1010 AND starts_with(path, '/photos/a/')",
+    ),
 ]
 
 
 @pytest.fixture
-def varied(conn: Connection, photos: dict[str, NDArray[np.generic]]) -> Iterator[None]:
+def varied(conn: Connection, photos: dict[str, NDArray[np.generic]]) -> None:
     del photos
     conn.execute(
         "UPDATE imrec.image SET bytes = 1000 + n, width = n, height = 100 - n, "
         "format = CASE n % 3 WHEN 0 THEN 'PNG' ELSE 'JPEG' END, "
-        "camera_make = CASE WHEN n % 2 = 0 THEN 'Canon' END, camera_model = CASE WHEN n % 2 = 0 THEN 'EOS' END, "
+        "camera_make = CASE WHEN n % 2 = 0 THEN 'Canon' END, "
+        "camera_model = CASE WHEN n % 2 = 0 THEN 'EOS' END, "
         "taken_at = CASE WHEN n % 4 > 0 THEN timestamp '2020-01-01' + n * interval '1 day' END "
         "FROM (SELECT image_id, row_number() OVER (ORDER BY image_id) AS n FROM imrec.image) AS s "
         "WHERE s.image_id = image.image_id"
     )
-    yield
 
 
 @pytest.mark.parametrize(("condition", "truth"), FILTERS)
@@ -420,7 +427,10 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
         ("imrec.search(array_fill(0, ARRAY[512])::vector)", "zeros has no cosine distance"),
         ("imrec.recommend('{}')", "no image was named"),
         ("imrec.recommend(ARRAY[NULL::uuid])", "of 1 images"),
-        ("imrec.recommend(ARRAY(SELECT image_id FROM imrec.image), strategy => 'luck')", "no strategy 'luck'"),
+        (
+            "imrec.recommend(ARRAY(SELECT image_id FROM imrec.image), strategy => 'luck')",
+            "no strategy 'luck'",
+        ),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"smell\": 1}')", "no feature 'smell'"),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"ahash\": -1}')", "the weight of ahash is -1"),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"ahash\": 0}')", "at least one feature"),
