@@ -157,7 +157,8 @@ def command(
                 feature=feature or Feature.EMBEDDING, metric=metric, explain=explain, **shared
             )
             answer = library.search(images, options, dislikes=dislikes)
-        hint = None if answer.neighbours else _why_empty(library, filtered=any(filters.values()))
+        asked_for = "all features" if fuse else str(feature or Feature.EMBEDDING)
+        hint = None if answer.neighbours else _why_empty(library, asked_for, filtered=any(filters.values()))
     from imrec_pg.cli import search_output  # noqa: PLC0415 - as above
 
     search_output.print_answer(answer, as_json=as_json, as_csv=as_csv, as_paths=as_paths, null=null)
@@ -171,9 +172,9 @@ def command(
             search_output.print_plan(answer)
 
 
-def _why_empty(library: "Library", *, filtered: bool) -> str:
+def _why_empty(library: "Library", feature: str, *, filtered: bool) -> str:
     if not library.status().images:
         return "nothing is stored yet: imrec-pg ingest FOLDER"
     if filtered:
         return "no photo passes these filters"
-    return "no other photo with this feature is stored: imrec-pg status, or ingest with it"
+    return f"no other photo with this feature is stored: imrec-pg status, or ingest with {feature}"

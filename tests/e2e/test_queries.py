@@ -35,7 +35,7 @@ def test_a_query_with_stored_bytes_needs_neither_model_nor_its_old_path(album: A
     run = album.run.with_environ(IMREC_WEIGHTS="/nowhere")
     answer = run("search", copy, "--json").json
     assert answer["queries"] == [
-        {"path": str(copy), "image_id": answer["queries"][0]["image_id"], "stored": True}
+        {"path": str(copy), "image_id": answer["queries"][0]["image_id"], "stored": True, "disliked": False}
     ]
     assert not any(n["path"].endswith("original.png") for n in answer["neighbours"])
 
