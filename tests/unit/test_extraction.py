@@ -31,9 +31,7 @@ def large_photo(kind: str) -> bytes:
     tile = rng.normal(0, 3, (250, 250, 3)).astype(np.int16)
     noisy = np.asarray(blobs) + np.tile(tile, (HEIGHT // 250, WIDTH // 250, 1))
     buffer = io.BytesIO()
-    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(
-        buffer, kind, quality=90, compress_level=1
-    )
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(buffer, kind, quality=90, compress_level=1)
     return buffer.getvalue()
 
 
