@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
@@ -14,6 +14,9 @@ from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fus
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue, index, status, tuning
 from imrec_pg.store.session import open_session
+
+if TYPE_CHECKING:
+    from imrec_pg.store.doctor import Finding
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -155,6 +158,19 @@ class Library:
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""
         return status.status(self._conn)
+
+    def doctor(self, *, full: bool = False) -> "list[Finding]":
+        """Return what is well and what is not in this database, each finding with what mends it.
+
+        imrec_pg.store.doctor.examine() does the same where no library can be opened: the schema is missing,
+        old, or closed to the role.
+
+        Args:
+            full: look at all rows; else at a sample of large tables.
+        """
+        from imrec_pg.store import doctor  # noqa: PLC0415 - a dozen modules that other calls do not need
+
+        return doctor.examine(self._settings, full=full)
 
     def has_embeddings(self) -> bool:
         """Return whether any embedding is stored."""

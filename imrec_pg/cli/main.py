@@ -19,6 +19,7 @@ _COMMANDS = {
     "search": "Find the stored photos most like one or several images.",
     "embed": "Print the features of image files, for SQL.",
     "status": "Show what is stored, what is missing, and the versions in use.",
+    "doctor": "Check the database, and say what to mend and how.",
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",
     "tune": "Measure the indexes' recall on your photos, and set how far they search.",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.errors import UsageError
 from imrec_pg.records import FEATURE_TABLES, METRICS, Feature, Metric
@@ -92,7 +92,8 @@ def valid_index(conn: Connection, feature: Feature, metric: Metric, min_rows: in
 def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """Build the HNSW index of a pair, without blocking writers; return False when it was there already.
 
-    An index left invalid by a build that broke off is built anew.
+    An index left invalid by a build that broke off is built anew. The version of pgvector that built it goes
+    into the index's comment, since nothing else tells later (store.doctor reads it).
 
     Raises:
         UsageError: no HNSW index can serve the pair.
@@ -112,6 +113,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
                     _OPERATOR_CLASSES[metric],
                 )
             )
+        conn.execute(_comment(conn, name))
     return True
 
 
@@ -154,6 +156,14 @@ def watched(
     finally:
         ended.set()
         thread.join()
+
+
+def _comment(conn: Connection, name: str) -> Composed:
+    row = conn.execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'").fetchone()
+    assert row is not None
+    return SQL("COMMENT ON INDEX {} IS {}").format(
+        Identifier("imrec", name), Literal(f"Built by pgvector {row[0]}.")
+    )
 
 
 @contextmanager

@@ -56,8 +56,8 @@ def test_no_server_or_a_wrong_dsn_exits_with_4(dsn: str, says: str, imrec: Imrec
 
 def test_every_command_exits_with_4_without_a_server(imrec: Imrec, folder: Path) -> None:
     (image,) = save_scenes(folder, [1])
-    commands: list[list[Argument]] = [["ingest", folder], ["search", image], ["errors"], ["index", "list"]]
-    commands += [["db", "upgrade"], ["index", "build", "histogram", "cosine"]]
+    commands: list[list[Argument]] = [["ingest", folder], ["search", image], ["errors"], ["doctor"]]
+    commands += [["db", "upgrade"], ["index", "list"], ["index", "build", "histogram", "cosine"]]
     for done in imrec.on("host=/nowhere").all(commands, code=4):
         assert "no connection" in done.message
 

@@ -19,6 +19,7 @@ COMMANDS: list[list[str]] = [
     ["search"],
     ["status"],
     ["errors"],
+    ["doctor"],
     ["index"],
     ["index", "list"],
     ["index", "build"],
