@@ -180,7 +180,9 @@ def test_tune_stores_what_status_and_searches_tell(copied_album: Album) -> None:
     (measured,) = run("tune", "--queries", "20", "-k", "3", "--json").json
     assert measured["recall"] >= measured["wanted"] == 0.99
     assert measured["queries"] == 20
-    told = f"recall@3 {measured['recall']:.3f} measured on 20 of your images on {measured['measured_at'][:10]}"
+    told = (
+        f"recall@3 {measured['recall']:.3f} measured on 20 of your images on {measured['measured_at'][:10]}"
+    )
     assert f"approximate, {told}" in run("status").out
     # Otherwise a table this small is compared whole.
     forced = run.with_environ(PGOPTIONS="-c imrec.min_index_rows=0")

@@ -8,7 +8,6 @@ from psycopg.sql import SQL, Composed, Identifier
 from imrec_pg.records import FEATURE_TABLES, Feature, Metric
 from imrec_pg.store.doctor.examined import WORTH_AN_INDEX, Examined
 from imrec_pg.store.doctor.finding import Finding, notice, ok, warning
-from imrec_pg.store.search import OPERATORS
 
 _TABLE = SQL("SELECT image_id FROM {table} ORDER BY {column} {operator} %s::vector LIMIT 10")
 # As README and guide have it.
@@ -16,6 +15,7 @@ _VIEW = SQL(
     "SELECT path FROM imrec.photo ORDER BY {column} {operator} "
     "(SELECT {column} FROM imrec.photo WHERE path = %s LIMIT 1) LIMIT 5"
 )
+_OPERATORS = {Metric.COSINE: SQL("<=>"), Metric.EUCLIDEAN: SQL("<->"), Metric.MANHATTAN: SQL("<+>")}
 # Below this a scan takes some 30 ms, and whether the index would be faster hardly matters.
 _SCAN_IS_SLOW = 50_000
 
@@ -67,7 +67,7 @@ def _queries(examined: Examined) -> Iterator[_Query]:
         ).fetchone()
         if stored is None:
             continue
-        rows, operator = examined.tables[table].rows, OPERATORS[metric]
+        rows, operator = examined.tables[table].rows, _OPERATORS[metric]
         order = f"ORDER BY {feature} {operator.as_string()} … LIMIT"
         for where, statement, parameter in (
             (f"imrec.{table}", _TABLE, str(stored[0])),
