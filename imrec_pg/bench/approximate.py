@@ -16,9 +16,11 @@ from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.records import Features
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.search import Question, rank
+from imrec_pg.store.tuning import tune
 
 _QUERIES = 200
 _MANY = 100
+_TUNED_ON = 300
 _WHAT = "approximate embedding cosine"
 _FAISS_M, _FAISS_EF_SEARCH = 32, 64
 _RIVALS = {
@@ -78,12 +80,13 @@ def approximate_lines(ground: Ground, conn: Connection, plain: PlainPgvector | N
 
         return {"ours": ours} | {name: by(search) for name, search in rivals.items()}
 
+    tuned = tune(conn, *INDEXED, k=K, wanted=_LEAST_RECALL, queries=_TUNED_ON)
     conn.cursor_factory = _TimedCursor
     effort = replace(ground.effort, rounds=2 * len(queries), least=len(queries))
-    timings = side_by_side(contenders(K), effort, title=_WHAT)
+    timings = side_by_side(contenders(K), effort, title=_WHAT, warm_up=len(queries))
     many = {name: [search(number) for number in range(20)] for name, search in contenders(_MANY).items()}
     conn.cursor_factory = psycopg.Cursor
-    yield from _time_lines(timings)
+    yield from _time_lines(timings, tuned.ef_search)
     yield from _recall_lines(ground, timings, _truth(rows, queries))
     for k, answers in ((K, {name: t.answers for name, t in timings.items()}), (_MANY, many)):
         yield from _short_lines(
@@ -111,11 +114,13 @@ def _truth(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> list[NDAr
     return found
 
 
-def _time_lines(timings: Mapping[str, Timings[_Answer]]) -> Iterator[Line]:
+def _time_lines(timings: Mapping[str, Timings[_Answer]], ef_search: int) -> Iterator[Line]:
     ours = timings["ours"]
     in_database = summary([answer.server_seconds for answer in ours.answers])
     exact = sum(answer.exact for answer in ours.answers)
-    note = f"{exact} of {len(ours.answers)} answers were exact: the table is small" if exact else ""
+    note = f"ef_search {ef_search}, by imrec-pg tune"
+    if exact:
+        note = f"{exact} of {len(ours.answers)} answers were exact: the table is small"
     yield Line(
         Section.SEARCH,
         f"{_WHAT}, k = {K}, in the database",

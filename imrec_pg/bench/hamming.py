@@ -54,14 +54,15 @@ def hamming_lines(ground: Ground, conn: Connection) -> Iterator[Line]:
         for kind in _kinds(np.asarray(ground.queries(feature), dtype=np.uint8), rows):
             what = f"{feature} hamming, k = {kind.k}, {kind.name}"
             contenders = _nearest(ground, conn, feature, rows, kind)
-            timings = side_by_side(contenders, ground.effort, title=what, pause=PAUSE)
+            rounds = ground.effort.rounds
+            timings = side_by_side(contenders, ground.effort, title=what, pause=PAUSE, warm_up=rounds)
             last = np.median([answer[-1] for answer in timings["scan"].answers])
             yield from _lines(what, timings, _MOST_OF_SCAN, f"the last of them at {last:g} bits (median)")
             equal += _agreement(timings)
             if kind.within and _has_within(conn):
                 what = f"{feature} hamming, all within {_RADIUS} bits, {kind.name}"
                 within = _within(conn, feature, kind.hashes)
-                timings = side_by_side(within, ground.effort, title=what, pause=PAUSE)
+                timings = side_by_side(within, ground.effort, title=what, pause=PAUSE, warm_up=rounds)
                 found = np.median([len(answer) for answer in timings["scan"].answers])
                 yield from _lines(what, timings, _MOST_WITHIN, f"{found:g} rows (median)")
                 equal += _agreement(timings)

@@ -48,18 +48,25 @@ def summary(values: Sequence[float]) -> Value:
 
 
 def side_by_side(
-    contenders: Mapping[str, Callable[[int], Answer]], effort: Effort, *, title: str, pause: float = 0.0
+    contenders: Mapping[str, Callable[[int], Answer]],
+    effort: Effort,
+    *,
+    title: str,
+    pause: float = 0.0,
+    warm_up: int = 1,
 ) -> dict[str, Timings[Answer]]:
     """Return the timings of each contender, a function that does the task of the round it is given.
 
     In each round all of them work in turn on the same task, and each round begins with another one, so that
-    what else the machine does meets all alike. A first round, not counted, warms up caches. Before each turn
-    there is a pause of so many seconds: threads of NumPy and FAISS wait busily for a while after their work,
+    what else the machine does meets all alike. The first warm_up rounds are done once beforehand and not
+    counted, to fill the caches: where each task reads other pages, that has to be all of them. Before each
+    turn there is a pause of so many seconds: threads of NumPy and FAISS wait busily for a while after their work,
     and would take a core from whoever comes next.
     """
     names = list(contenders)
-    for name in names:
-        contenders[name](0)
+    for number in range(warm_up):
+        for name in names:
+            contenders[name](number)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     answers: dict[str, list[Answer]] = {name: [] for name in names}
     started = time.perf_counter()

@@ -59,7 +59,8 @@ class Loaded:
     """What was loaded, and how long it took.
 
     Attributes:
-        copy_seconds: for the rows, until they were visible to others and the planner knew of them.
+        copy_seconds: for the rows, until they were visible to others and the planner knew of them; without
+            the time spent in waiting for the images.
         index_seconds: for all indexes.
     """
 
@@ -94,13 +95,16 @@ def load_features(
         StoreError: an image or a file is stored already, or a root is not.
     """
     report = on_progress or (lambda _what, _done, _total: None)
-    started = time.perf_counter()
+    seconds = 0.0
     remaining, done = iter(images), 0
     while chunk := list(islice(remaining, _CHUNK)):
+        started = time.perf_counter()
         with translated(), conn.transaction():
             _copy_chunk(conn, chunk)
+        seconds += time.perf_counter() - started
         done += len(chunk)
         report("rows", done, total)
+    started = time.perf_counter()
     with translated():
         for table in ("image", "location", *FeatureTable):
             # Also sets the visibility map and the hint bits, which the first searches would else have to.
@@ -110,7 +114,7 @@ def load_features(
         watched = nullcontext() if watcher is None else index.watched(watcher, conn, report)
         with watched:
             index.build_index(conn, feature, metric)
-    return Loaded(done, copied - started, time.perf_counter() - copied)
+    return Loaded(done, seconds + copied - started, time.perf_counter() - copied)
 
 
 def vector_rows(image_ids: NDArray[np.uint8], vectors: NDArray[np.float32]) -> bytes:

@@ -17,6 +17,10 @@ _OPERATOR_CLASSES = {
     Metric.MANHATTAN: SQL("vector_l1_ops"),
 }
 
+# Half as much again as pgvector's defaults, and twice: 99 % recall then takes an ef_search of 100 instead of
+# 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
+_M, _EF_CONSTRUCTION = 24, 128
+
 _PROGRESS = """
 SELECT phase, greatest(tuples_done, blocks_done), greatest(tuples_total, blocks_total)
 FROM pg_catalog.pg_stat_progress_create_index WHERE pid = %s
@@ -106,11 +110,16 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
         with _removed_on_error(conn, name):
             conn.execute(
-                SQL("CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} {})").format(
+                SQL(
+                    "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} {}) "
+                    "WITH (m = {}, ef_construction = {})"
+                ).format(
                     Identifier(name),
                     Identifier("imrec", FEATURE_TABLES[feature]),
                     Identifier(feature),
                     _OPERATOR_CLASSES[metric],
+                    Literal(_M),
+                    Literal(_EF_CONSTRUCTION),
                 )
             )
         conn.execute(_comment(conn, name))

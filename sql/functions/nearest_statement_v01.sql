@@ -30,7 +30,8 @@ BEGIN
     END IF;
     IF NOT approximate THEN
         RETURN format(
-            'SELECT f.image_id, %1$s AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s '
+            -- The same expression in both places, or each distance is computed twice.
+            'SELECT f.image_id, %1$s + 0 AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s '
             'ORDER BY %4$s%1$s + 0, f.image_id LIMIT %5$s',
             distance, relation, condition, disliked || ', ', k
         );

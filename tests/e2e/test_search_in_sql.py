@@ -61,7 +61,8 @@ def test_dates_and_cameras(album: Album, copied_album: Album) -> None:
     scenes = "(SELECT image_id FROM imrec.location WHERE path LIKE '%%/scenes/000%%')"
     query(
         copied_album.dsn,
-        f"UPDATE imrec.image SET taken_at = '2021-05-05 12:00', camera_make = 'NIKON' WHERE image_id IN {scenes}",
+        "UPDATE imrec.image SET taken_at = '2021-05-05 12:00', camera_make = 'NIKON' "
+        f"WHERE image_id IN {scenes}",
     )
     image = album.folder / "original.png"
     for options in (["--after", "2021", "--before", "2021-05-06"], ["--camera", "nikon"]):
