@@ -14,8 +14,9 @@ from imrec_pg.bench.measure import Timings, recall, side_by_side, summary
 from imrec_pg.bench.results import Line, Section, Value, at_least, at_most
 from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.records import Features
+from imrec_pg.store.answers import Question
 from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import Question, rank
+from imrec_pg.store.search import rank
 from imrec_pg.store.tuning import tune
 
 _QUERIES = 200

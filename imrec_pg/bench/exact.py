@@ -12,8 +12,9 @@ from imrec_pg.bench.results import Line, Section, Value, at_least, ratio_at_most
 from imrec_pg.bench.rivals import seed_compare
 from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.records import VECTOR_METRICS, Feature, Metric
+from imrec_pg.store.answers import Question
 from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import Question, rank
+from imrec_pg.store.search import rank
 
 _RIVALS = {
     "seed": "NumPy, the seed's compare",

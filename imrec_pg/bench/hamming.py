@@ -13,8 +13,9 @@ from imrec_pg.bench.measure import Timings, side_by_side
 from imrec_pg.bench.results import Line, Section, Value, at_least, ratio_at_most
 from imrec_pg.bench.rivals import seed_compare
 from imrec_pg.records import Feature, Metric
+from imrec_pg.store.answers import Question
 from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import Question, rank
+from imrec_pg.store.search import rank
 
 _RIVALS = {
     "scan": "ORDER BY … <~> … in the same table",

@@ -60,8 +60,8 @@ def side_by_side(
     In each round all of them work in turn on the same task, and each round begins with another one, so that
     what else the machine does meets all alike. The first warm_up rounds are done once beforehand and not
     counted, to fill the caches: where each task reads other pages, that has to be all of them. Before each
-    turn there is a pause of so many seconds: threads of NumPy and FAISS wait busily for a while after their work,
-    and would take a core from whoever comes next.
+    turn there is a pause of so many seconds: threads of NumPy and FAISS wait busily for a while after their
+    work, and would take a core from whoever comes next.
     """
     names = list(contenders)
     for number in range(warm_up):

@@ -11,7 +11,7 @@ from imrec_pg.cli.common import print_json, say
 from imrec_pg.paths import display_path
 from imrec_pg.records import Certainty, Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer
-from imrec_pg.store.search import FusedNeighbour, Neighbour
+from imrec_pg.store.answers import FusedNeighbour, Neighbour
 from imrec_pg.store.tuning import summary
 
 AnyAnswer: TypeAlias = Answer | FusedAnswer

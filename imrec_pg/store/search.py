@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,115 +12,12 @@ from psycopg.sql import SQL, Composed, Placeholder
 from psycopg.types.json import Jsonb
 
 from imrec_pg.errors import UsageError
-from imrec_pg.records import (
-    METRICS,
-    NO_FILTER,
-    Certainty,
-    Combine,
-    Feature,
-    Features,
-    Filter,
-    FloatRow,
-    Metric,
-)
+from imrec_pg.records import METRICS, Certainty, Feature, Features, FloatRow, Metric
+from imrec_pg.store.answers import FusedNeighbour, FusedRanking, Neighbour, Part, Question, Ranking
 from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.index import index_name
 
 _MAX_K = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """One stored image of an answer.
-
-    Attributes:
-        distance: in the metric asked for; 0 is the same, smaller is nearer.
-        path: the first place it was seen at, by name.
-        raw_path: that place as the file system spells it.
-        copies: how many files hold exactly these bytes.
-    """
-
-    image_id: UUID
-    distance: float
-    path: str
-    raw_path: bytes
-    copies: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one feature says of a fused neighbour.
-
-    Attributes:
-        rank: from 1; None when the feature puts it behind all that were ranked.
-        distance: smaller is nearer.
-    """
-
-    feature: Feature
-    rank: int | None
-    distance: float
-
-
-@dataclass(frozen=True, slots=True)
-class FusedNeighbour:
-    """One stored image of a fused answer.
-
-    Attributes:
-        fused: the sum of weight / (60 + rank) over the features; larger is nearer.
-    """
-
-    image_id: UUID
-    fused: float
-    path: str
-    raw_path: bytes
-    copies: int
-    width: int
-    height: int
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The nearest images, nearest first, and whether they are certainly those."""
-
-    neighbours: Sequence[Neighbour]
-    certainty: Certainty
-    index: str | None
-
-    @property
-    def exact(self) -> bool:
-        """Whether no image is missing for certain."""
-        return self.certainty is Certainty.EXACT
-
-
-@dataclass(frozen=True, slots=True)
-class FusedRanking:
-    """The images nearest by several features at once."""
-
-    neighbours: Sequence[FusedNeighbour]
-    certainty: Certainty
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What every ranking is asked.
-
-    Attributes:
-        likes: features of the images to be near to, at least one.
-        dislikes: of those to be far from.
-        exclude: what may not be in the answer.
-        exact: compare with every image, whatever indexes there are.
-    """
-
-    likes: Sequence[Features]
-    k: int
-    dislikes: Sequence[Features] = ()
-    combine: Combine = Combine.MEAN
-    exclude: Sequence[UUID] = ()
-    filter: Filter = NO_FILTER
-    exact: bool = False
 
 
 def check_pair(feature: Feature, metric: Metric | None) -> Metric:

@@ -12,6 +12,7 @@ from support import AddImage, at_angle
 from imrec_pg.errors import UsageError
 from imrec_pg.records import METRICS, Combine, Feature, Features, Metric
 from imrec_pg.store import search
+from imrec_pg.store.answers import Question, Ranking
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.index import build_index, index_name, valid_index
 
@@ -28,9 +29,9 @@ def always_index(conn: Connection) -> None:
 
 def rank(
     conn: Connection, queries: Sequence[object], feature: Feature, metric: Metric, k: int, **how: Any
-) -> search.Ranking:
+) -> Ranking:
     likes = [Features.of(feature, query) for query in queries]  # type: ignore[arg-type]
-    return search.rank(conn, search.Question(likes, k, **how), feature, metric)
+    return search.rank(conn, Question(likes, k, **how), feature, metric)
 
 
 def brute_force(queries: Sequence[object], rows: NDArray[np.generic], metric: Metric) -> NDArray[np.float64]:

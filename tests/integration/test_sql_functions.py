@@ -261,16 +261,18 @@ def test_explain_shows_the_index(conn: Connection, indexed: None) -> None:
     assert "hnsw" not in plan
 
 
-def test_an_index_alone_says_that_it_was_truncated(conn: Connection, indexed: None) -> None:
-    del indexed
-    conn.execute("SET hnsw.max_scan_tuples = 1")
-    conn.execute("SET imrec.ef_search = 1")
-    call = "SELECT * FROM imrec.similar_to('/photos/b/01.jpg', k => 60, method => %s)"
+def test_an_index_alone_says_that_it_was_truncated(conn: Connection, add_image: AddImage) -> None:
+    rng = np.random.default_rng(1)
+    add_image.many({"name": f"{i}.jpg", "embedding": rng.normal(size=512)} for i in range(600))
+    build_index(conn, Feature.EMBEDDING, Metric.COSINE)
+    for setting in ("imrec.min_index_rows = 0", "hnsw.max_scan_tuples = 1", "imrec.ef_search = 1"):
+        conn.execute(f"SET {setting}".encode())
+    call = "SELECT * FROM imrec.similar_to('/photos/0.jpg', k => 400, method => %s)"
     truncated = rows(conn, call, "approximate")
-    assert len(truncated) < 60
+    assert 0 < len(truncated) < 400
     assert {row["answer"] for row in truncated} == {"truncated"}
     full = rows(conn, call, "auto")
-    assert len(full) == 60
+    assert len(full) == 400
     assert {row["answer"] for row in full} == {"exact"}
 
 
