@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from imrec_pg.records import Certainty, Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer
 from imrec_pg.store.answers import FusedNeighbour, Neighbour
 from imrec_pg.store.tuning import summary
+
+_VECTOR = r"\[[-+.,\de]{100,}\]"
 
 AnyAnswer: TypeAlias = Answer | FusedAnswer
 AnyNeighbour: TypeAlias = Neighbour | FusedNeighbour
@@ -59,7 +62,8 @@ def explain(answer: AnyAnswer) -> None:
 def print_plan(answer: AnyAnswer) -> None:
     """Print PostgreSQL's plan, when it was asked for."""
     for line in answer.plan if isinstance(answer, Answer) else ():
-        say(f"  {line}")
+        # 512 numbers tell nobody anything.
+        say(f"  {re.sub(_VECTOR, '[…]', line)}")
 
 
 def how(answer: AnyAnswer) -> str:
@@ -167,7 +171,7 @@ def _caption(answer: AnyAnswer, neighbour: AnyNeighbour) -> str:
         assert isinstance(answer, Answer)
         return f"{answer.metric} {_distance(answer.metric, neighbour.distance)}"
     ranks = ("-" if part.rank is None else str(part.rank) for part in neighbour.parts)
-    return f"by feature {', '.join(ranks)}"
+    return f"ranks {', '.join(ranks)}"
 
 
 def _weights(answer: FusedAnswer) -> str:

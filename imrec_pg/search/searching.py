@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.records import Feature
 from imrec_pg.search.options import Answer, FusedAnswer, FuseOptions, SearchOptions
 from imrec_pg.search.queries import PathLike, Queries, Stopwatch, look_up
 from imrec_pg.store import search as ranking
@@ -65,7 +66,7 @@ def fuse(
         ModelMismatchError: the embeddings here were made by another model.
     """
     weights = options.weights if options.weights is not None else ranking.default_weights(conn)
-    weights = {feature: weight for feature, weight in weights.items() if weight != 0}
+    weights = {feature: weights[feature] for feature in Feature if weights.get(feature)}
     if not weights or min(weights.values()) < 0:
         raise UsageError("weights are 0 or more, and at least one feature needs one above 0")
     watch = Stopwatch()

@@ -20,10 +20,12 @@ DECLARE
     -- Nearer to a dislike than to any like.
     disliked CONSTANT text := CASE WHEN combine = 'min' AND dislikes > 0 THEN
         format('least(%s) < least(%s)', array_to_string(far, ', '), array_to_string(near, ', ')) END;
-    distance text := format('least(%s)', array_to_string(near, ', '));
+    distance text := CASE WHEN likes > 1 THEN format('least(%s)', array_to_string(near, ', ')) ELSE near[1] END;
 BEGIN
     IF combine = 'mean' THEN
-        distance := format('((%s) / %s)', array_to_string(near, ' + '), likes);
+        IF likes > 1 THEN
+            distance := format('((%s) / %s)', array_to_string(near, ' + '), likes);
+        END IF;
         IF dislikes > 0 THEN -- as in imrec.mean_query
             distance := format('(1.25 * %s - 0.25 * (%s) / %s)', distance, array_to_string(far, ' + '), dislikes);
         END IF;

@@ -88,7 +88,11 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
     )
     table = album.run("search", image, "--fuse").out.splitlines()
     assert table[0].split() == ["#", *answer["weights"], "path"]
-    assert first["path"] in table[1]
+    cells = table[1].split()
+    for column, feature in enumerate(answer["weights"]):
+        assert cells[1 + 2 * column] == f"{first[f'{feature}_rank']}."
+        assert float(cells[2 + 2 * column]) == pytest.approx(first[f"{feature}_distance"], abs=1e-4)
+    assert cells[-1] == first["path"]
     rows = list(csv.DictReader(io.StringIO(album.run("search", image, "--fuse", "--csv").out)))
     assert [row["path"] for row in rows] == [n["path"] for n in answer["neighbours"]]
     assert float(rows[0]["fused"]) == pytest.approx(first["fused"])
