@@ -246,6 +246,50 @@ def test_the_index_answers_and_says_so(conn: Connection, indexed: None) -> None:
             assert len(found) == 5
 
 
+def test_hashes_are_found_by_the_indexes_on_their_chunks(conn: Connection, add_image: AddImage) -> None:
+    # So many that a scan costs more than the indexes: 107 rows a page, 20,000 rows at least.
+    rng = np.random.default_rng(2)
+    add_image("query.jpg", average_hash=bytes(8), difference_hash=bytes(8), image_id=UUID(int=1))
+    conn.execute(
+        "INSERT INTO imrec.image SELECT md5(n::text)::uuid, 1, 1, 1, 'JPEG' "
+        "FROM generate_series(1, 40000) AS n"
+    )
+    codes = rng.integers(0, 2**63, 40_000, dtype=np.int64).tolist()
+    conn.execute(
+        "INSERT INTO imrec.hash SELECT md5(n::text)::uuid, c::bit(64), c::bit(64) "
+        "FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (c, n)",
+        (codes,),
+    )
+    conn.execute("VACUUM ANALYZE imrec.hash")
+    near = "B'" + 62 * "0" + "11'"
+    with conn.transaction():
+        for call in (
+            f"imrec.search({near}, 1)",
+            f"imrec.search({near}, 1, 'dhash')",
+            f"imrec.hamming_search({near}, 1)",
+            f"imrec.hamming_within({near}, 5)",
+        ):
+            before = rows(conn, CHUNK_SCANS)[0]["n"]
+            (found,) = rows(conn, f"SELECT image_id, distance FROM {call}")
+            assert (found["image_id"].int, found["distance"]) == (1, 2)
+            assert rows(conn, CHUNK_SCANS)[0]["n"] > before, call
+
+
+CHUNK_SCANS = (
+    "SELECT sum(pg_stat_get_xact_numscans(indexrelid))::int AS n FROM pg_index "
+    "WHERE indrelid = 'imrec.hash'::regclass AND NOT indisprimary"
+)
+
+
+def test_every_function_tells_what_it_does(conn: Connection) -> None:
+    undescribed = rows(
+        conn,
+        "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = 'imrec'::regnamespace "
+        "AND obj_description(oid, 'pg_proc') IS NULL",
+    )
+    assert undescribed == []
+
+
 def test_explain_shows_the_index(conn: Connection, indexed: None) -> None:
     del indexed
     query = "[" + ",".join(["1"] * 512) + "]"
