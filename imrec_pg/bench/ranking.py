@@ -64,7 +64,7 @@ def fusion(constant: float, weights: tuple[float, float, float, float]) -> Fusio
     return Fusion(constant, tuple(Vote(*vote) for vote in zip(Feature, metrics, weights, strict=True)))
 
 
-FUSION: Final = fusion(60, (20, 2, 1, 1))
+FUSION: Final = fusion(5, (3, 2, 1, 1))
 """Chosen on one half of 160 photos and confirmed on the other (docs/quality.md)."""
 
 
