@@ -20,6 +20,7 @@ _PACKAGES = (
     "psycopg",
     "pgvector",
     "faiss-cpu",
+    "scikit-learn",
 )
 # Those that decide which kernels NumPy, FAISS, pgvector and the model's runtime use.
 _INSTRUCTIONS = (

@@ -53,14 +53,23 @@ def sources(folder: Path | None) -> list[Path]:
     Raises:
         UsageError: there are none.
     """
+    usable = [path for path in candidates(folder) if _opens(path)]
+    if not usable:
+        raise UsageError(f"--photos {folder} holds no JPEG or PNG that can be read")
+    return usable
+
+
+def candidates(folder: Path | None) -> list[Path]:
+    """Return up to 1,000 names of photos below the folder, readable or not, or those of scikit-image.
+
+    Raises:
+        UsageError: no folder is named, and scikit-image is not installed.
+    """
     if folder is None:
         return _shipped()
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
     # Spread over the whole folder, whose beginning may be all of one day.
-    usable = [path for path in found[:: max(1, len(found) // _MOST_SOURCES)] if _opens(path)]
-    if not usable:
-        raise UsageError(f"--photos {folder} holds no JPEG or PNG that can be read")
-    return usable
+    return found[:: max(1, len(found) // _MOST_SOURCES)]
 
 
 def make(

@@ -1,13 +1,13 @@
 """Print a report: a table for the terminal, Markdown for the documentation, JSON for programs."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from imrec_pg.bench.results import Line, Report, Value
+from imrec_pg.bench.results import Grid, Line, Report, Value
 
 _HEADINGS = ("what", "ours", "rival", "ratio", "goal", "met?")
 _QUIET = 0.05
@@ -20,7 +20,7 @@ def as_dict(report: Report) -> dict[str, object]:
 
 
 def print_table(report: Report, console: Console) -> None:
-    """Print the machine, the data and a row a line."""
+    """Print the machine, the data, a row a line, and the grids."""
     for text in _preamble(report):
         console.print(Text(text), style="dim")
     table = Table(pad_edge=False, header_style="bold")
@@ -34,17 +34,20 @@ def print_table(report: Report, console: Console) -> None:
         style = "" if line.goal is None else ("green" if line.goal.met else "red")
         table.add_row(*(Text(cell) for cell in cells), style=style)
     console.print(table)
-    for text in (*_notes(report), verdict(report)):
+    for text in _notes(report):
         console.print(Text(text))
+    for grid in report.grids:
+        _print_grid(grid, console)
+    console.print(Text(verdict(report)))
 
 
 def as_markdown(report: Report) -> str:
     """Return the same as Markdown, ready to paste."""
-    rows = [_HEADINGS, ("---", "---", "---", "---:", "---", "---"), *_rows(report)]
-    table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
+    table = _markdown([_HEADINGS, ("---", "---", "---", "---:", "---", "---"), *_rows(report)])
     preamble = "\n".join(f"- {text}" for text in _preamble(report))
     notes = "".join(f"{text}  \n" for text in _notes(report))
-    return f"{preamble}\n\n{table}\n\n{notes}\n{verdict(report)}\n"
+    grids = "".join(f"{_markdown_grid(grid)}\n\n" for grid in report.grids)
+    return f"{preamble}\n\n{table}\n\n{notes}\n{grids}{verdict(report)}\n"
 
 
 def verdict(report: Report) -> str:
@@ -75,6 +78,32 @@ def _rows(report: Report) -> Iterator[tuple[str, ...]]:
             what += f" [{numbers[line.note]}]"
         yield (what, ours, *rest)
         previous = line
+
+
+def _print_grid(grid: Grid, console: Console) -> None:
+    table = Table(title=grid.title, title_justify="left", pad_edge=False, header_style="bold")
+    for number, heading in enumerate(grid.columns):
+        table.add_column(heading, overflow="fold", justify="right" if number else "left")
+    for cells in _grid_rows(grid):
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    if grid.note:
+        console.print(Text(grid.note))
+
+
+def _markdown_grid(grid: Grid) -> str:
+    rule = ("---", *("---:" for _ in grid.columns[1:]))
+    table = _markdown([grid.columns, rule, *_grid_rows(grid)])
+    return "\n\n".join(part for part in (f"**{grid.title}**", table, grid.note) if part)
+
+
+def _grid_rows(grid: Grid) -> Iterator[tuple[str, ...]]:
+    for row in grid.rows:
+        yield row.name, *(f"{100 * share:.1f} %" for share in row.shares)
+
+
+def _markdown(rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
 
 
 def _distinct_notes(report: Report) -> list[str]:
@@ -133,7 +162,7 @@ def _preamble(report: Report) -> list[str]:
     memory = machine["memory_bytes"]
     assert isinstance(memory, int)
     packages = machine["packages"]
-    server = machine["server"]
+    server = machine.get("server", {})
     assert isinstance(packages, Mapping)
     assert isinstance(server, Mapping)
     return [
@@ -141,8 +170,9 @@ def _preamble(report: Report) -> list[str]:
         f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, {_bytes(memory)} memory",
         f"{machine['os']}, {machine['file_system']}",
         f"Python {machine['python']}, {', '.join(f'{name} {version}' for name, version in packages.items())}",
-        ", ".join(f"{name} {value}" for name, value in server.items()),
+        *([", ".join(f"{name} {value}" for name, value in server.items())] if server else []),
         *([] if report.others is None else [_busy(report.others)]),
         *(f"{name}: {text}" for name, text in report.data.items()),
-        "times are medians (and 99th percentiles); ratio is ours divided by the rival's",
+        *(["times are medians (and 99th percentiles)"] if "server" in machine else []),
+        "ratio is ours divided by the rival's",
     ]

@@ -13,6 +13,7 @@ class Section(StrEnum):
     INGEST = "ingest"
     LOAD = "load"
     STARTUP = "startup"
+    QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,31 @@ class Line:
         return self.ours.number / self.theirs.number
 
 
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """A row of a grid; shares are 0 to 1, one a column."""
+
+    name: str
+    shares: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Many figures of one sort, which would be hard to read as lines.
+
+    Attributes:
+        title: what the figures are.
+        columns: headings, that of the rows' names first.
+        note: what a reader must know beside the figures.
+    """
+
+    section: Section
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[GridRow, ...]
+    note: str = ""
+
+
 @dataclass(slots=True)
 class Report:
     """Everything that is printed.
@@ -81,6 +107,7 @@ class Report:
         options: how it was called.
         machine: what it ran on, and the versions of everything.
         data: where rows and photos came from.
+        grids: what is no comparison line by line; printed after the lines.
         others: the share of all cores' time that other programs took meanwhile, where that is known.
         complete: False when the run broke off.
     """
@@ -90,6 +117,7 @@ class Report:
     machine: Mapping[str, object] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
     others: float | None = None
     complete: bool = False
 

@@ -1,7 +1,9 @@
 """A whole run: set up, measure the sections asked for, tear down."""
 
 import platform
+import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -31,7 +33,7 @@ class Options:
     """What to measure.
 
     Attributes:
-        photos: photos to make others from; None for those in the scikit-image wheel.
+        photos: photos to make others or copies from; None for those in the scikit-image wheel.
         dsn: a server to measure on; None for an embedded one of the benchmark's own.
         library: whose features to take instead of generated ones.
         scratch: where the benchmark's folder is made; None for the system's temporary folder.
@@ -69,28 +71,33 @@ def run(options: Options, report: Report, say: Callable[[str], None]) -> None:
     Nothing is left behind: no server, no database, no file.
 
     Raises:
-        UsageError: FAISS is not installed, or there are no photos.
+        UsageError: FAISS or scikit-learn is not installed, or there are no photos.
         WeightsError: the model's weights were not found.
         DatabaseUnreachableError: no server.
     """
     chosen = frozenset(options.sections)
-    if chosen & {Section.SEARCH, Section.HAMMING}:
-        _check_faiss(options)
+    _check_packages(options)
     sources: list[Path] = []
     if chosen & _PHOTOS:
         sources = photos.sources(options.photos)
         report.data["photos"] = f"made from {len(sources)} photos: cut, resized, altered, with grain"
         # Else the first program to need them would fetch them while the clock runs.
         weights.resolve(settings_module.load())
-    with scratch(options.dsn, options.scratch) as place:
-        report.machine = machine.describe(place.folder) | {"server": place.server_description()}
-        say(f"measuring in {place.folder} on {report.machine['cpu']}, load {report.machine['load_average']}")
-        others = Others(place.server_processes)
+    # The quality needs no database.
+    with scratch(options.dsn, options.scratch) if chosen - {Section.QUALITY} else nullcontext() as place:
+        folder = Path(tempfile.gettempdir()) if place is None else place.folder
+        server = {} if place is None else {"server": place.server_description()}
+        report.machine = machine.describe(folder) | server
+        say(f"measuring in {folder} on {report.machine['cpu']}, load {report.machine['load_average']}")
+        others = Others(list if place is None else place.server_processes)
         try:
-            _measure(options, place, sources, report, say)
+            if place is not None:
+                _measure(options, place, sources, report, say)
+            if Section.QUALITY in chosen:
+                _measure_quality(options, report, say)
         finally:
-            # Another server's work can't be told from other programs'.
-            report.others = others.share() if options.dsn is None else None
+            # Another server's work can't be told from other programs'; without a server nothing is timed.
+            report.others = others.share() if place is not None and options.dsn is None else None
     report.complete = True
 
 
@@ -153,9 +160,27 @@ def _measure_rows(options: Options, place: Scratch, report: Report, say: Callabl
                 report.lines.append(line)
 
 
-def _check_faiss(options: Options) -> None:
-    if find_spec("faiss") is None and "faiss" not in options.without:
+def _measure_quality(options: Options, report: Report, say: Callable[[str], None]) -> None:
+    from imrec_pg.bench.quality import measure  # noqa: PLC0415 - as above
+    from imrec_pg.features.model import EmbedderSource  # noqa: PLC0415
+
+    say("quality")
+    found = measure(photos.candidates(options.photos), EmbedderSource(settings_module.load()))
+    report.data["copies"] = found.data
+    report.add(found.lines)
+    report.grids.extend(found.grids)
+
+
+def _check_packages(options: Options) -> None:
+    chosen = frozenset(options.sections)
+    faiss = chosen & {Section.SEARCH, Section.HAMMING} and "faiss" not in options.without
+    if faiss and find_spec("faiss") is None:
         raise UsageError(
             f"FAISS, a rival, is not installed for this Python {platform.python_version()}: "
             "pip install 'imrec-pg[bench]', or leave it out with --without faiss"
+        )
+    if Section.QUALITY in chosen and find_spec("sklearn") is None:
+        raise UsageError(
+            "scikit-learn, which computes recall and mean average precision, is not installed: "
+            "pip install 'imrec-pg[bench]', or name the sections without quality"
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from imrec_pg.bench.results import Report
 
 # As in bench.results.Section, which is not imported for --help.
-_SECTIONS = ("search", "hamming", "ingest", "load", "startup")
+_SECTIONS = ("search", "hamming", "ingest", "load", "startup", "quality")
 _PLAIN_WIDTH = 180
 _LEAVABLE = ("seed", "faiss", "faiss-hnsw", "pgvector", "pgvector-hnsw", "approximate")
 
@@ -26,6 +26,7 @@ Examples:
   imrec-pg bench                                     everything, on 20,000 rows and 1,000 photos
   imrec-pg bench search --rows 450000 --without pgvector-hnsw --without faiss-hnsw
   imrec-pg bench ingest --photos ~/Pictures --images 20000
+  imrec-pg bench quality --photos ~/Pictures
   imrec-pg bench --json result.json --markdown result.md
 
 It works in databases and a folder of its own, which it removes at the end; your library is left
@@ -40,7 +41,7 @@ alone. Rows at 450,000 take 5 GB of disk and 4 GB of memory. The machine should 
     "--photos",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="DIR",
-    help="Make the photos from these.  [default: from those in the scikit-image package]",
+    help="Make photos, or altered copies, from these.  [default: from those in the scikit-image package]",
 )
 @click.option(
     "--repeat",
@@ -90,7 +91,8 @@ def command(
 ) -> None:
     """Measure imrec-pg beside what you would take instead, and print the ratios.
 
-    Sections: search (exact and approximate), hamming, ingest, load, startup; all by default.
+    Sections: search (exact and approximate), hamming, ingest, load, startup, quality (are altered
+    copies of a photo found?); all by default.
     Rivals: the loop and the NumPy compare of the project that this one succeeds, FAISS, and
     pgvector as its README sets it up. --dsn names a server on which databases may be created.
     """
