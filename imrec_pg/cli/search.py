@@ -44,7 +44,7 @@ the mean of the Hamming distances. --combine min takes the distance to the neare
 With --dislike the answer is moved away from that image; with --combine min, photos nearer to a
 dislike than to any image come last.
 
---fuse ranks by each feature on its own, then adds up weight / (60 + rank); the table shows for each
+--fuse ranks by each feature on its own, then adds up weight / (5 + rank); the table shows for each
 feature which number the photo was, and its distance.
 
 A filtered search returns k photos whenever there are k. Photos without a date are left out by

@@ -46,7 +46,7 @@ class FusedNeighbour:
     """One stored image of a fused answer.
 
     Attributes:
-        fused: the sum of weight / (60 + rank) over the features; larger is nearer.
+        fused: the sum of weight / (5 + rank) over the features; larger is nearer.
     """
 
     image_id: UUID

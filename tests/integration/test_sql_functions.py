@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from support import AddImage, at_angle
 
+from imrec_pg.bench.ranking import FUSION
 from imrec_pg.records import Feature, Metric
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.index import build_index
@@ -169,7 +170,7 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
         "dhash": ranked(np.count_nonzero(photos["dhash"] != photos["dhash"][0], axis=1), without=[1]),
     }
     fused = {
-        i: sum(weight / (60 + 1 + rankings[name].index(i)) for name, weight in weights.items())
+        i: sum(weight / (5 + 1 + rankings[name].index(i)) for name, weight in weights.items())
         for i in range(2, NUMBER + 1)
     }
     expected = sorted(fused, key=lambda i: (-round(fused[i], 12), i))[:10]
@@ -185,6 +186,16 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
             photos["dhash"][row["image_id"].int - 1] != photos["dhash"][0]
         )
         assert row["answer"] == "exact"
+
+
+def test_the_fusion_is_the_one_whose_quality_was_measured(conn: Connection) -> None:
+    measured = {str(vote.feature): vote for vote in FUSION.votes}
+    weights = rows(conn, "SELECT imrec.default_weights() AS w")[0]["w"]
+    assert weights == {name: vote.weight for name, vote in measured.items()}
+    for name, vote in measured.items():
+        metric = rows(conn, "SELECT imrec.fused_metric(%s) AS m", name)[0]["m"]
+        assert metric == (None if name.endswith("hash") else vote.metric)
+    assert FUSION.constant == 5
 
 
 def test_fuse_of_one_feature_is_its_ranking_and_knows_nothing_of_the_others(
