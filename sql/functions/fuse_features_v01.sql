@@ -1,7 +1,7 @@
 -- One ranking from several features by reciprocal rank fusion (Cormack, Clarke and Buettcher 2009,
--- doi:10.1145/1571941.1572114): the image that is number r by a feature gets that feature's weight / (5 + r); the
--- authors' constant is 60, docs/quality.md says why not here. Each feature ranks the first 200 images, or 4 k of
--- them; rank is NULL for those behind, the distance is there.
+-- doi:10.1145/1571941.1572114): the image that is number r by a feature gets that feature's weight / (5 + r);
+-- the authors' constant is 60, docs/quality.md says why not here. Each feature ranks the first 200 images, or
+-- 4 k of them; rank is NULL for those behind, the distance is there.
 CREATE FUNCTION imrec.fuse_features(
     positive imrec.features[], negative imrec.features[], weights jsonb, k bigint, combine text,
     exclude uuid[], filter jsonb, among uuid[], method text
