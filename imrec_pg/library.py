@@ -9,10 +9,10 @@ from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.records import Feature, FeatureTable, Metric
+from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings
-from imrec_pg.store import catalogue, index, status, tuning
+from imrec_pg.store import catalogue, grants, index, status, tuning
 from imrec_pg.store.session import open_session
 
 if TYPE_CHECKING:
@@ -154,6 +154,24 @@ class Library:
     def tunings(self) -> list[tuning.Tuning]:
         """Return what was measured of each index."""
         return tuning.tunings(self._conn)
+
+    def grant(self, kind: GrantedRole, role: str, *, create: bool = False) -> None:
+        """Let a PostgreSQL role search, or ingest, or do everything; what it had before is replaced.
+
+        Raises:
+            UsageError: there is no such role, and create is False; or it is the owner itself.
+            PermissionDeniedError: only the schema's owner may.
+        """
+        grants.grant(self._conn, kind, role, create=create)
+
+    def revoke(self, role: str) -> None:
+        """Take from a PostgreSQL role what grant() gave it.
+
+        Raises:
+            UsageError: there is no such role, or it is the owner itself.
+            PermissionDeniedError: only the schema's owner may.
+        """
+        grants.revoke(self._conn, role)
 
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""

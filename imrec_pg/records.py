@@ -71,6 +71,14 @@ FEATURE_TABLES: dict[Feature, FeatureTable] = {
 }
 
 
+class GrantedRole(StrEnum):
+    """What a PostgreSQL role is allowed: to search; to store photos as well; to change the schema as well."""
+
+    READER = "reader"
+    INGESTER = "ingester"
+    OWNER = "owner"
+
+
 class Certainty(StrEnum):
     """What an answer is worth.
 

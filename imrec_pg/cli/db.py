@@ -4,9 +4,18 @@ import dataclasses
 
 import click
 
-from imrec_pg.cli.common import database_options, invocation, json_option, print_json, say, size
+from imrec_pg.cli.common import (
+    EnumChoice,
+    database_options,
+    invocation,
+    json_option,
+    print_json,
+    say,
+    size,
+)
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import UsageError
+from imrec_pg.records import GrantedRole
 
 
 @click.group(
@@ -18,7 +27,7 @@ Examples:
   imrec-pg db stop""",
 )
 def command() -> None:
-    """Start, stop and upgrade the database.
+    """Start, stop and upgrade the database, and say who may use it.
 
     Without a DSN imrec-pg runs an own PostgreSQL with pgvector: set up when first needed, reached by
     a local socket of this user alone, and left running so that the next command is fast.
@@ -91,6 +100,43 @@ def upgrade() -> None:
 
     migrating.upgrade(invocation().settings())
     say(f"the schema imrec is at {session.HEAD}")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db grant reader webapp
+  imrec-pg db grant ingester scanner --create
+  imrec-pg db revoke webapp""",
+)
+@click.argument("kind", type=EnumChoice(GrantedRole))
+@click.argument("role", metavar="ROLE")
+@click.option("--create", is_flag=True, help="Make the role when there is none; it has no password yet.")
+@database_options
+def grant(*, kind: GrantedRole, role: str, create: bool) -> None:
+    """Let a PostgreSQL role use the library: as reader, ingester or owner.
+
+    A reader may search, from psql or any program, and nothing else. An ingester may also store photos.
+    An owner may also upgrade the schema and build indexes. What the role was granted before is replaced.
+    Run it as the owner.
+    """
+    with invocation().library() as library:
+        library.grant(kind, role, create=create)
+    say(f"{role} is {kind} now")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db revoke webapp""",
+)
+@click.argument("role", metavar="ROLE")
+@database_options
+def revoke(*, role: str) -> None:
+    """Take from a PostgreSQL role what db grant gave it; the role itself stays."""
+    with invocation().library() as library:
+        library.revoke(role)
+    say(f"{role} has no more business here")
 
 
 def _server() -> EmbeddedServer:
