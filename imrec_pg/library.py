@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,7 +13,7 @@ from imrec_pg.ingest.tally import Tally
 from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings
-from imrec_pg.store import catalogue, grants, index, status, tuning
+from imrec_pg.store import catalogue, grants, index, missing, status, tuning
 from imrec_pg.store.session import open_session
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Library:
         batch: int = 256,
         workers: int | None = None,
         retry: bool = False,
+        accept_deletions: bool = False,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> IngestResult:
@@ -76,6 +78,7 @@ class Library:
             batch: rows a transaction.
             workers: decoder processes; None for one a core.
             retry: try files again that failed and have not changed.
+            accept_deletions: take files for deleted though suddenly most of a folder is gone.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
 
@@ -88,7 +91,13 @@ class Library:
         workers = workers if workers is not None else (os.cpu_count() or 1)
         if not 1 <= workers <= _MAX_WORKERS or batch < 1:
             raise UsageError(f"--batch must be 1 or more, and --workers 1 to {_MAX_WORKERS}")
-        options = IngestOptions(features=tuple(features), batch=batch, workers=workers, retry=retry)
+        options = IngestOptions(
+            features=tuple(features),
+            batch=batch,
+            workers=workers,
+            retry=retry,
+            accept_deletions=accept_deletions,
+        )
         return ingest(
             self._conn,
             [os.fsencode(path) for path in paths],
@@ -172,6 +181,13 @@ class Library:
             PermissionDeniedError: only the schema's owner may.
         """
         grants.revoke(self._conn, role)
+
+    def prune(self, older_than: timedelta = timedelta(0), *, dry_run: bool = False) -> missing.Pruned:
+        """Forget files that have been missing for so long, and images that no other file holds.
+
+        dry_run only counts them.
+        """
+        return missing.prune(self._conn, older_than, dry_run=dry_run)
 
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""

@@ -79,6 +79,11 @@ under way and stops; the next run goes on from there.""",
 @click.option(
     "--workers", type=click.IntRange(1, 256), default=None, help="Decoder processes.  [default: one a core]"
 )
+@click.option(
+    "--accept-deletions",
+    is_flag=True,
+    help="Take files for deleted though suddenly most of a folder is gone.",
+)
 @click.option("--no-index", is_flag=True, help="Don't build the embedding index after the first load.")
 @model_options
 @json_option
@@ -90,6 +95,7 @@ def command(
     features: tuple[FeatureTable, ...],
     batch: int,
     workers: int | None,
+    accept_deletions: bool,
     no_index: bool,
     weights: Path | None,
     allow_other_weights: bool,
@@ -100,6 +106,8 @@ def command(
 
     Each photo is decoded once; what it shows (ResNet-18 embedding), its colours (RGB histogram)
     and its brightness pattern (average and difference hash) are stored as columns.
+
+    Files that are not there any more are marked as missing, and forgotten by imrec-pg prune alone.
     """
     if not paths and not retry:
         raise UsageError("name a folder of photos, such as imrec-pg ingest ~/Pictures (or --retry)")
@@ -113,6 +121,7 @@ def command(
                 batch=batch,
                 workers=workers,
                 retry=retry,
+                accept_deletions=accept_deletions,
                 on_progress=show,
                 stopping=stopping,
             )
@@ -122,7 +131,8 @@ def command(
     _report(result, as_json=as_json, built=built)
     if result.interrupted:
         return _INTERRUPTED
-    return _PARTLY if result.tally.failed or result.tally.unreadable else 0
+    doubted = result.changes.doubted
+    return _PARTLY if result.tally.failed or result.tally.unreadable or doubted else 0
 
 
 class _Stop:
@@ -204,6 +214,9 @@ def _report(result: "IngestResult", *, as_json: bool, built: bool) -> None:
                 "images_per_second": round(rate, 1),
                 "interrupted": result.interrupted,
                 "index_built": built,
+                "missing": result.changes.gone,
+                "back": result.changes.back,
+                "doubted": result.changes.doubted,
             }
         )
         return
@@ -215,6 +228,14 @@ def _report(result: "IngestResult", *, as_json: bool, built: bool) -> None:
     print(f"{', '.join(parts)} in {result.seconds:.1f} s")
     if tally.failed or tally.known_failures:
         say("imrec-pg errors lists what could not be read; imrec-pg ingest --retry tries it again")
+    changes = result.changes
+    if changes.doubted:
+        say(
+            f"{changes.doubted:,} of {changes.known:,} known files are not there, too many to believe it: "
+            "is a disk not mounted? Nothing was marked; if they are deleted, say ingest --accept-deletions"
+        )
+    if changes.gone:
+        say("files that are gone keep their features until imrec-pg prune")
     if result.interrupted:
         say("interrupted: run the same command again to go on")
     sys.stdout.flush()
@@ -228,4 +249,6 @@ def _rare(result: "IngestResult") -> list[tuple[int, str]]:
         (tally.ignored, "other files ignored"),
         (tally.unreadable, "unreadable folders"),
         (tally.known_failures, "known failures not tried"),
+        (result.changes.gone, "missing from now on"),
+        (result.changes.back, "back again"),
     ]

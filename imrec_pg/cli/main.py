@@ -18,6 +18,7 @@ _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
     "search": "Find the stored photos most like one or several images.",
     "embed": "Print the features of image files, for SQL.",
+    "prune": "Forget files that are gone.",
     "status": "Show what is stored, what is missing, and the versions in use.",
     "doctor": "Check the database, and say what to mend and how.",
     "errors": "List the files that could not be read.",

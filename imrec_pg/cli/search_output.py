@@ -120,6 +120,7 @@ def _row(rank: int, neighbour: AnyNeighbour) -> dict[str, object]:
         "copies": neighbour.copies,
         "width": neighbour.width,
         "height": neighbour.height,
+        "missing": neighbour.missing,
     }
 
 
@@ -128,7 +129,9 @@ def _print_csv(answer: AnyAnswer) -> None:
     near = ["distance"] if isinstance(answer, Answer) else ["fused"]
     if isinstance(answer, FusedAnswer):
         near += [f"{feature}_{name}" for feature in answer.weights for name in ("rank", "distance")]
-    writer = csv.DictWriter(sys.stdout, ["rank", *near, "path", "image_id", "copies", "width", "height"])
+    writer = csv.DictWriter(
+        sys.stdout, ["rank", *near, "path", "image_id", "copies", "width", "height", "missing"]
+    )
     writer.writeheader()
     writer.writerows(rows)
 
@@ -149,6 +152,8 @@ def _print_table(answer: AnyAnswer) -> None:
         path = Text(n.path)
         if n.copies > 1:
             path.append(f"  (+{n.copies - 1} more)", style="dim")
+        if n.missing:
+            path.append("  (missing)", style="dim")
         table.add_row(str(rank), *_cells(answer, n), path)
     # A file or pipe has no width: lines must not be cut or folded there.
     console = Console(width=None if sys.stdout.isatty() else 10_000)

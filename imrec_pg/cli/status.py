@@ -41,6 +41,8 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     ]
     missing = [f"{name} {count:,}" for name, count in status.missing.items() if count]
     lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
+    if status.missing_files:
+        lines.append(("gone", f"{status.missing_files:,} files: imrec-pg prune forgets them"))
     failures = f"{status.failures:,} files: imrec-pg errors" if status.failures else "none"
     lines.append(("failures", failures))
     tunings = {(tuning.feature, tuning.metric): tuning for tuning in status.tunings}

@@ -83,13 +83,19 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
 
 
 def walk_files(
-    roots: Roots, folders: Sequence[bytes], tally: Tally, on_error: OnError
+    roots: Roots,
+    folders: Sequence[bytes],
+    tally: Tally,
+    on_error: OnError,
+    on_file: Callable[[UUID], None] = lambda _location_id: None,
 ) -> Iterator[FoundFile]:
-    """Yield every candidate file below the folders."""
+    """Yield every candidate file below the folders; on_file is told of each as well."""
     walk = Walk(folders, on_error)
     for entry in walk:
         tally.found += 1
-        yield roots.locate(entry.path, entry.size, entry.mtime_ns)
+        file = roots.locate(entry.path, entry.size, entry.mtime_ns)
+        on_file(file.location_id)
+        yield file
     tally.ignored = walk.ignored
 
 

@@ -13,6 +13,7 @@ from imrec_pg.images.walk import count
 from imrec_pg.ingest import find
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.extract import Decoded, decode_all
+from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing
 from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path
@@ -32,6 +33,7 @@ class IngestOptions:
         batch: rows a transaction, and images a step of the model at most.
         workers: decoder processes.
         retry: whether to try files again that failed and have not changed.
+        accept_deletions: take files for deleted though suddenly most of a folder is gone.
         limits: of file size and pixels.
     """
 
@@ -39,16 +41,22 @@ class IngestOptions:
     batch: int = 256
     workers: int = 2
     retry: bool = False
+    accept_deletions: bool = False
     limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What an ingest did; see Tally for the counts."""
+    """What an ingest did; see Tally for the counts.
+
+    Attributes:
+        changes: files that are gone, or back.
+    """
 
     tally: Tally
     seconds: float
     interrupted: bool
+    changes: Changes = NO_CHANGES
 
 
 def ingest(
@@ -62,43 +70,65 @@ def ingest(
 ) -> IngestResult:
     """Store all photos below the folders; without folders, try all recorded failures again.
 
+    Files that are not there any more are marked as missing, their features are kept.
+
     When stopping() turns true, what is decoded by then is written, then it ends.
 
     Raises:
         UsageError: a path is no folder.
-        ImrecError: the folders hold no photo at all.
+        ImrecError: the folders hold no photo at all, though some were known perhaps.
         ModelMismatchError: the embeddings here were made by another model.
         WeightsError: the model's weights were not found.
     """
     started = time.monotonic()
-    tally = Tally(on_progress=on_progress)
-    files = _files(conn, paths, tally)
-    to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not paths)
+    tally, seen = Tally(on_progress=on_progress), Seen()
+    folders = find.check_folders(paths)
+    files = _files(conn, folders, tally, seen)
+    to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not folders)
     contents = read_contents(conn, _until(stopping, to_do), options.features, options.limits)
     decoded = decode_all(contents, workers=options.workers, limits=options.limits, stopping=stopping)
     for batch in batched(_embedded(conn, decoded, embedders, options.batch), options.batch):
         _write(conn, batch, tally)
-    if paths and not tally.found and not stopping():
-        names = ", ".join(display_path(folder) for folder in find.check_folders(paths))
+    interrupted = stopping()
+    changes = NO_CHANGES
+    if folders and not interrupted:
+        # Of a walk that was cut short, nothing follows.
+        changes = find_missing(conn, folders, seen, accept=options.accept_deletions)
+        if not tally.found:
+            _check_empty(folders, tally, changes)
+    return IngestResult(tally, time.monotonic() - started, interrupted, changes)
+
+
+def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> None:
+    """Return when folders without photos are what the user says that they are.
+
+    Raises:
+        ImrecError: otherwise.
+    """
+    names = ", ".join(display_path(folder) for folder in folders)
+    if changes.doubted:
+        raise ImrecError(
+            f"no photos in {names}, where {changes.known} are known: mount the disk, or if they are deleted, "
+            "say ingest --accept-deletions"
+        )
+    if not changes.gone:
         raise ImrecError(
             f"no photos in {names} ({tally.ignored} other files, {tally.unreadable} unreadable folders): "
             "imrec-pg reads JPEG, PNG, WebP, GIF, BMP and TIFF"
         )
-    return IngestResult(tally, time.monotonic() - started, interrupted=stopping())
 
 
-def _files(conn: Connection, paths: Sequence[str | bytes], tally: Tally) -> Iterator[FoundFile]:
+def _files(conn: Connection, folders: Sequence[bytes], tally: Tally, seen: Seen) -> Iterator[FoundFile]:
     def on_error(path: bytes, error: OSError) -> None:
         tally.unreadable += 1
         logger.warning("%s: %s", display_path(path), error.strerror or error)
 
-    if not paths:
+    if not folders:
         return find.failed_files(conn, tally)
-    folders = find.check_folders(paths)
     if tally.on_progress is not None:
         # Beside the work: names alone are listed fast, and the walk finds them in the cache.
         threading.Thread(target=_count, args=(folders, tally), name="imrec-count", daemon=True).start()
-    return find.walk_files(find.Roots(conn, folders), folders, tally, on_error)
+    return find.walk_files(find.Roots(conn, folders), folders, tally, on_error, seen.add)
 
 
 def _count(folders: Sequence[bytes], tally: Tally) -> None:

@@ -16,6 +16,7 @@ class Neighbour:
         path: the first place it was seen at, by name.
         raw_path: that place as the file system spells it.
         copies: how many files hold exactly these bytes.
+        missing: whether none of them was there any more when ingest last looked.
     """
 
     image_id: UUID
@@ -25,6 +26,7 @@ class Neighbour:
     copies: int
     width: int
     height: int
+    missing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class FusedNeighbour:
     copies: int
     width: int
     height: int
+    missing: bool
     parts: tuple[Part, ...]
 
 

@@ -6,7 +6,6 @@ from imrec_pg.errors import UsageError
 from imrec_pg.records import GrantedRole
 from imrec_pg.store.connection import Connection, translated
 
-
 # What later versions of the schema add is granted too, as long as the same role upgrades it.
 _READ = (
     SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),
@@ -34,10 +33,8 @@ _NOTHING = (
 def grant(conn: Connection, kind: GrantedRole, name: str, *, create: bool = False) -> None:
     """Let a role search, or search and ingest, or do all that the schema's owner may; and no more of these.
 
-    Args:
-        conn: of the schema's owner.
-        name: of the role, as CREATE ROLE has it.
-        create: make the role when there is none; it may log in, and has no password yet.
+    The connection has to be of the schema's owner. With create, the role is made when there is none; it may
+    log in, and has no password yet.
 
     Raises:
         UsageError: there is no such role, or it is the owner itself.

@@ -186,6 +186,20 @@ tuning = Table(
     comment="How far imrec-pg tune found that each HNSW index has to search.",
 )
 
+missing = Table(
+    "missing",
+    metadata,
+    Column("location_id", UUID(), primary_key=True, comment="Of imrec.location."),
+    Column(
+        "since",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="When that was first seen.",
+    ),
+    comment="Files of imrec.location that were not there any more when ingest looked.",
+)
+
 failure = Table(
     "failure",
     metadata,

@@ -166,14 +166,14 @@ _WHERE = SQL(
 _NEAREST = SQL(
     "WITH n AS MATERIALIZED ("
     " SELECT * FROM imrec.nearest({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, {where})) "
-    "SELECT n.image_id, n.distance, n.answer, p.path, p.raw_path, p.copies, p.width, p.height "
+    "SELECT n.image_id, n.distance, n.answer, p.path, p.raw_path, p.copies, p.width, p.height, p.missing "
     "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n)) AS p ON p.image_id = n.image_id "
     "ORDER BY n.rank"
 ).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
 _FUSED = SQL(
     "WITH n AS MATERIALIZED ("
     " SELECT * FROM imrec.fuse_features({likes}, {dislikes}, %(weights)s, %(k)s, {where})) "
-    "SELECT n.*, p.raw_path, p.width, p.height "
+    "SELECT n.*, p.raw_path, p.width, p.height, p.missing "
     "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n)) AS p ON p.image_id = n.image_id "
     "ORDER BY n.rank"
 ).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from imrec_pg.records import ModelIdentity
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
+from imrec_pg.store.missing import missing
 from imrec_pg.store.tuning import Tuning, tunings
 from imrec_pg.store.write import recorded_model
 
@@ -34,6 +35,7 @@ class Status:
         images: distinct contents.
         files: places they were seen at.
         failures: files that could not be read.
+        missing_files: files that were not there any more when ingest last looked.
         missing: how many images lack each feature.
         photo_bytes: of the files.
         database_bytes: of the whole database.
@@ -42,6 +44,7 @@ class Status:
     images: int
     files: int
     failures: int
+    missing_files: int
     missing: dict[str, int]
     photo_bytes: int
     database_bytes: int
@@ -70,6 +73,7 @@ def status(conn: Connection) -> Status:
         images=images,
         files=files,
         failures=failures,
+        missing_files=missing(conn)[0],
         missing={
             "embedding": images - embeddings,
             "histogram": images - histograms,

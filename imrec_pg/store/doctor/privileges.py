@@ -36,7 +36,7 @@ WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ORDER BY 1
 """
 # What ingest writes into; where there is a table that it only reads, a role need not be able to write there.
-_WRITTEN = ("root", "image", "location", "failure", "model", *FeatureTable)
+_WRITTEN = ("root", "image", "location", "missing", "failure", "model", *FeatureTable)
 _INDEXED = (FeatureTable.EMBEDDING, FeatureTable.HISTOGRAM)
 
 

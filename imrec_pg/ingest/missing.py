@@ -1,0 +1,103 @@
+"""After a walk: which of the files that the catalogue knows are gone, and which are back."""
+
+import os
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imrec_pg.images.walk import VANISHED
+from imrec_pg.ingest.find import location_id
+from imrec_pg.store import catalogue, missing
+from imrec_pg.store.connection import Connection
+
+# A disk that is not mounted leaves an empty folder, or one with a few files of its own. People delete many
+# photos at once too, but seldom more than half of all.
+_MOST_GONE, _FEW = 0.5, 20
+
+
+class Seen:
+    """Which files a walk met: 8 bytes a file, so that ten million take 80 MB."""
+
+    def __init__(self) -> None:
+        self._keys = array("Q")
+
+    def add(self, location_id: UUID) -> None:
+        """Remember a file."""
+        self._keys.append(location_id.int >> 64)
+
+    def sorted(self) -> NDArray[np.uint64]:
+        """Return the first 8 bytes of each id, in order."""
+        return np.sort(np.frombuffer(self._keys, dtype=np.uint64)) if self._keys else np.empty(0, np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a walk found out of known files.
+
+    Attributes:
+        gone: files that are missing from now on.
+        back: files that were missing and are there again.
+        doubted: files that seem gone, but are so many that nothing was marked.
+        known: files that were believed to be there.
+    """
+
+    gone: int = 0
+    back: int = 0
+    doubted: int = 0
+    known: int = 0
+
+
+NO_CHANGES = Changes()
+
+
+def find_missing(conn: Connection, folders: Sequence[bytes], seen: Seen, *, accept: bool) -> Changes:
+    """Mark the known files below the folders that are not there, unless suddenly most of them are not.
+
+    A file that the walk did not meet is looked for itself: it may lie in a folder that could not be read.
+    With accept they are marked however many they are.
+    """
+    keys = seen.sorted()
+    known, gone, back = 0, [], []
+    for file in missing.known_files(conn, folders):
+        known += not file.missing
+        if _among(keys, file.location_id) or not _vanished(file.path):
+            if file.missing:
+                back.append(file.location_id)
+        elif not file.missing:
+            gone.append(file.location_id)
+    missing.unmark(conn, back)
+    if len(gone) > max(_FEW, _MOST_GONE * known) and not accept:
+        return Changes(back=len(back), doubted=len(gone), known=known)
+    missing.mark(conn, gone)
+    _forget_failures(conn, folders)
+    return Changes(gone=len(gone), back=len(back), known=known)
+
+
+def _forget_failures(conn: Connection, folders: Sequence[bytes]) -> None:
+    """What could not be read and is gone needs no mending."""
+    slashed = tuple(folder.rstrip(b"/") + b"/" for folder in folders)
+    forgotten = []
+    for root_id, raw_path, relative in catalogue.failed_files(conn):
+        path = raw_path.rstrip(b"/") + b"/" + relative
+        if path.startswith(slashed) and _vanished(path):
+            forgotten.append(location_id(root_id, relative))
+    catalogue.forget_failures(conn, forgotten)
+
+
+def _among(keys: NDArray[np.uint64], location_id: UUID) -> bool:
+    key = np.uint64(location_id.int >> 64)
+    place = int(np.searchsorted(keys, key))
+    return place < len(keys) and keys[place] == key
+
+
+def _vanished(path: bytes) -> bool:
+    try:
+        os.stat(path)  # noqa: PTH116 - bytes
+    except OSError as error:
+        # Another error, such as of a folder that may not be entered, says nothing of the file.
+        return error.errno in VANISHED
+    return False

@@ -1,0 +1,94 @@
+"""Files that are gone: found, marked with the date, and forgotten on request."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from imrec_pg.store.connection import Connection, translated
+
+_BATCH = 5_000
+_UNDER = """
+SELECT l.location_id, rtrim(r.raw_path, '/'::bytea) || '/'::bytea || l.relative_path,
+    m.location_id IS NOT NULL
+FROM imrec.location AS l
+INNER JOIN imrec.root AS r ON r.root_id = l.root_id
+LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id
+WHERE l.location_id > %s
+AND EXISTS (
+    SELECT FROM unnest(%s::bytea[]) AS f (folder)
+    WHERE substring(rtrim(r.raw_path, '/'::bytea) || '/'::bytea || l.relative_path
+        FROM 1 FOR octet_length(f.folder)) = f.folder
+)
+ORDER BY l.location_id LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of the catalogue.
+
+    Attributes:
+        path: raw bytes, absolute.
+        missing: whether it is marked as such.
+    """
+
+    location_id: UUID
+    path: bytes
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was forgotten, or would be."""
+
+    files: int
+    images: int
+
+
+def known_files(conn: Connection, folders: Sequence[bytes]) -> Iterator[KnownFile]:
+    """Yield the files stored below folders (raw bytes, absolute), in the order of their ids."""
+    slashed = [folder if folder.endswith(b"/") else folder + b"/" for folder in folders]
+    last = UUID(int=0)
+    while True:
+        with translated():
+            rows = conn.execute(_UNDER, (last, slashed, _BATCH)).fetchall()
+        for location_id, path, missing in rows:
+            assert isinstance(location_id, UUID)
+            last = location_id
+            yield KnownFile(location_id, bytes(path), bool(missing))  # type: ignore[call-overload]
+        if len(rows) < _BATCH:
+            return
+
+
+def mark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+    """Say of files that they are missing, from now on; of those that are marked already, nothing changes."""
+    with translated():
+        for start in range(0, len(location_ids), _BATCH):
+            conn.execute(
+                "INSERT INTO imrec.missing (location_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
+                "ORDER BY n.id ON CONFLICT DO NOTHING",
+                (list(location_ids[start : start + _BATCH]),),
+            )
+
+
+def unmark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+    """Say of files that they are there again."""
+    with translated():
+        conn.execute("DELETE FROM imrec.missing WHERE location_id = ANY(%s)", (list(location_ids),))
+
+
+def missing(conn: Connection) -> tuple[int, datetime | None]:
+    """Return how many files are missing, and since when the first of them is."""
+    with translated():
+        row = conn.execute("SELECT count(*), min(since) FROM imrec.missing").fetchone()
+    assert row is not None
+    return int(str(row[0])), row[1]  # type: ignore[return-value]
+
+
+def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:
+    """Forget files missing for so long, and images that no other file holds; or only say how many."""
+    with translated():
+        row = conn.execute("SELECT files, images FROM imrec.prune(%s, %s)", (older_than, dry_run)).fetchone()
+    assert row is not None
+    return Pruned(int(str(row[0])), int(str(row[1])))

@@ -1,0 +1,37 @@
+"""`imrec-pg prune`: asks, tells, and forgets."""
+
+from pathlib import Path
+
+from e2e.command import Imrec
+from e2e.photos import save_scenes
+
+LIGHT = ("--features", "histogram,hash")
+
+
+def test_from_deletion_to_prune(run: Imrec, folder: Path) -> None:
+    photos = save_scenes(folder, range(4))
+    run("ingest", folder, *LIGHT)
+    photos[0].unlink()
+    told = run("ingest", folder, *LIGHT)
+    assert "1 missing from now on" in told.out
+    assert "until imrec-pg prune" in told.err
+    assert "1 files: imrec-pg prune" in run("status").out
+    answer = run("search", photos[1], "--feature", "dhash", "--json").json
+    assert sorted(n["missing"] for n in answer["neighbours"]) == [False, False, True]
+    assert "(missing)" in run("search", photos[1], "--feature", "dhash").out
+    assert "would forget 1 missing files, and 1 photos" in run("prune", "--dry-run").err
+    assert "no file is missing for so long" in run("prune", "--older-than", "1d", "--yes").err
+    assert "say --yes" in run("prune", code=2).message
+    assert run("prune", "--yes", "--json").json == {"files": 1, "images": 1, "dry_run": False}
+    assert run("status", "--json").json["images"] == 3
+    assert "is no age" in run("prune", "--older-than", "soon", code=2).err
+
+
+def test_a_disk_that_is_not_mounted_is_told_by_the_exit_code(run: Imrec, folder: Path) -> None:
+    photos = save_scenes(folder, range(25))
+    run("ingest", folder, *LIGHT)
+    for photo in photos[:-1]:
+        photo.unlink()
+    told = run("ingest", folder, *LIGHT, code=3)
+    assert "24 of 25 known files are not there" in told.err
+    assert run("ingest", folder, *LIGHT, "--accept-deletions", "--json").json["missing"] == 24
