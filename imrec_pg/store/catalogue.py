@@ -103,5 +103,7 @@ def failed_files(conn: Connection, batch: int = 1000) -> Iterator[tuple[UUID, by
 
 def forget_failures(conn: Connection, location_ids: Sequence[UUID]) -> None:
     """Remove failures of files that are no longer there."""
+    if not location_ids:
+        return
     with translated():
         conn.execute("DELETE FROM imrec.failure WHERE location_id = ANY(%s)", (list(location_ids),))

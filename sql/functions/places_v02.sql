@@ -1,5 +1,5 @@
--- Where images lie: the first place by name, of those that are still there if there are any, as text and as the
--- file system spells it; how many files hold the image; and whether all of them are missing.
+-- Where images lie: the first place by name, of those that are still there if there are any, as text and as
+-- the file system spells it; how many files hold the image; and whether all of them are missing.
 CREATE FUNCTION imrec.places(image_ids uuid[])
 RETURNS TABLE (
     image_id uuid, path text, raw_path bytea, copies bigint, width integer, height integer, missing boolean

@@ -65,10 +65,10 @@ def test_moved_renamed_and_copied_files_are_not_featured_again(copied_album: Alb
     versions = {row for row in row_versions(dsn) if row[0] != "location" and row[0] != "root"}
     assert ingest(run, folder) == {"found": 8, "duplicates": 8}
     (folder / "old").rename(folder / "new")
-    assert ingest(run, folder) == {"found": 8, "duplicates": 8}
+    assert ingest(run, folder) == {"found": 8, "duplicates": 8, "missing": 8}
     (folder / "new" / "orientation_1.jpg").rename(folder / "moved.jpg")
     shutil.copy2(folder / "moved.jpg", folder / "copy.jpeg")
-    assert ingest(run, folder) == {"found": 9, "duplicates": 2, "unchanged": 7}
+    assert ingest(run, folder) == {"found": 9, "duplicates": 2, "unchanged": 7, "missing": 1}
     assert ingest(run, folder) == {"found": 9, "unchanged": 9}
     assert {row for row in row_versions(dsn) if row[0] != "location" and row[0] != "root"} == versions
     assert counts(dsn)["embedding"] == counts(dsn)["image"] == copied_album.images

@@ -65,7 +65,7 @@ def test_json(odd: tuple[Imrec, Path, Path]) -> None:
 def test_csv(odd: tuple[Imrec, Path, Path]) -> None:
     run, folder, image = odd
     rows = list(csv.DictReader(io.StringIO(run("search", image, *FAST, "--csv").out, newline="")))
-    assert list(rows[0]) == ["rank", "distance", "path", "image_id", "copies", "width", "height"]
+    assert list(rows[0]) == ["rank", "distance", "path", "image_id", "copies", "width", "height", "missing"]
     assert {row["path"] for row in rows} == {f"{folder}/{shown}" for shown in NAMES.values()}
     assert [float(row["distance"]) for row in rows] == sorted(float(row["distance"]) for row in rows)
 

@@ -29,6 +29,11 @@ COMMANDS: list[list[str]] = [
     ["db", "stop"],
     ["db", "status"],
     ["db", "upgrade"],
+    ["db", "grant"],
+    ["db", "revoke"],
+    ["embed"],
+    ["tune"],
+    ["prune"],
     ["psql"],
     ["weights"],
     ["bench"],
@@ -120,6 +125,9 @@ def test_ingest_as_json(run: Imrec, folder: Path) -> None:
         "ignored": 0,
         "interrupted": False,
         "index_built": False,
+        "missing": 0,
+        "back": 0,
+        "doubted": 0,
     }
 
 

@@ -293,7 +293,7 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert searching.what == f"the role {role} may search"
     assert not_ok(reader) == [ingesting, building]
     assert ingesting.level is building.level is Level.NOTICE
-    assert "embedding, failure, hash, histogram, image, location, model, root" in ingesting.what
+    assert "embedding, failure, hash, histogram, image, location, missing, model, root" in ingesting.what
     assert "ownership of embedding, histogram" in building.what
     run(large_dsn, *ingesting.mend.partition(": ")[2].rstrip(";").split(";"))
     assert bad(reader, "privileges") == [building]
