@@ -20,7 +20,7 @@ class UsageError(ImrecError):
 
 
 class DatabaseUnreachableError(ImrecError):
-    """No connection to the database."""
+    """No connection to the database, or one that is of no use at the moment, such as with a full disk."""
 
     exit_code = 4
 
@@ -39,6 +39,10 @@ class PermissionDeniedError(ImrecError):
 
 class StoreError(ImrecError):
     """The database refused a statement for another reason."""
+
+
+class ConflictError(StoreError):
+    """Another program got in the way; the same again may succeed."""
 
 
 class ModelMismatchError(ImrecError):

@@ -14,7 +14,8 @@ from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue, grants, index, missing, status, tuning
-from imrec_pg.store.session import open_session
+from imrec_pg.store.connection import Connection
+from imrec_pg.store.session import Session, open_session
 
 if TYPE_CHECKING:
     from imrec_pg.store.doctor import Finding
@@ -44,7 +45,7 @@ class Library:
         query_device = "cpu" if device == "auto" else device
         self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
         self._settings = settings
-        self._conn = open_session(settings)
+        self._session = Session(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +57,12 @@ class Library:
 
     def close(self) -> None:
         """Close the connection; an embedded server goes on running."""
-        self._conn.close()
+        self._session.close()
+
+    @property
+    def _conn(self) -> Connection:
+        # A long ingest may have opened it anew.
+        return self._session.conn
 
     def ingest(
         self,
@@ -67,6 +73,7 @@ class Library:
         workers: int | None = None,
         retry: bool = False,
         accept_deletions: bool = False,
+        patience: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> IngestResult:
@@ -79,6 +86,7 @@ class Library:
             workers: decoder processes; None for one a core.
             retry: try files again that failed and have not changed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
+            patience: how long to wait for a database that is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
 
@@ -87,6 +95,7 @@ class Library:
             ImrecError: the folders hold no photo at all.
             ModelMismatchError: the embeddings here were made by another model.
             WeightsError: the model's weights were not found.
+            DatabaseUnreachableError: the database was away for longer than that.
         """
         workers = workers if workers is not None else (os.cpu_count() or 1)
         if not 1 <= workers <= _MAX_WORKERS or batch < 1:
@@ -97,9 +106,10 @@ class Library:
             workers=workers,
             retry=retry,
             accept_deletions=accept_deletions,
+            patience_s=patience,
         )
         return ingest(
-            self._conn,
+            self._session,
             [os.fsencode(path) for path in paths],
             self._embedders,
             options,

@@ -148,6 +148,7 @@ class FoundFile:
         path: raw bytes of the absolute path.
         size: bytes.
         mtime_ns: nanoseconds since 1970, as stat gives them.
+        token: of this ingest's claim to the file; 0 where nobody else can be at work on it.
     """
 
     root_id: UUID
@@ -156,6 +157,7 @@ class FoundFile:
     path: bytes
     size: int
     mtime_ns: int
+    token: int = 0
 
 
 @dataclass(frozen=True, slots=True)

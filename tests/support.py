@@ -1,8 +1,8 @@
 """What tests share and is no fixture."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
+from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.session import Session
 from imrec_pg.store.write import write_batch
 
 
@@ -43,6 +46,18 @@ class Stored:
 
     image_id: UUID
     path: str
+
+
+def ingest_into(
+    conn: Connection,
+    paths: Sequence[bytes],
+    embedders: EmbedderSource,
+    options: IngestOptions,
+    stopping: Callable[[], bool] = lambda: False,
+) -> IngestResult:
+    """Ingest into the connection's database, on a session of its own."""
+    with closing(Session(settings_for(conn.info.dsn))) as session:
+        return ingest(session, paths, embedders, options, stopping=stopping)
 
 
 class AddImage:

@@ -32,6 +32,7 @@ _COUNTS = (
     "duplicates",
     "replaced",
     "completed",
+    "elsewhere",
     "unchanged",
     "failed",
     "known_failures",
@@ -61,7 +62,8 @@ Examples:
   imrec-pg ingest --retry                                try the failed files again
 
 Run it again at any time: what is stored and unchanged is only checked. Ctrl-C writes what is
-under way and stops; the next run goes on from there.""",
+under way and stops; the next run goes on from there. Several may run at once, also on several
+hosts: each photo is done by one of them.""",
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
 @click.option("--retry", is_flag=True, help="Try files again that failed; without FOLDER, all of them.")
@@ -84,6 +86,14 @@ under way and stops; the next run goes on from there.""",
     is_flag=True,
     help="Take files for deleted though suddenly most of a folder is gone.",
 )
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a database that is away: restarting, or its disk full.",
+)
 @click.option("--no-index", is_flag=True, help="Don't build the embedding index after the first load.")
 @model_options
 @json_option
@@ -96,6 +106,7 @@ def command(
     batch: int,
     workers: int | None,
     accept_deletions: bool,
+    patience: int,
     no_index: bool,
     weights: Path | None,
     allow_other_weights: bool,
@@ -122,6 +133,7 @@ def command(
                 workers=workers,
                 retry=retry,
                 accept_deletions=accept_deletions,
+                patience=patience,
                 on_progress=show,
                 stopping=stopping,
             )
@@ -246,6 +258,7 @@ def _rare(result: "IngestResult") -> list[tuple[int, str]]:
     return [
         (tally.replaced, "replaced"),
         (tally.completed, "completed"),
+        (tally.elsewhere, "left to another ingest"),
         (tally.ignored, "other files ignored"),
         (tally.unreadable, "unreadable folders"),
         (tally.known_failures, "known failures not tried"),

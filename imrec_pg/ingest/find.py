@@ -12,7 +12,7 @@ from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path
 from imrec_pg.records import FeatureTable, FoundFile, Root
 from imrec_pg.store import catalogue
-from imrec_pg.store.connection import Connection
+from imrec_pg.store.patience import Patient
 
 # One question to the database: at 1,000 the round trip is a hundredth of the walk, and memory stays small.
 _QUESTION = 1000
@@ -23,9 +23,9 @@ OnError = Callable[[bytes, OSError], None]
 class Roots:
     """The known roots and those to be made; a file belongs to the innermost one around it."""
 
-    def __init__(self, conn: Connection, folders: Sequence[bytes]) -> None:
-        self._conn = conn
-        self._by_folder = {_slashed(root.raw_path): root for root in catalogue.roots(conn)}
+    def __init__(self, database: Patient, folders: Sequence[bytes]) -> None:
+        self._database = database
+        self._by_folder = {_slashed(root.raw_path): root for root in database.run(catalogue.roots)}
         self._unsaved: set[UUID] = set()
         for folder in folders:
             if self.around(folder) is None:
@@ -47,7 +47,7 @@ class Roots:
         root = self.around(os.path.dirname(path))  # noqa: PTH120 - bytes
         assert root is not None, "each folder that is walked lies in a root"
         if root.root_id in self._unsaved:
-            catalogue.add_root(self._conn, root)
+            self._database.run(catalogue.add_root, root)
             self._unsaved.remove(root.root_id)
         relative = path[len(_slashed(root.raw_path)) :]
         return FoundFile(root.root_id, location_id(root.root_id, relative), relative, path, size, mtime_ns)
@@ -99,23 +99,23 @@ def walk_files(
     tally.ignored = walk.ignored
 
 
-def failed_files(conn: Connection, tally: Tally) -> Iterator[FoundFile]:
+def failed_files(database: Patient, tally: Tally) -> Iterator[FoundFile]:
     """Yield every file with a recorded failure that is still there; forget the others."""
-    for root_id, raw_path, relative in catalogue.failed_files(conn):
+    for root_id, raw_path, relative in database.run(catalogue.failed_files):
         path = _slashed(raw_path) + relative
         key = location_id(root_id, relative)
         try:
             status = os.stat(path)  # noqa: PTH116 - bytes
         except OSError as error:
             if error.errno in VANISHED:
-                catalogue.forget_failures(conn, [key])
+                database.run(catalogue.forget_failures, [key])
             continue
         tally.found += 1
         yield FoundFile(root_id, key, relative, path, status.st_size, status.st_mtime_ns)
 
 
 def files_to_do(
-    conn: Connection,
+    database: Patient,
     files: Iterable[FoundFile],
     wanted: Sequence[FeatureTable],
     tally: Tally,
@@ -124,7 +124,7 @@ def files_to_do(
 ) -> Iterator[FoundFile]:
     """Yield the files that are new, changed or lack a wanted feature; count the others."""
     for group in batched(files, _QUESTION):
-        states = catalogue.file_states(conn, group, wanted, retry=retry)
+        states = database.run(catalogue.file_states, group, wanted, retry=retry)
         for file, state in zip(group, states, strict=True):
             match state:
                 case "unchanged":

@@ -12,13 +12,15 @@ from imrec_pg.images.decode import DEFAULT_LIMITS, Limits
 from imrec_pg.images.walk import count
 from imrec_pg.ingest import find
 from imrec_pg.ingest.batches import batched
+from imrec_pg.ingest.claims import Claims
 from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing
 from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, FeatureTable, FloatRow, FoundFile, StoredImage
-from imrec_pg.store.connection import Connection
+from imrec_pg.store.patience import Patient
+from imrec_pg.store.session import Session
 from imrec_pg.store.write import claim_model, write_batch
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,8 @@ class IngestOptions:
         retry: whether to try files again that failed and have not changed.
         accept_deletions: take files for deleted though suddenly most of a folder is gone.
         limits: of file size and pixels.
+        patience_s: how long to wait for a database that is away, in seconds.
+        lease_s: after so many seconds without a sign of life another ingest takes over.
     """
 
     features: tuple[FeatureTable, ...] = tuple(FeatureTable)
@@ -43,6 +47,8 @@ class IngestOptions:
     retry: bool = False
     accept_deletions: bool = False
     limits: Limits = DEFAULT_LIMITS
+    patience_s: float = 300
+    lease_s: float = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class IngestResult:
 
 
 def ingest(
-    conn: Connection,
+    session: Session,
     paths: Sequence[str | bytes],
     embedders: EmbedderSource,
     options: IngestOptions,
@@ -70,7 +76,9 @@ def ingest(
 ) -> IngestResult:
     """Store all photos below the folders; without folders, try all recorded failures again.
 
-    Files that are not there any more are marked as missing, their features are kept.
+    Any number of these may run at once, on any number of hosts: each file is claimed by one of them. It
+    returns when every file is stored or recorded as failed, by whichever. Files that are not there any more
+    are marked as missing, their features are kept.
 
     When stopping() turns true, what is decoded by then is written, then it ends.
 
@@ -79,24 +87,101 @@ def ingest(
         ImrecError: the folders hold no photo at all, though some were known perhaps.
         ModelMismatchError: the embeddings here were made by another model.
         WeightsError: the model's weights were not found.
+        DatabaseUnreachableError: the database was away for longer than options.patience_s.
     """
     started = time.monotonic()
     tally, seen = Tally(on_progress=on_progress), Seen()
     folders = find.check_folders(paths)
-    files = _files(conn, folders, tally, seen)
-    to_do = find.files_to_do(conn, files, options.features, tally, retry=options.retry or not folders)
-    contents = read_contents(conn, _until(stopping, to_do), options.features, options.limits)
-    decoded = decode_all(contents, workers=options.workers, limits=options.limits, stopping=stopping)
-    for batch in batched(_embedded(conn, decoded, embedders, options.batch), options.batch):
-        _write(conn, batch, tally)
+    if not folders:
+        options = replace(options, retry=True)
+    database = Patient(session, options.patience_s, stopping)
+    with Claims(database, options.lease_s) as claims:
+        run = _Run(database, claims, embedders, options, stopping)
+        run.work(_files(database, folders, tally, seen), tally)
+        while claims.held and not stopping():
+            # Those are done by now, or their ingest is dead or was stopped: another walk tells.
+            claims.held = 0
+            claims.wait_for_others(stopping)
+            again = Tally()
+            run.work(_files(database, folders, again, Seen()), again)
+            tally.add_work_of(again)
     interrupted = stopping()
     changes = NO_CHANGES
     if folders and not interrupted:
         # Of a walk that was cut short, nothing follows.
-        changes = find_missing(conn, folders, seen, accept=options.accept_deletions)
+        changes = database.run(find_missing, folders, seen, accept=options.accept_deletions)
         if not tally.found:
             _check_empty(folders, tally, changes)
     return IngestResult(tally, time.monotonic() - started, interrupted, changes)
+
+
+class _Run:
+    """From files to rows."""
+
+    def __init__(
+        self,
+        database: Patient,
+        claims: Claims,
+        embedders: EmbedderSource,
+        options: IngestOptions,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._claims = claims
+        self._embedders = embedders
+        self._options = options
+        self._stopping = stopping
+        self._rows = options.batch
+
+    def work(self, files: Iterable[FoundFile], tally: Tally) -> None:
+        """Store what is new of the files, or record why that failed; return when all is written."""
+        options, database = self._options, self._database
+        to_do = find.files_to_do(database, files, options.features, tally, retry=options.retry)
+        mine = self._claims.claimed(
+            _until(self._stopping, to_do), options.features, tally, retry=options.retry
+        )
+        contents = read_contents(database, mine, options.features, options.limits)
+        decoded = decode_all(
+            contents, workers=options.workers, limits=options.limits, stopping=self._stopping
+        )
+        for batch in batched(self._embedded(decoded), options.batch):
+            self._write(batch, tally)
+
+    def _embedded(
+        self, items: Iterable[Decoded | StoredImage | FailedFile]
+    ) -> Iterator[StoredImage | FailedFile]:
+        """Yield what can be written. The decoders work on while the model runs, a small batch at a time."""
+        for group in batched(items, min(self._embedders.batch, self._options.batch)):
+            yield from (item for item in group if not isinstance(item, Decoded))
+            decoded = [item for item in group if isinstance(item, Decoded)]
+            crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]
+            rows: Iterator[FloatRow] = iter(())
+            if crops:
+                self._database.run(claim_model, self._embedders.identity)
+                rows = iter(self._embedders.embed(crops))
+            for item in decoded:
+                info, features = item.extracted.info, item.extracted.features
+                if item.extracted.crop is not None:
+                    features = replace(features, embedding=next(rows))
+                yield StoredImage(info.image_id, info, item.files, features)
+
+    def _write(self, batch: Sequence[StoredImage | FailedFile], tally: Tally) -> None:
+        for part in batched(batch, self._rows):
+            images = [item for item in part if isinstance(item, StoredImage)]
+            failed = [item for item in part if isinstance(item, FailedFile)]
+            merged = self._database.run(write_batch, images, failed)
+            if merged.rows < len(part):
+                # What the server's time limit allows; else each batch would meet it again.
+                self._rows = merged.rows
+            files = sum(len(image.files) for image in images)
+            tally.new += merged.new
+            tally.duplicates += merged.duplicates
+            tally.replaced += merged.replaced
+            tally.elsewhere += merged.elsewhere
+            tally.completed += max(0, files - merged.new - merged.duplicates - merged.elsewhere)
+            tally.failed += len(failed)
+            tally.written += files + len(failed) - merged.elsewhere
+            tally.report()
 
 
 def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> None:
@@ -118,17 +203,17 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
         )
 
 
-def _files(conn: Connection, folders: Sequence[bytes], tally: Tally, seen: Seen) -> Iterator[FoundFile]:
+def _files(database: Patient, folders: Sequence[bytes], tally: Tally, seen: Seen) -> Iterator[FoundFile]:
     def on_error(path: bytes, error: OSError) -> None:
         tally.unreadable += 1
         logger.warning("%s: %s", display_path(path), error.strerror or error)
 
     if not folders:
-        return find.failed_files(conn, tally)
+        return find.failed_files(database, tally)
     if tally.on_progress is not None:
         # Beside the work: names alone are listed fast, and the walk finds them in the cache.
         threading.Thread(target=_count, args=(folders, tally), name="imrec-count", daemon=True).start()
-    return find.walk_files(find.Roots(conn, folders), folders, tally, on_error, seen.add)
+    return find.walk_files(find.Roots(database, folders), folders, tally, on_error, seen.add)
 
 
 def _count(folders: Sequence[bytes], tally: Tally) -> None:
@@ -140,39 +225,3 @@ def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator
         if stopping():
             return
         yield file
-
-
-def _embedded(
-    conn: Connection,
-    items: Iterable[Decoded | StoredImage | FailedFile],
-    embedders: EmbedderSource,
-    batch: int,
-) -> Iterator[StoredImage | FailedFile]:
-    """Yield what can be written. The decoders work on while the model runs, a small batch at a time."""
-    for group in batched(items, min(embedders.batch, batch)):
-        yield from (item for item in group if not isinstance(item, Decoded))
-        decoded = [item for item in group if isinstance(item, Decoded)]
-        crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]
-        rows: Iterator[FloatRow] = iter(())
-        if crops:
-            claim_model(conn, embedders.identity)
-            rows = iter(embedders.embed(crops))
-        for item in decoded:
-            info, features = item.extracted.info, item.extracted.features
-            if item.extracted.crop is not None:
-                features = replace(features, embedding=next(rows))
-            yield StoredImage(info.image_id, info, item.files, features)
-
-
-def _write(conn: Connection, batch: Sequence[StoredImage | FailedFile], tally: Tally) -> None:
-    images = [item for item in batch if isinstance(item, StoredImage)]
-    failed = [item for item in batch if isinstance(item, FailedFile)]
-    merged = write_batch(conn, images, failed)
-    files = sum(len(image.files) for image in images)
-    tally.new += merged.new
-    tally.duplicates += merged.duplicates
-    tally.replaced += merged.replaced
-    tally.completed += files - merged.new - merged.duplicates
-    tally.failed += len(failed)
-    tally.written += files + len(failed)
-    tally.report()

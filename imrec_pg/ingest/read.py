@@ -10,7 +10,7 @@ from imrec_pg.errors import DecodeError
 from imrec_pg.images.decode import CONTENT_KINDS, FileContent, Limits, read
 from imrec_pg.records import NO_IMAGE, FailedFile, Features, FeatureTable, FoundFile, StoredImage
 from imrec_pg.store import catalogue
-from imrec_pg.store.connection import Connection
+from imrec_pg.store.patience import Patient
 
 # Threads, not processes: reading and SHA-256 let go of Python's lock.
 _THREADS = 4
@@ -29,23 +29,23 @@ class Content:
 
 
 def read_contents(
-    conn: Connection, files: Iterable[FoundFile], wanted: Sequence[FeatureTable], limits: Limits
+    database: Patient, files: Iterable[FoundFile], wanted: Sequence[FeatureTable], limits: Limits
 ) -> Iterator[Content | StoredImage | FailedFile]:
     """Yield what has to be decoded, what is known by its bytes already, and what could not be read."""
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="imrec-read") as pool:
         for group in _groups(files):
             results = list(pool.map(lambda file: _read(file, limits), group))
             yield from (result for result in results if isinstance(result, FailedFile))
-            yield from _ask(conn, [r for r in results if isinstance(r, tuple)], wanted)
+            yield from _ask(database, [r for r in results if isinstance(r, tuple)], wanted)
 
 
 def _ask(
-    conn: Connection, contents: Sequence[tuple[FoundFile, FileContent]], wanted: Sequence[FeatureTable]
+    database: Patient, contents: Sequence[tuple[FoundFile, FileContent]], wanted: Sequence[FeatureTable]
 ) -> Iterator[Content | StoredImage]:
     by_image: dict[UUID, list[tuple[FoundFile, FileContent]]] = {}
     for file, content in contents:
         by_image.setdefault(content.image_id, []).append((file, content))
-    missing = catalogue.missing_features(conn, list(by_image), wanted)
+    missing = database.run(catalogue.missing_features, list(by_image), wanted)
     for (image_id, same), lacks in zip(by_image.items(), missing, strict=True):
         files = tuple(file for file, _ in same)
         if lacks is not None and not lacks:

@@ -16,6 +16,7 @@ class Tally:
         duplicates: files whose content was stored already, under another name.
         replaced: files that held another image before.
         completed: known files that were given missing features or a new time.
+        elsewhere: files that another ingest deals with, or has dealt with meanwhile.
         failed: files that could not be read, this time.
         unreadable: folders and entries that could not be listed.
         ignored: files that are no images by their name.
@@ -30,6 +31,7 @@ class Tally:
     duplicates: int = 0
     replaced: int = 0
     completed: int = 0
+    elsewhere: int = 0
     failed: int = 0
     unreadable: int = 0
     ignored: int = 0
@@ -40,7 +42,17 @@ class Tally:
     @property
     def done(self) -> int:
         """Files that need no more work."""
-        return self.unchanged + self.known_failures + self.written
+        return self.unchanged + self.known_failures + self.elsewhere + self.written
+
+    def add_work_of(self, again: "Tally") -> None:
+        """Add what a second walk over the same files has done; what it left to others, they did."""
+        self.new += again.new
+        self.duplicates += again.duplicates
+        self.replaced += again.replaced
+        self.completed += again.completed
+        self.failed += again.failed
+        self.written += again.written
+        self.elsewhere = max(0, self.elsewhere - again.written)
 
     def report(self) -> None:
         """Tell whoever watches."""

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from imrec_pg.records import FeatureTable, FoundFile, Root
 from imrec_pg.store.connection import Connection, translated
+from imrec_pg.store.parts import in_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +42,36 @@ def file_states(
     conn: Connection, files: Sequence[FoundFile], wanted: Sequence[FeatureTable], *, retry: bool
 ) -> list[str]:
     """Return for each file new, changed, incomplete, unchanged or failed, as imrec.file_state says."""
-    with translated():
-        rows = conn.execute(
+
+    def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
+        return conn.execute(
             "SELECT state FROM imrec.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
             (
-                [file.location_id for file in files],
-                [file.size for file in files],
-                [file.mtime_ns for file in files],
+                [file.location_id for file in part],
+                [file.size for file in part],
+                [file.mtime_ns for file in part],
                 [str(table) for table in wanted],
                 retry,
             ),
         ).fetchall()
-    return [str(row[0]) for row in rows]
+
+    with translated():
+        return [str(row[0]) for rows in in_parts(files, once) for row in rows]
 
 
 def missing_features(
     conn: Connection, image_ids: Sequence[UUID], wanted: Sequence[FeatureTable]
 ) -> list[frozenset[FeatureTable] | None]:
     """Return for each image the wanted features it lacks, or None when the image itself is unknown."""
-    with translated():
-        rows = conn.execute(
+
+    def once(part: Sequence[UUID]) -> list[tuple[object, ...]]:
+        return conn.execute(
             "SELECT missing FROM imrec.missing_features(%s::uuid[], %s::text[])",
-            (list(image_ids), [str(table) for table in wanted]),
+            (list(part), [str(table) for table in wanted]),
         ).fetchall()
-    return [_tables(row[0]) for row in rows]
+
+    with translated():
+        return [_tables(row[0]) for rows in in_parts(image_ids, once) for row in rows]
 
 
 def _tables(missing: object) -> frozenset[FeatureTable] | None:

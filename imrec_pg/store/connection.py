@@ -9,6 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import (
+    ConflictError,
     DatabaseUnreachableError,
     PermissionDeniedError,
     SchemaError,
@@ -27,6 +28,17 @@ SELECT
 """
 
 
+# Of a network that goes silent, the system itself would tell after two hours. In seconds and, the last one,
+# milliseconds; what the user's own connection string says goes before.
+_DEFAULTS: dict[str, int | str | None] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
 def connect(settings: Settings) -> Connection:
     """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
 
@@ -38,9 +50,8 @@ def connect(settings: Settings) -> Connection:
     dsn = dsn_of(settings)
     try:
         return psycopg.connect(
-            dsn,
+            make_conninfo("", **(_DEFAULTS | conninfo_to_dict(dsn))),
             autocommit=True,
-            connect_timeout=10,
             fallback_application_name="imrec-pg",
             # A database in SQL_ASCII would hand out bytes where all others hand out text.
             client_encoding="utf8",
@@ -122,7 +133,8 @@ def translated() -> Iterator[None]:
 
     Raises:
         PermissionDeniedError: the role may not do this, or the server is read-only.
-        DatabaseUnreachableError: the connection was lost.
+        DatabaseUnreachableError: the connection was lost, or the server has no space, memory or slot left.
+        ConflictError: another transaction was in the way.
         StoreError: anything else the database refused.
     """
     try:
@@ -139,6 +151,15 @@ def translated() -> Iterator[None]:
         ) from error
     except pg.QueryCanceled as error:
         raise StoreError(f"the server cancelled the statement ({_line(error)})") from error
+    except (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable) as error:
+        raise ConflictError(
+            f"another program got in the way ({_line(error)}): run the command again"
+        ) from error
+    except pg.DiskFull as error:
+        raise DatabaseUnreachableError(
+            f"the database's disk is full ({_line(error)}): free some space there and run the command again; "
+            "what was acknowledged is stored"
+        ) from error
     except psycopg.OperationalError as error:
         raise DatabaseUnreachableError(
             f"lost the database ({_line(error)}): what was acknowledged is stored; run the command again"

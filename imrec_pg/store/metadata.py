@@ -11,6 +11,7 @@ child tables begin with it; no triggers; no identity columns.
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -184,6 +185,45 @@ tuning = Table(
     Column("measured_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("ef_search BETWEEN 1 AND 1000", name="ef_search"),
     comment="How far imrec-pg tune found that each HNSW index has to search.",
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("worker_id", UUID(), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column(
+        "locked",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="Whether a session holds the advisory lock imrec.worker_lock() for it.",
+    ),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column(
+        "expires_at",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="By the clock of the database; the ingest puts it off while it lives.",
+    ),
+    comment="Every ingest that is running, or that died and was not noticed yet.",
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("location_id", UUID(), primary_key=True),
+    Column("root_id", UUID(), nullable=False),
+    Column("worker_id", UUID(), ForeignKey("imrec.worker.worker_id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "token",
+        BigInteger,
+        nullable=False,
+        comment="Of this claim alone, and larger than all before; a write must show it.",
+    ),
+    Index(None, "worker_id"),
+    comment="Files that an ingest is working on; no other one does meanwhile.",
 )
 
 missing = Table(

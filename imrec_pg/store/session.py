@@ -6,8 +6,34 @@ from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 from imrec_pg.store.connection import Connection, check_pgvector, connect, schema_version, translated
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration; a constant, since asking Alembic costs 0.3 s at every start (a test compares)."""
+
+
+class Session:
+    """A connection to an up-to-date database that can be opened anew; close it.
+
+    Raises:
+        DatabaseUnreachableError: no server, wrong DSN or password.
+        SchemaError: pgvector or the schema is missing or has another version.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.conn = open_session(settings)
+
+    def restore(self) -> None:
+        """Open the connection anew when it was lost; the embedded server is started again if need be."""
+        if self.conn.closed:
+            self.conn = open_session(self._settings)
+
+    def another(self) -> Connection:
+        """Return a second connection to the same database, on which nothing is checked."""
+        return connect(self._settings)
+
+    def close(self) -> None:
+        """Close the connection; an embedded server goes on running."""
+        self.conn.close()
 
 
 def open_session(settings: Settings) -> Connection:

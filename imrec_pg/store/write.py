@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from pgvector import Bit
@@ -13,6 +13,7 @@ from imrec_pg.errors import ModelMismatchError
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, FoundFile, ModelIdentity, StoredImage
 from imrec_pg.store.connection import Connection, translated
+from imrec_pg.store.parts import in_parts
 
 # Two ingesters met: waiting for each other's rows, or one saw the other's half of a change.
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
@@ -30,27 +31,49 @@ class Merged:
         new: images stored for the first time.
         duplicates: files whose content was stored already, under another path or earlier in the batch.
         replaced: files that held another image before.
+        elsewhere: files that another ingest had taken over, or that this batch had stored before.
+        rows: how many images and failures went through in one transaction at most.
     """
 
     new: int
     duplicates: int
     replaced: int
+    elsewhere: int = 0
+    rows: int = field(default=0, compare=False)
+
+    def __add__(self, other: "Merged") -> "Merged":
+        return Merged(
+            self.new + other.new,
+            self.duplicates + other.duplicates,
+            self.replaced + other.replaced,
+            self.elsewhere + other.elsewhere,
+            max(self.rows, other.rows),
+        )
 
 
 def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile] = ()) -> Merged:
     """Store images, places, features and failures, all or nothing; replaying it changes nothing.
+
+    Where the server allows a statement less time than that takes, it is cut into several transactions.
 
     Raises:
         StoreError: the database refused it.
         DatabaseUnreachableError: the connection was lost; the batch may or may not be stored.
     """
     with translated():
-        for attempt in range(_ATTEMPTS - 1):
-            try:
-                return _write_once(conn, images, failed)
-            except _CONFLICTS:
-                time.sleep(0.05 * 2**attempt)
-        return _write_once(conn, images, failed)
+        rows: list[StoredImage | FailedFile] = [*images, *failed]
+        return sum(in_parts(rows, lambda part: _write_again(conn, part)), Merged(0, 0, 0))
+
+
+def _write_again(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
+    images = [row for row in rows if isinstance(row, StoredImage)]
+    failed = [row for row in rows if isinstance(row, FailedFile)]
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return _write_once(conn, images, failed)
+        except _CONFLICTS:
+            time.sleep(0.05 * 2**attempt)
+    return _write_once(conn, images, failed)
 
 
 def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile]) -> Merged:
@@ -65,10 +88,15 @@ def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
             (*_FILE_TYPES, "text", "text", "uuid"),
             ((*_file_row(f.file), f.error_class, f.error, f.image_id) for f in failed),
         )
-        row = cur.execute("SELECT new_images, duplicates, replaced FROM imrec.merge_stage()").fetchone()
+        files = [*(file for image in images for file in image.files), *(f.file for f in failed)]
+        claims = ((file.location_id, file.token) for file in files if file.token)
+        _copy(cur, "stage_claim", ("location_id", "token"), ("uuid", "int8"), claims)
+        row = cur.execute(
+            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec.merge_stage()"
+        ).fetchone()
         assert row is not None
-        new, duplicates, replaced = row
-        return Merged(int(str(new)), int(str(duplicates)), int(str(replaced)))
+        new, duplicates, replaced, elsewhere = (int(str(value)) for value in row)
+        return Merged(new, duplicates, replaced, elsewhere, len(images) + len(failed))
 
 
 def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:

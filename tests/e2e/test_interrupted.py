@@ -130,14 +130,26 @@ def test_an_index_build_can_be_interrupted(run: Imrec, dsn: str) -> None:
     assert not any(state["name"] for state in run("index", "list", "--json").json)
 
 
-def test_a_lost_server_is_one_line_and_the_next_run_goes_on(
-    started: Started, run: Imrec, heavy: Path, dsn: str
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+
+
+def test_lost_connections_are_opened_again(started: Started, dsn: str) -> None:
+    assert query(dsn, TERMINATE)
+    done = started.wait()
+    assert done.code == 0
+    assert "trying again for 300 s" in done.err
+    assert counts(dsn)["hash"] == NUMBER
+
+
+def test_without_patience_a_lost_server_is_one_line_and_the_next_run_goes_on(
+    run: Imrec, heavy: Path, dsn: str
 ) -> None:
-    terminate = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    assert query(dsn, terminate)
+    started = run.start("ingest", heavy, *LIGHT, "--batch", "4", "--patience", "0")
+    started.until(lambda: one(dsn, "SELECT count(*) FROM imrec.image"))
+    assert query(dsn, TERMINATE)
     done = started.wait()
     assert done.code == 4
     assert "run the command again" in done.message

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import settings_for
+from support import ingest_into, settings_for
 
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.extraction import Extracted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.decode import FileContent, Limits
 from imrec_pg.ingest import extract as extract_module
-from imrec_pg.ingest.pipeline import IngestOptions, ingest
+from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.records import FeatureTable
 from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
@@ -60,7 +60,7 @@ def test_a_decoder_that_dies_or_hangs_costs_that_file_alone(
     save(tmp_path / "06-hanging.png", HANGING)
     monkeypatch.setattr(extract_module, "_task", dangerous)
     monkeypatch.setattr(extract_module, "_TIMEOUT_S", 5)
-    result = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert (result.tally.new, result.tally.failed) == (20, 2)
     failures = {Path(f.path).name: f.error_class for f in catalogue.failures(conn)}
     assert failures == {"05-deadly.png": "DecoderCrashed", "06-hanging.png": "DecoderTimeout"}
@@ -72,7 +72,7 @@ def test_a_photo_in_ten_folders_is_featured_once(
     original = save(tmp_path / "0" / "a.png")
     for number in range(1, 10):
         save(tmp_path / str(number) / "a.png").write_bytes(original.read_bytes())
-    result = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert (result.tally.new, result.tally.duplicates, result.tally.found) == (1, 9, 10)
     assert conn.execute("SELECT count(*) FROM imrec.histogram").fetchone() == (1,)
     assert conn.execute("SELECT count(*) FROM imrec.location").fetchone() == (10,)
@@ -83,8 +83,8 @@ def test_a_folder_around_a_known_one_keeps_its_files_where_they_are(
 ) -> None:
     save(tmp_path / "inner" / "a.png", seed=1)
     save(tmp_path / "b.png", seed=2)
-    ingest(conn, [bytes(tmp_path / "inner")], embedders, LIGHT)
-    result = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    ingest_into(conn, [bytes(tmp_path / "inner")], embedders, LIGHT)
+    result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert (result.tally.new, result.tally.unchanged) == (1, 1)
     assert conn.execute("SELECT count(*) FROM imrec.location").fetchone() == (2,)
 
@@ -101,10 +101,10 @@ def test_stopping_writes_what_is_decoded_and_the_next_run_goes_on(
         seen += 1
         return seen > 200
 
-    first = ingest(conn, [bytes(tmp_path)], embedders, LIGHT, stopping=stopping)
+    first = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT, stopping=stopping)
     assert first.interrupted
     assert 0 < first.tally.new == first.tally.written < 200
-    second = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    second = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert not second.interrupted
     assert (second.tally.unchanged, second.tally.new) == (first.tally.new, 300 - first.tally.new)
 
@@ -115,9 +115,9 @@ def test_a_file_that_holds_something_else_now_leaves_its_image(
 ) -> None:
     path = save(tmp_path / "a.png")
     save(tmp_path / "b.png", seed=2)
-    ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     path.write_bytes(new)
-    result = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+    result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert result.tally.failed == 1
     rows = conn.execute("SELECT path FROM imrec.location").fetchall()
     assert rows == [(str(tmp_path / "b.png"),)]
@@ -128,5 +128,5 @@ def test_a_folder_without_photos_leaves_no_root(
 ) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
     with pytest.raises(ImrecError, match="no photos in"):
-        ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+        ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert catalogue.roots(conn) == []

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import settings_for
+from support import ingest_into, settings_for
 
 from imrec_pg.errors import ImrecError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.missing import Changes
-from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
+from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
 from imrec_pg.records import Feature, FeatureTable, Metric
 from imrec_pg.store import missing
 from imrec_pg.store.answers import Question
@@ -32,7 +32,7 @@ def save(path: Path, seed: int) -> Path:
 
 
 def run(conn: Connection, folder: Path, options: IngestOptions = LIGHT) -> IngestResult:
-    return ingest(conn, [os.fsencode(folder)], EmbedderSource(settings_for("")), options)
+    return ingest_into(conn, [os.fsencode(folder)], EmbedderSource(settings_for("")), options)
 
 
 def number(conn: Connection, table: str) -> int:
@@ -163,8 +163,12 @@ def test_what_lies_in_a_folder_that_cannot_be_read_is_not_gone(
 
 def test_an_interrupted_walk_judges_nothing(conn: Connection, folder: Path) -> None:
     (folder / "3.png").unlink()
-    result = ingest(
-        conn, [os.fsencode(folder)], EmbedderSource(settings_for("")), LIGHT, stopping=lambda: True
+    result = ingest_into(
+        conn,
+        [os.fsencode(folder)],
+        EmbedderSource(settings_for("")),
+        LIGHT,
+        stopping=lambda: True,
     )
     assert result.interrupted
     assert number(conn, "missing") == 0

@@ -1,0 +1,125 @@
+"""Claim files before working on them, and keep saying that this ingest lives."""
+
+import logging
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+from uuid import UUID, uuid4
+
+from imrec_pg.errors import DatabaseUnreachableError, ImrecError
+from imrec_pg.ingest.batches import batched
+from imrec_pg.ingest.tally import Tally
+from imrec_pg.records import FeatureTable, FoundFile
+from imrec_pg.store import catalogue, claims
+from imrec_pg.store.connection import Connection
+from imrec_pg.store.patience import Patient
+
+logger = logging.getLogger(__name__)
+# As many as are read at a time: what is claimed and not yet written is lost to the others for so long.
+_GROUP = 64
+_LOOK_S = 1.0
+
+
+class Claims:
+    """What this ingest works on and no other one does; use it in a with statement.
+
+    Attributes:
+        held: how many files of the last walk others had claimed.
+    """
+
+    def __init__(self, database: Patient, lease_s: float) -> None:
+        self._database = database
+        host, lease = platform.node() or "unknown", timedelta(seconds=lease_s)
+        self._worker = claims.Worker(uuid4(), host, os.getpid(), lease)
+        self._heart = _Heart(database, self._worker)
+        self._roots: set[UUID] = set()
+        self.held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._heart.is_alive():
+            return
+        self._heart.stop()
+        if not isinstance(error, DatabaseUnreachableError):
+            self._database.run(claims.release, self._worker)
+
+    def claimed(
+        self, files: Iterable[FoundFile], wanted: Sequence[FeatureTable], tally: Tally, *, retry: bool
+    ) -> Iterator[FoundFile]:
+        """Yield the files that nobody else works on or has done meanwhile; count the others."""
+        for group in batched(files, _GROUP):
+            mine = self._claim(group)
+            tally.elsewhere += len(group) - len(mine)
+            # Since the first question another ingest may have finished some; from now on none does.
+            states = self._database.run(catalogue.file_states, mine, wanted, retry=retry)
+            for file, state in zip(mine, states, strict=True):
+                if state in {"unchanged", "failed"}:
+                    tally.elsewhere += 1
+                else:
+                    yield file
+
+    def wait_for_others(self, stopping: Callable[[], bool]) -> None:
+        """Return when what others have claimed by now is done, or given back."""
+        latest: int | None = None
+        while not stopping():
+            others = self._database.run(claims.claimed_by_others, self._worker, list(self._roots), latest)
+            if not others.files:
+                return
+            if latest is None:
+                what = f"{others.files:,} files that another ingest works on: {others.workers}"
+                logger.warning("waiting for %s", what)
+            latest = others.token
+            time.sleep(_LOOK_S)
+
+    def _claim(self, files: Sequence[FoundFile]) -> list[FoundFile]:
+        if not self._heart.is_alive():
+            self._database.run(claims.renew, self._worker, locked=False)
+            self._heart.start()
+        tokens = self._database.run(claims.claim, self._worker, files)
+        self._roots |= {file.root_id for file in files}
+        self.held += len(files) - len(tokens)
+        return [replace(file, token=tokens[file.location_id]) for file in files if file.location_id in tokens]
+
+
+class _Heart(threading.Thread):
+    """Renews the lease, on a connection of its own: the main one is busy for as long as a batch takes."""
+
+    def __init__(self, database: Patient, worker: claims.Worker) -> None:
+        super().__init__(name="imrec-lease", daemon=True)
+        self._database = database
+        self._worker = worker
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        """Return when it has stopped, or cannot at once."""
+        self._ended.set()
+        self.join(timeout=1)
+
+    def run(self) -> None:
+        """Beat until stopped; three beats to a lease, so that one may fail."""
+        conn: Connection | None = None
+        locked = False
+        while not self._ended.is_set():
+            try:
+                if conn is None or conn.closed:
+                    conn = self._database.another()
+                    locked = claims.lock(conn, self._worker)
+                claims.renew(conn, self._worker, locked=locked)
+            except ImrecError as error:
+                # The main connection says so too; without a beat the claims come back by themselves.
+                logger.debug("the lease was not renewed: %s", error)
+                if conn is not None:
+                    conn.close()
+            self._ended.wait(self._worker.lease.total_seconds() / 3)
+        if conn is not None:
+            conn.close()

@@ -1,0 +1,108 @@
+"""Claims of running ingests to files: one works on a file at a time, and a dead one's come back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from psycopg import errors as pg
+
+from imrec_pg.records import FoundFile
+from imrec_pg.store.connection import Connection, translated
+from imrec_pg.store.parts import in_parts
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A running ingest.
+
+    Attributes:
+        lease: for so long after its last sign of life nobody takes over what it claimed.
+    """
+
+    worker_id: UUID
+    host: str
+    pid: int
+    lease: timedelta
+
+
+def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
+    """Say that the worker lives."""
+    with translated():
+        conn.execute(
+            "SELECT imrec.renew(%s, %s, %s, %s, %s)",
+            (worker.worker_id, worker.host, worker.pid, worker.lease, locked),
+        )
+
+
+def lock(conn: Connection, worker: Worker) -> bool:
+    """Hold the lock by which others see at once when this process dies; return whether it is held."""
+    with translated():
+        row = conn.execute(
+            "SELECT pg_try_advisory_lock(imrec.worker_lock(%s))", (worker.worker_id,)
+        ).fetchone()
+    return bool(row and row[0])
+
+
+def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[UUID, int]:
+    """Return the token for each file that the worker may work on, by location_id; others work on the rest."""
+
+    def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
+        return conn.execute(
+            "SELECT location_id, token FROM imrec.claim(%s, %s::uuid[], %s::uuid[])",
+            (worker.worker_id, [file.location_id for file in part], [file.root_id for file in part]),
+        ).fetchall()
+
+    with translated():
+        try:
+            rows = [row for part in in_parts(files, once) for row in part]
+        except pg.ForeignKeyViolation:
+            # Stopped for so long that it was forgotten.
+            renew(conn, worker, locked=False)
+            rows = [row for part in in_parts(files, once) for row in part]
+    return {UUID(str(location_id)): int(str(token)) for location_id, token in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What other running ingests work on.
+
+    Attributes:
+        files: how many; workers says who.
+        token: of the last claim counted.
+    """
+
+    files: int
+    workers: str
+    token: int
+
+
+def claimed_by_others(
+    conn: Connection, worker: Worker, root_ids: Sequence[UUID], latest: int | None
+) -> Others:
+    """Return what others work on, of those files that were claimed up to a token; None: up to now."""
+    with translated():
+        row = conn.execute(
+            "SELECT files, workers, token FROM imrec.claimed_by_others(%s, %s::uuid[], %s)",
+            (worker.worker_id, list(root_ids), latest),
+        ).fetchone()
+    assert row is not None
+    return Others(int(str(row[0])), str(row[1]), int(str(row[2])))
+
+
+def release(conn: Connection, worker: Worker) -> None:
+    """Give back what the worker claimed and has not written."""
+    with translated():
+        conn.execute("DELETE FROM imrec.worker WHERE worker_id = %s", (worker.worker_id,))
+
+
+def workers(conn: Connection) -> list[tuple[str, int, object, int]]:
+    """Return host, process, start and number of claimed files of each running ingest."""
+    with translated():
+        rows = conn.execute(
+            "SELECT w.host, w.pid, w.started_at, count(c.location_id) FROM imrec.worker AS w "
+            "LEFT JOIN imrec.claim AS c ON c.worker_id = w.worker_id "
+            "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec.live_workers() AS l) "
+            "GROUP BY w.worker_id ORDER BY w.started_at"
+        ).fetchall()
+    return [(str(host), int(str(pid)), started, int(str(files))) for host, pid, started, files in rows]
