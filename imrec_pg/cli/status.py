@@ -43,8 +43,17 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
     if status.missing_files:
         lines.append(("gone", f"{status.missing_files:,} files: imrec-pg prune forgets them"))
-    failures = f"{status.failures:,} files: imrec-pg errors" if status.failures else "none"
+    classes = ", ".join(f"{name} {number:,}" for name, number in status.failure_classes.items())
+    failures = f"{status.failures:,} files ({classes}): imrec-pg errors" if status.failures else "none"
     lines.append(("failures", failures))
+    for one in status.running:
+        since = one.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        lines.append(
+            (
+                "at work",
+                f"ingest on {one.host}, process {one.pid}, since {since}: {one.files:,} files in hand",
+            )
+        )
     tunings = {(tuning.feature, tuning.metric): tuning for tuning in status.tunings}
     for state in status.indexes:
         if state.name:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg import errors as pg
+from psycopg.rows import class_row
 
 from imrec_pg.records import FoundFile
 from imrec_pg.store.connection import Connection, translated
@@ -96,13 +97,26 @@ def release(conn: Connection, worker: Worker) -> None:
         conn.execute("DELETE FROM imrec.worker WHERE worker_id = %s", (worker.worker_id,))
 
 
-def workers(conn: Connection) -> list[tuple[str, int, object, int]]:
-    """Return host, process, start and number of claimed files of each running ingest."""
-    with translated():
-        rows = conn.execute(
-            "SELECT w.host, w.pid, w.started_at, count(c.location_id) FROM imrec.worker AS w "
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An ingest at work.
+
+    Attributes:
+        files: how many it has claimed and not written yet.
+    """
+
+    host: str
+    pid: int
+    started_at: datetime
+    files: int
+
+
+def running(conn: Connection) -> list[Running]:
+    """Return the ingests at work, the longest at it first."""
+    with translated(), conn.cursor(row_factory=class_row(Running)) as cur:
+        return cur.execute(
+            "SELECT w.host, w.pid, w.started_at, count(c.location_id) AS files FROM imrec.worker AS w "
             "LEFT JOIN imrec.claim AS c ON c.worker_id = w.worker_id "
             "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec.live_workers() AS l) "
             "GROUP BY w.worker_id ORDER BY w.started_at"
         ).fetchall()
-    return [(str(host), int(str(pid)), started, int(str(files))) for host, pid, started, files in rows]

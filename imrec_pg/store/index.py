@@ -1,9 +1,11 @@
 """List, build and drop the HNSW indexes."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
@@ -20,6 +22,8 @@ _OPERATOR_CLASSES = {
 # Half as much again as pgvector's defaults, and twice: 99 % recall then takes an ef_search of 100 instead of
 # 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
 _M, _EF_CONSTRUCTION = 24, 128
+
+_LOOK_S = 0.5  # a build takes a second at the least where it is worth an index
 
 _PROGRESS = """
 SELECT phase, greatest(tuples_done, blocks_done), greatest(tuples_total, blocks_total)
@@ -96,17 +100,18 @@ def valid_index(conn: Connection, feature: Feature, metric: Metric, min_rows: in
 def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """Build the HNSW index of a pair, without blocking writers; return False when it was there already.
 
-    An index left invalid by a build that broke off is built anew. The version of pgvector that built it goes
-    into the index's comment, since nothing else tells later (store.doctor reads it).
+    An index left invalid by a build that broke off is built anew; one that another session is building is
+    waited for. The version of pgvector that built it goes into the index's comment, since nothing else tells
+    later (store.doctor reads it).
 
     Raises:
         UsageError: no HNSW index can serve the pair.
     """
     check_indexable(feature, metric)
     name = index_name(feature, metric)
-    if valid_index(conn, feature, metric):
-        return False
-    with translated():
+    with translated(), _alone(conn, name):
+        if valid_index(conn, feature, metric):
+            return False
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
         with _removed_on_error(conn, name):
             conn.execute(
@@ -165,6 +170,25 @@ def watched(
     finally:
         ended.set()
         thread.join()
+
+
+@contextmanager
+def _alone(conn: Connection, name: str) -> Iterator[None]:
+    """Hold the right to build an index: an unfinished one looks just like one whose build broke off."""
+    key = f"imrec.index {name}"
+    # Not by waiting inside the server: CREATE INDEX CONCURRENTLY would wait for that statement in turn.
+    while not _first(conn, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key):
+        time.sleep(_LOOK_S)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
+
+
+def _first(conn: Connection, statement: LiteralString, parameter: str) -> object:
+    row = conn.execute(statement, (parameter,)).fetchone()
+    return row[0] if row else None
 
 
 def _comment(conn: Connection, name: str) -> Composed:

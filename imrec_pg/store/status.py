@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imrec_pg.records import ModelIdentity
+from imrec_pg.store.claims import Running, running
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
 from imrec_pg.store.missing import missing
@@ -37,6 +38,8 @@ class Status:
         failures: files that could not be read.
         missing_files: files that were not there any more when ingest last looked.
         missing: how many images lack each feature.
+        running: the ingests at work now.
+        failure_classes: how many files failed for each kind of reason, the most frequent first.
         photo_bytes: of the files.
         database_bytes: of the whole database.
     """
@@ -48,6 +51,8 @@ class Status:
     missing: dict[str, int]
     photo_bytes: int
     database_bytes: int
+    running: Sequence[Running]
+    failure_classes: dict[str, int]
     roots: Sequence[str]
     model: ModelIdentity | None
     indexes: Sequence[IndexState]
@@ -62,6 +67,9 @@ def status(conn: Connection) -> Status:
     with translated():
         counts = conn.execute(_COUNTS).fetchone()
         versions = conn.execute(_VERSIONS).fetchone()
+        classes = conn.execute(
+            "SELECT error_class, count(*) FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1"
+        ).fetchall()
         roots = conn.execute("SELECT name FROM imrec.root ORDER BY name").fetchall()
         schema = schema_version(conn)
     assert counts is not None
@@ -80,6 +88,8 @@ def status(conn: Connection) -> Status:
             "hash": images - hashes,
         },
         photo_bytes=photo_bytes,
+        running=running(conn),
+        failure_classes={str(name): int(str(number)) for name, number in classes},
         database_bytes=database_bytes,
         roots=[str(row[0]) for row in roots],
         model=recorded_model(conn),
