@@ -1,7 +1,7 @@
 """The Python API: one photo library in one database. The command line uses nothing else."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -97,13 +97,10 @@ class Library:
             WeightsError: the model's weights were not found.
             DatabaseUnreachableError: the database was away for longer than that.
         """
-        workers = workers if workers is not None else (os.cpu_count() or 1)
-        if not 1 <= workers <= _MAX_WORKERS or batch < 1:
-            raise UsageError(f"--batch must be 1 or more, and --workers 1 to {_MAX_WORKERS}")
         options = IngestOptions(
             features=tuple(features),
             batch=batch,
-            workers=workers,
+            workers=_checked(workers, batch),
             retry=retry,
             accept_deletions=accept_deletions,
             patience_s=patience,
@@ -114,6 +111,45 @@ class Library:
             self._embedders,
             options,
             on_progress=on_progress,
+            stopping=stopping,
+        )
+
+    def watch(
+        self,
+        paths: Sequence[PathLike],
+        *,
+        features: Sequence[FeatureTable] = tuple(FeatureTable),
+        workers: int | None = None,
+        settle: float = 2,
+        rescan: float = 3600,
+        polling: bool = False,
+        patience: float = 300,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Iterator[IngestResult]:
+        """Ingest the folders, then yield the result of each ingest of what changed, until stopping.
+
+        Args:
+            paths: folders.
+            features: what to compute.
+            workers: decoder processes; None for one a core.
+            settle: look at a file when nothing has changed in it for so many seconds.
+            rescan: look at everything again after so many seconds; 0 for never.
+            polling: compare again and again, where the system does not tell of changes.
+            patience: how long to wait for a database that is away, in seconds.
+            stopping: when it returns True, what is decoded by then is written, and that was all.
+
+        Raises:
+            As ingest(), and ImrecError: a folder that is watched is gone.
+        """
+        from imrec_pg.ingest.watch import WatchOptions, watch  # noqa: PLC0415 - only here
+
+        options = IngestOptions(features=tuple(features), workers=_checked(workers, 1), patience_s=patience)
+        return watch(
+            self._session,
+            [os.fsencode(path) for path in paths],
+            self._embedders,
+            options,
+            WatchOptions(settle, rescan, polling),
             stopping=stopping,
         )
 
@@ -255,3 +291,10 @@ class Library:
             UsageError: the pair is always searched exactly.
         """
         return index.drop_index(self._conn, feature, metric)
+
+
+def _checked(workers: int | None, batch: int) -> int:
+    workers = workers if workers is not None else (os.cpu_count() or 1)
+    if not 1 <= workers <= _MAX_WORKERS or batch < 1:
+        raise UsageError(f"--batch must be 1 or more, and --workers 1 to {_MAX_WORKERS}")
+    return workers

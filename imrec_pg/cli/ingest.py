@@ -1,7 +1,5 @@
 """imrec-pg ingest."""
 
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,39 +16,24 @@ from imrec_pg.cli.common import (
     print_json,
     say,
 )
+from imrec_pg.cli.ingesting import (
+    counts,
+    explain,
+    feature_option,
+    patience_option,
+    stoppable,
+    summary,
+    workers_option,
+)
 from imrec_pg.errors import PermissionDeniedError, UsageError
 from imrec_pg.records import FeatureTable
 
 if TYPE_CHECKING:
-    from imrec_pg.ingest.pipeline import IngestResult
     from imrec_pg.ingest.tally import Tally
     from imrec_pg.library import Library
 
-_COUNTS = (
-    "found",
-    "new",
-    "duplicates",
-    "replaced",
-    "completed",
-    "elsewhere",
-    "unchanged",
-    "failed",
-    "known_failures",
-    "unreadable",
-    "ignored",
-)
 _PARTLY = 3
 _INTERRUPTED = 130
-
-
-def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[FeatureTable, ...]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    unknown = sorted(set(names) - set(FeatureTable))
-    if unknown or not names:
-        raise click.BadParameter(
-            f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(FeatureTable)}", ctx=ctx, param=param
-        )
-    return tuple(table for table in FeatureTable if table in names)
 
 
 @click.command(
@@ -67,33 +50,17 @@ hosts: each photo is done by one of them.""",
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
 @click.option("--retry", is_flag=True, help="Try files again that failed; without FOLDER, all of them.")
-@click.option(
-    "--features",
-    default=",".join(FeatureTable),
-    show_default=True,
-    callback=_features,
-    metavar="LIST",
-    help="What to compute.",
-)
+@feature_option
 @click.option(
     "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images a transaction."
 )
-@click.option(
-    "--workers", type=click.IntRange(1, 256), default=None, help="Decoder processes.  [default: one a core]"
-)
+@workers_option
 @click.option(
     "--accept-deletions",
     is_flag=True,
     help="Take files for deleted though suddenly most of a folder is gone.",
 )
-@click.option(
-    "--patience",
-    type=click.IntRange(min=0),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for a database that is away: restarting, or its disk full.",
-)
+@patience_option
 @click.option("--no-index", is_flag=True, help="Don't build the embedding index after the first load.")
 @model_options
 @json_option
@@ -125,7 +92,7 @@ def command(
     with invocation().library(
         weights=weights, device=device, allow_other_weights=allow_other_weights
     ) as library:
-        with _progress(quiet=as_json) as show, _stoppable() as stopping:
+        with _progress(quiet=as_json) as show, stoppable() as stopping:
             result = library.ingest(
                 paths,
                 features=features,
@@ -140,38 +107,15 @@ def command(
         built = False
         if not no_index and not result.interrupted and FeatureTable.EMBEDDING in features:
             built = _build_index(library, quiet=as_json)
-    _report(result, as_json=as_json, built=built)
+    if as_json:
+        print_json(counts(result) | {"index_built": built})
+    else:
+        print(summary(result), flush=True)
+        explain(result)
     if result.interrupted:
         return _INTERRUPTED
     doubted = result.changes.doubted
     return _PARTLY if result.tally.failed or result.tally.unreadable or doubted else 0
-
-
-class _Stop:
-    """Turns true at the first Ctrl-C; the second one ends the program at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __call__(self) -> bool:
-        return self.asked
-
-    def ask(self, number: int, _frame: object) -> None:
-        self.asked = True
-        # For SIGTERM too: dying of it would leave semaphores behind, of which Python then complains.
-        signal.signal(number, signal.default_int_handler)
-        say("\nimrec-pg: finishing what is under way; once more to stop at once (nothing stored is lost)")
-
-
-@contextmanager
-def _stoppable() -> Iterator[_Stop]:
-    stop = _Stop()
-    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Progress:
@@ -212,56 +156,3 @@ def _build_index(library: "Library", *, quiet: bool) -> bool:
     except PermissionDeniedError:
         say("the index was not built, which only the owner may: imrec-pg index build embedding cosine")
         return False
-
-
-def _report(result: "IngestResult", *, as_json: bool, built: bool) -> None:
-    tally = result.tally
-    rate = tally.written / result.seconds if result.seconds else 0.0
-    if as_json:
-        counts = {name: getattr(tally, name) for name in _COUNTS}
-        print_json(
-            counts
-            | {
-                "seconds": round(result.seconds, 3),
-                "images_per_second": round(rate, 1),
-                "interrupted": result.interrupted,
-                "index_built": built,
-                "missing": result.changes.gone,
-                "back": result.changes.back,
-                "doubted": result.changes.doubted,
-            }
-        )
-        return
-    parts = [f"{tally.new} new", f"{tally.unchanged} unchanged", f"{tally.duplicates} duplicates"]
-    parts += [f"{count} {what}" for count, what in _rare(result) if count]
-    parts.append(f"{tally.failed} failed")
-    if tally.written:
-        parts.append(f"{rate:.1f} images/s")
-    print(f"{', '.join(parts)} in {result.seconds:.1f} s")
-    if tally.failed or tally.known_failures:
-        say("imrec-pg errors lists what could not be read; imrec-pg ingest --retry tries it again")
-    changes = result.changes
-    if changes.doubted:
-        say(
-            f"{changes.doubted:,} of {changes.known:,} known files are not there, too many to believe it: "
-            "is a disk not mounted? Nothing was marked; if they are deleted, say ingest --accept-deletions"
-        )
-    if changes.gone:
-        say("files that are gone keep their features until imrec-pg prune")
-    if result.interrupted:
-        say("interrupted: run the same command again to go on")
-    sys.stdout.flush()
-
-
-def _rare(result: "IngestResult") -> list[tuple[int, str]]:
-    tally = result.tally
-    return [
-        (tally.replaced, "replaced"),
-        (tally.completed, "completed"),
-        (tally.elsewhere, "left to another ingest"),
-        (tally.ignored, "other files ignored"),
-        (tally.unreadable, "unreadable folders"),
-        (tally.known_failures, "known failures not tried"),
-        (result.changes.gone, "missing from now on"),
-        (result.changes.back, "back again"),
-    ]

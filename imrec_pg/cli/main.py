@@ -16,6 +16,7 @@ from imrec_pg.errors import ImrecError
 
 _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
+    "watch": "Keep folders in step: store photos as they come, change, move and go.",
     "search": "Find the stored photos most like one or several images.",
     "embed": "Print the features of image files, for SQL.",
     "prune": "Forget files that are gone.",

@@ -162,6 +162,11 @@ class Walk:
             self._on_error(path, error)
 
 
+def is_passed_over(below: bytes) -> bool:
+    """Return whether a walk would pass over what has this path below the folder that it walks."""
+    return any(part.startswith(b".") or part.lower() in _SYSTEM_FOLDERS for part in below.split(b"/"))
+
+
 def _absolute(folder: bytes) -> bytes:
     # os.path.abspath would also drop "link/..", which leads elsewhere than the folder the link lies in.
     return folder if folder.startswith(b"/") else os.path.join(os.getcwdb(), folder)  # noqa: PTH109, PTH118

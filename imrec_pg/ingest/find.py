@@ -2,10 +2,13 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from imrec_pg.errors import UsageError
+from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
@@ -18,6 +21,26 @@ from imrec_pg.store.patience import Patient
 _QUESTION = 1000
 
 OnError = Callable[[bytes, OSError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to look; raw absolute paths. Nowhere means all files with a recorded failure.
+
+    Attributes:
+        folders: walked.
+        files: looked at one by one.
+        vanished: not there any more when somebody looked, files or folders.
+        top: folders in which all the others lie; each is a root where it lies in none.
+    """
+
+    top: tuple[bytes, ...] = ()
+    folders: tuple[bytes, ...] = ()
+    files: tuple[bytes, ...] = ()
+    vanished: tuple[bytes, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.folders or self.files or self.vanished)
 
 
 class Roots:
@@ -52,6 +75,12 @@ class Roots:
         relative = path[len(_slashed(root.raw_path)) :]
         return FoundFile(root.root_id, location_id(root.root_id, relative), relative, path, size, mtime_ns)
 
+    def place_of(self, path: bytes) -> UUID:
+        """Return the id that a file has or would have; its folder lies below those given."""
+        root = self.around(os.path.dirname(path))  # noqa: PTH120 - bytes
+        assert root is not None, "each folder that is looked at lies in a root"
+        return location_id(root.root_id, path[len(_slashed(root.raw_path)) :])
+
 
 def location_id(root_id: UUID, relative_path: bytes) -> UUID:
     """Return the id of a place: known before any insert, and the same on every host."""
@@ -79,7 +108,37 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
         if not os.path.isdir(folder):  # noqa: PTH112 - bytes
             parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
             raise UsageError(f"{display_path(folder)} is a file: give the folder it lies in ({parent})")
-    return [f for f in folders if not any(f != o and f.startswith(_slashed(o)) for o in folders)]
+    return outermost(folders)
+
+
+def outermost(folders: Iterable[bytes]) -> list[bytes]:
+    """Return the folders that lie in no other of them, sorted."""
+    found: list[bytes] = []
+    for folder in sorted(set(folders), key=_slashed):
+        if not found or not folder.startswith(_slashed(found[-1])):
+            found.append(folder)
+    return found
+
+
+def single_files(
+    roots: Roots, paths: Sequence[bytes], tally: Tally, on_error: OnError, on_file: Callable[[UUID], None]
+) -> Iterator[FoundFile]:
+    """Yield the candidates among single paths; on_file is told of each as well."""
+    for path in paths:
+        if extension(path) not in CANDIDATE_EXTENSIONS:
+            tally.ignored += 1
+            continue
+        try:
+            status = os.stat(path)  # noqa: PTH116 - bytes
+        except OSError as error:
+            if error.errno not in VANISHED:
+                on_error(path, error)
+            continue
+        if stat.S_ISREG(status.st_mode):
+            tally.found += 1
+            file = roots.locate(path, status.st_size, status.st_mtime_ns)
+            on_file(file.location_id)
+            yield file
 
 
 def walk_files(

@@ -2,8 +2,9 @@
 
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
 import numpy as np
@@ -54,15 +55,18 @@ class Changes:
 NO_CHANGES = Changes()
 
 
-def find_missing(conn: Connection, folders: Sequence[bytes], seen: Seen, *, accept: bool) -> Changes:
-    """Mark the known files below the folders that are not there, unless suddenly most of them are not.
+def find_missing(
+    conn: Connection, folders: Sequence[bytes], files: Mapping[UUID, bytes], seen: Seen, *, accept: bool
+) -> Changes:
+    """Mark the known files that are not there, unless suddenly most of them are not.
 
-    A file that the walk did not meet is looked for itself: it may lie in a folder that could not be read.
-    With accept they are marked however many they are.
+    Those are meant below the folders, and single ones by location_id. A file that the walk did not meet is
+    looked for itself: it may lie in a folder that could not be read. With accept they are marked however many
+    they are.
     """
     keys = seen.sorted()
     known, gone, back = 0, [], []
-    for file in missing.known_files(conn, folders):
+    for file in chain(missing.known_files(conn, folders), missing.known_places(conn, files)):
         known += not file.missing
         if _among(keys, file.location_id) or not _vanished(file.path):
             if file.missing:
@@ -74,6 +78,7 @@ def find_missing(conn: Connection, folders: Sequence[bytes], seen: Seen, *, acce
         return Changes(back=len(back), doubted=len(gone), known=known)
     missing.mark(conn, gone)
     _forget_failures(conn, folders)
+    catalogue.forget_failures(conn, [key for key, path in files.items() if _vanished(path)])
     return Changes(gone=len(gone), back=len(back), known=known)
 
 

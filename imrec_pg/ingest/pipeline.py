@@ -89,29 +89,47 @@ def ingest(
         WeightsError: the model's weights were not found.
         DatabaseUnreachableError: the database was away for longer than options.patience_s.
     """
-    started = time.monotonic()
-    tally, seen = Tally(on_progress=on_progress), Seen()
-    folders = find.check_folders(paths)
+    folders = tuple(find.check_folders(paths))
+    scope = find.Scope(folders, folders)
     if not folders:
         options = replace(options, retry=True)
+    result = ingest_scope(session, scope, embedders, options, on_progress=on_progress, stopping=stopping)
+    if folders and not result.interrupted and not result.tally.found:
+        _check_empty(folders, result.tally, result.changes)
+    return result
+
+
+def ingest_scope(
+    session: Session,
+    scope: find.Scope,
+    embedders: EmbedderSource,
+    options: IngestOptions,
+    *,
+    on_progress: Callable[[Tally], None] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> IngestResult:
+    """Do as ingest() does, but also for single files, and without an error where there is no photo."""
+    started = time.monotonic()
+    tally, seen = Tally(on_progress=on_progress), Seen()
     database = Patient(session, options.patience_s, stopping)
     with Claims(database, options.lease_s) as claims:
         run = _Run(database, claims, embedders, options, stopping)
-        run.work(_files(database, folders, tally, seen), tally)
+        roots = find.Roots(database, scope.top)
+        run.work(_files(database, roots, scope, tally, seen), tally)
         while claims.held and not stopping():
             # Those are done by now, or their ingest is dead or was stopped: another walk tells.
             claims.held = 0
             claims.wait_for_others(stopping)
             again = Tally()
-            run.work(_files(database, folders, again, Seen()), again)
+            run.work(_files(database, roots, scope, again, Seen()), again)
             tally.add_work_of(again)
     interrupted = stopping()
     changes = NO_CHANGES
-    if folders and not interrupted:
+    if scope and not interrupted:
         # Of a walk that was cut short, nothing follows.
-        changes = database.run(find_missing, folders, seen, accept=options.accept_deletions)
-        if not tally.found:
-            _check_empty(folders, tally, changes)
+        single = {roots.place_of(path): path for path in scope.files + scope.vanished}
+        folders = scope.folders + scope.vanished
+        changes = database.run(find_missing, folders, single, seen, accept=options.accept_deletions)
     return IngestResult(tally, time.monotonic() - started, interrupted, changes)
 
 
@@ -203,21 +221,25 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
         )
 
 
-def _files(database: Patient, folders: Sequence[bytes], tally: Tally, seen: Seen) -> Iterator[FoundFile]:
+def _files(
+    database: Patient, roots: find.Roots, scope: find.Scope, tally: Tally, seen: Seen
+) -> Iterator[FoundFile]:
     def on_error(path: bytes, error: OSError) -> None:
         tally.unreadable += 1
         logger.warning("%s: %s", display_path(path), error.strerror or error)
 
-    if not folders:
-        return find.failed_files(database, tally)
+    if not scope:
+        yield from find.failed_files(database, tally)
+        return
     if tally.on_progress is not None:
         # Beside the work: names alone are listed fast, and the walk finds them in the cache.
-        threading.Thread(target=_count, args=(folders, tally), name="imrec-count", daemon=True).start()
-    return find.walk_files(find.Roots(database, folders), folders, tally, on_error, seen.add)
+        threading.Thread(target=_count, args=(scope, tally), name="imrec-count", daemon=True).start()
+    yield from find.walk_files(roots, scope.folders, tally, on_error, seen.add)
+    yield from find.single_files(roots, scope.files, tally, on_error, seen.add)
 
 
-def _count(folders: Sequence[bytes], tally: Tally) -> None:
-    tally.total = sum(count(folder) for folder in folders)
+def _count(scope: find.Scope, tally: Tally) -> None:
+    tally.total = len(scope.files) + sum(count(folder) for folder in scope.folders)
 
 
 def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator[FoundFile]:

@@ -1,6 +1,6 @@
 """Files that are gone: found, marked with the date, and forgotten on request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -50,7 +50,7 @@ def known_files(conn: Connection, folders: Sequence[bytes]) -> Iterator[KnownFil
     """Yield the files stored below folders (raw bytes, absolute), in the order of their ids."""
     slashed = [folder if folder.endswith(b"/") else folder + b"/" for folder in folders]
     last = UUID(int=0)
-    while True:
+    while slashed:
         with translated():
             rows = conn.execute(_UNDER, (last, slashed, _BATCH)).fetchall()
         for location_id, path, missing in rows:
@@ -59,6 +59,22 @@ def known_files(conn: Connection, folders: Sequence[bytes]) -> Iterator[KnownFil
             yield KnownFile(location_id, bytes(path), bool(missing))  # type: ignore[call-overload]
         if len(rows) < _BATCH:
             return
+
+
+def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> Iterator[KnownFile]:
+    """Yield the files stored under these ids; their paths are those given."""
+    all_ids = list(places)
+    for start in range(0, len(all_ids), _BATCH):
+        ids = all_ids[start : start + _BATCH]
+        with translated():
+            rows = conn.execute(
+                "SELECT l.location_id, m.location_id IS NOT NULL FROM imrec.location AS l "
+                "LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id WHERE l.location_id = ANY(%s)",
+                (ids,),
+            ).fetchall()
+        for location_id, missing in rows:
+            assert isinstance(location_id, UUID)
+            yield KnownFile(location_id, places[location_id], bool(missing))
 
 
 def mark(conn: Connection, location_ids: Sequence[UUID]) -> None:

@@ -1,0 +1,98 @@
+"""imrec-pg watch."""
+
+import json
+from pathlib import Path
+
+import click
+
+from imrec_pg.cli.common import PATH, database_options, invocation, model_options, say
+from imrec_pg.cli.ingesting import (
+    counts,
+    explain,
+    feature_option,
+    has_news,
+    patience_option,
+    stoppable,
+    summary,
+    workers_option,
+)
+from imrec_pg.records import FeatureTable
+
+
+@click.command(
+    "watch",
+    epilog="""\b
+Examples:
+  imrec-pg watch ~/Pictures
+  imrec-pg watch /mnt/nas/photos --poll    a network disk tells nothing of other hosts' changes
+  imrec-pg watch ~/Pictures --json         one line of JSON for each change
+
+The first thing it does is an ingest of everything. Then new, changed, moved and deleted photos are
+stored and marked within seconds. Ctrl-C ends it; nothing stored is lost.""",
+)
+@click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...", required=True)
+@feature_option
+@workers_option
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0),
+    default=2,
+    show_default=True,
+    metavar="SECONDS",
+    help="Look at a file when nothing has changed in it for so long.",
+)
+@click.option(
+    "--rescan",
+    type=click.FloatRange(min=0),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Look at everything again after so long; 0 for never.",
+)
+@click.option("--poll", is_flag=True, help="Compare again and again instead of waiting to be told.")
+@patience_option
+@model_options
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON to stdout for each change.")
+@database_options
+def command(
+    *,
+    paths: tuple[Path, ...],
+    features: tuple[FeatureTable, ...],
+    workers: int | None,
+    settle: float,
+    rescan: float,
+    poll: bool,
+    patience: int,
+    weights: Path | None,
+    allow_other_weights: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Keep folders in step: store photos as they come, change, move and go.
+
+    The same as imrec-pg ingest again and again, but for what has changed alone.
+    """
+    with (
+        invocation().library(
+            weights=weights, device=device, allow_other_weights=allow_other_weights
+        ) as library,
+        stoppable() as stopping,
+    ):
+        results = library.watch(
+            paths,
+            features=features,
+            workers=workers,
+            settle=settle,
+            rescan=rescan,
+            polling=poll,
+            patience=patience,
+            stopping=stopping,
+        )
+        for number, result in enumerate(results):
+            first = number == 0
+            if first or has_news(result):
+                print(json.dumps(counts(result)) if as_json else summary(result), flush=True)
+                if not as_json:
+                    explain(result)
+            if first and not stopping():
+                say("watching; Ctrl-C ends it")
