@@ -7,6 +7,7 @@ from imrec_pg.records import ModelIdentity
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
 from imrec_pg.store.missing import missing
+from imrec_pg.store.roots import RootState, states
 from imrec_pg.store.tuning import Tuning, tunings
 from imrec_pg.store.write import recorded_model
 
@@ -48,7 +49,7 @@ class Status:
     missing: dict[str, int]
     photo_bytes: int
     database_bytes: int
-    roots: Sequence[str]
+    roots: Sequence[RootState]
     model: ModelIdentity | None
     indexes: Sequence[IndexState]
     tunings: Sequence[Tuning]
@@ -57,12 +58,11 @@ class Status:
     schema_version: str
 
 
-def status(conn: Connection) -> Status:
-    """Return counts, sizes and versions."""
+def status(conn: Connection, host: str) -> Status:
+    """Return counts, sizes and versions; the roots as a host sees them."""
     with translated():
         counts = conn.execute(_COUNTS).fetchone()
         versions = conn.execute(_VERSIONS).fetchone()
-        roots = conn.execute("SELECT name FROM imrec.root ORDER BY name").fetchall()
         schema = schema_version(conn)
     assert counts is not None
     assert versions is not None
@@ -81,7 +81,7 @@ def status(conn: Connection) -> Status:
         },
         photo_bytes=photo_bytes,
         database_bytes=database_bytes,
-        roots=[str(row[0]) for row in roots],
+        roots=states(conn, host),
         model=recorded_model(conn),
         indexes=index_states(conn),
         tunings=tunings(conn),
