@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Self
 
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
+from imrec_pg.ingest.roots import NamedRoots
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
-from imrec_pg.settings import Settings
+from imrec_pg.settings import Settings, this_host
 from imrec_pg.store import catalogue, grants, index, missing, status, tuning
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import roots_here
 from imrec_pg.store.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ class Library:
         """Store all photos below the folders; what is stored and unchanged is left alone.
 
         Args:
-            paths: folders; none to try all recorded failures again.
+            paths: folders, or names of roots; none to try all recorded failures again.
             features: what to compute; the rest can be filled in later.
             batch: rows a transaction.
             workers: decoder processes; None for one a core.
@@ -107,7 +110,7 @@ class Library:
         )
         return ingest(
             self._session,
-            [os.fsencode(path) for path in paths],
+            folders_of(self._conn, [os.fsencode(path) for path in paths]),
             self._embedders,
             options,
             on_progress=on_progress,
@@ -235,9 +238,14 @@ class Library:
         """
         return missing.prune(self._conn, older_than, dry_run=dry_run)
 
+    @property
+    def roots(self) -> NamedRoots:
+        """The named folders that hold the photos, and where they lie on this host."""
+        return NamedRoots(self._conn, this_host())
+
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""
-        return status.status(self._conn)
+        return status.status(self._conn, this_host())
 
     def doctor(self, *, full: bool = False) -> "list[Finding]":
         """Return what is well and what is not in this database, each finding with what mends it.
@@ -258,7 +266,7 @@ class Library:
 
     def failures(self) -> list[catalogue.Failure]:
         """Return the files that could not be read, by path."""
-        return catalogue.failures(self._conn)
+        return catalogue.failures(self._conn, roots_here(self._conn, this_host()))
 
     def indexes(self) -> list[index.IndexState]:
         """Return every (feature, metric) pair with its index, if it has one."""

@@ -1,5 +1,9 @@
 """Paths as raw bytes, and as text for people."""
 
+import os
+import sys
+import unicodedata
+
 # A newline would break a one-line message, and an escape sequence would reach the terminal.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
     0x2028: "\\u2028",
@@ -14,3 +18,23 @@ def display_path(path: bytes) -> str:
     to the file. The result does not depend on the locale, as os.fsdecode's would.
     """
     return path.decode("utf-8", "backslashreplace").translate(_CONTROLS)
+
+
+def slashed(folder: bytes) -> bytes:
+    """Return a folder as the beginning of the paths below it; "/" stays itself."""
+    return folder if folder.endswith(b"/") else folder + b"/"
+
+
+def stored_path(relative: bytes, platform: str = sys.platform, separator: str = os.sep) -> bytes:
+    """Return a path below a root as it is stored: the same for the same file on every host.
+
+    Bytes stay as they are, but for two systems. On macOS, whose file systems take both spellings of an
+    accented letter for one and may list the decomposed one, they become NFC, as git's core.precomposeunicode
+    makes them. On Windows the separator becomes "/".
+    """
+    if platform == "darwin":
+        try:
+            relative = unicodedata.normalize("NFC", relative.decode()).encode()
+        except UnicodeDecodeError:
+            return relative
+    return relative if separator == "/" else relative.replace(os.fsencode(separator), b"/")

@@ -96,7 +96,7 @@ class Filter:
     """Which images may be in an answer; None does not matter. As imrec.filter in SQL.
 
     Attributes:
-        under: a folder, as its path is displayed.
+        under: a folder of this host, as its path is displayed.
         root: the name of a root.
         after: taken then or later, by the camera's clock; images without a date are left out.
         before: taken earlier.
@@ -127,14 +127,23 @@ class Root:
     """A folder below which files are known by their relative path.
 
     Attributes:
-        root_id: made from the name, so that several hosts agree.
+        root_id: made from its first name, so that several hosts agree.
         name: the folder's path for display, unless it was named otherwise.
-        raw_path: the folder as the file system spells it, absolute.
+        raw_path: its canonical path, by which SQL knows the files; as the file system spells it, absolute.
+        mounted: where it lies on this host, if that was said.
+        elsewhere: the other hosts for which it was said.
     """
 
     root_id: UUID
     name: str
     raw_path: bytes
+    mounted: bytes | None = None
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def here(self) -> bytes:
+        """Where it lies on this host: at the canonical path, unless something else was said."""
+        return self.raw_path if self.mounted is None else self.mounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +153,11 @@ class FoundFile:
     Attributes:
         root_id: the root it belongs to.
         location_id: made from root and relative path.
-        relative_path: raw bytes below the root, as the file system spells them.
-        path: raw bytes of the absolute path.
+        relative_path: raw bytes below the root, as they are stored (paths.stored_path).
+        path: raw bytes of the absolute path on this host.
         size: bytes.
         mtime_ns: nanoseconds since 1970, as stat gives them.
+        known_as: raw bytes of the absolute path by which SQL knows it, where that is another.
         token: of this ingest's claim to the file; 0 where nobody else can be at work on it.
     """
 
@@ -157,6 +167,7 @@ class FoundFile:
     path: bytes
     size: int
     mtime_ns: int
+    known_as: bytes | None = None
     token: int = 0
 
 

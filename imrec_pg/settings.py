@@ -1,6 +1,7 @@
 """Frozen settings from flags, environment and libpq's variables."""
 
 import os
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from imrec_pg.errors import UsageError
+from imrec_pg.paths import display_path
 
 # libpq reads many PG* variables; only these say *which* server, so only they turn the embedded one off.
 _LIBPQ_SERVER_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
@@ -73,6 +75,15 @@ def default_data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return SERVER_HOME_AS_ROOT / "db"
     return platformdirs.user_data_path("imrec-pg", appauthor=False) / "db"
+
+
+def this_host(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the name under which the database knows where folders lie on this computer.
+
+    A container has another name each time it is made: there IMREC_HOST says it.
+    """
+    # The network's name may be anything too: PostgreSQL takes neither NUL nor what is no UTF-8.
+    return display_path(os.fsencode(environ.get("IMREC_HOST") or platform.node() or "localhost"))
 
 
 def cache_dir() -> Path:

@@ -20,8 +20,8 @@ from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
 from imrec_pg.settings import Settings
-from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import add_root
 from imrec_pg.store.session import Session
 from imrec_pg.store.write import write_batch
 
@@ -71,7 +71,7 @@ class AddImage:
         self._rng = np.random.default_rng(0)
         self._numbers = count(1)
         self._root = root_of(b"/photos")
-        catalogue.add_root(conn, self._root)
+        add_root(conn, self._root)
 
     def __call__(self, name: str, **features: Any) -> Stored:
         (stored,) = self.many([{"name": name} | features])

@@ -13,8 +13,8 @@ from imrec_pg.bench.measure import Effort, bar
 from imrec_pg.bench.scratch import Scratch
 from imrec_pg.records import Feature, Features, Metric
 from imrec_pg.settings import Settings
-from imrec_pg.store import catalogue
 from imrec_pg.store.bulk import Loaded, OnProgress, load_features
+from imrec_pg.store.roots import add_root
 from imrec_pg.store.session import open_session
 
 K = 10
@@ -58,7 +58,7 @@ class Ground:
 def load(settings: Settings, dataset: Dataset, *, indexed: bool) -> Loaded:
     """Load all rows into an empty library through store.bulk, with bars on stderr."""
     with open_session(settings) as conn, open_session(settings) as watcher, _bars() as show:
-        catalogue.add_root(conn, dataset.root)
+        add_root(conn, dataset.root)
         return load_features(
             conn,
             dataset.images(),

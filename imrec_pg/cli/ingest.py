@@ -42,6 +42,7 @@ _INTERRUPTED = 130
 Examples:
   imrec-pg ingest ~/Pictures /mnt/nas/photos
   imrec-pg ingest ~/Pictures --features histogram,hash   no model needed; fill in the rest later
+  imrec-pg ingest photos                                 the root of that name (imrec-pg root)
   imrec-pg ingest --retry                                try the failed files again
 
 Run it again at any time: what is stored and unchanged is only checked. Ctrl-C writes what is

@@ -20,6 +20,7 @@ _COMMANDS = {
     "search": "Find the stored photos most like one or several images.",
     "embed": "Print the features of image files, for SQL.",
     "prune": "Forget files that are gone.",
+    "root": "Name folders of photos, and say where they lie on this host.",
     "status": "Show what is stored, what is missing, and the versions in use.",
     "doctor": "Check the database, and say what to mend and how.",
     "errors": "List the files that could not be read.",

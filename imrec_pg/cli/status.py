@@ -9,6 +9,7 @@ import click
 from imrec_pg.cli.common import database_options, invocation, json_option, print_json, size
 
 if TYPE_CHECKING:
+    from imrec_pg.store.roots import RootState
     from imrec_pg.store.status import Status
 
 
@@ -32,13 +33,21 @@ def command(*, as_json: bool) -> None:
         print(f"{name:<10} {value}")
 
 
+def _root(root: "RootState") -> str:
+    from imrec_pg.cli.root import described  # noqa: PLC0415 - only here
+
+    return described(root) if root.name == root.path else f"{root.name}: {described(root)}"
+
+
 def _lines(status: "Status") -> list[tuple[str, str]]:
     from imrec_pg.store.tuning import summary  # noqa: PLC0415 - psycopg
 
     lines = [
         ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_bytes)})"),
-        ("roots", ", ".join(status.roots) or "none: imrec-pg ingest FOLDER"),
     ]
+    lines += [("" if number else "roots", _root(root)) for number, root in enumerate(status.roots)]
+    if not status.roots:
+        lines.append(("roots", "none: imrec-pg ingest FOLDER"))
     missing = [f"{name} {count:,}" for name, count in status.missing.items() if count]
     lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
     if status.missing_files:

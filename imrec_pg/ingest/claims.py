@@ -2,7 +2,6 @@
 
 import logging
 import os
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from imrec_pg.errors import DatabaseUnreachableError, ImrecError
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.records import FeatureTable, FoundFile
+from imrec_pg.settings import this_host
 from imrec_pg.store import catalogue, claims
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.patience import Patient
@@ -35,8 +35,8 @@ class Claims:
 
     def __init__(self, database: Patient, lease_s: float) -> None:
         self._database = database
-        host, lease = platform.node() or "unknown", timedelta(seconds=lease_s)
-        self._worker = claims.Worker(uuid4(), host, os.getpid(), lease)
+        lease = timedelta(seconds=lease_s)
+        self._worker = claims.Worker(uuid4(), this_host(), os.getpid(), lease)
         self._heart = _Heart(database, self._worker)
         self._roots: set[UUID] = set()
         self.held = 0

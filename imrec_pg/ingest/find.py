@@ -12,9 +12,12 @@ from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.paths import display_path
+from imrec_pg.paths import display_path, slashed, stored_path
 from imrec_pg.records import FeatureTable, FoundFile, Root
+from imrec_pg.settings import this_host
 from imrec_pg.store import catalogue
+from imrec_pg.store import roots as stored_roots
+from imrec_pg.store.connection import Connection
 from imrec_pg.store.patience import Patient
 
 # One question to the database: at 1,000 the round trip is a hundredth of the walk, and memory stays small.
@@ -48,38 +51,29 @@ class Roots:
 
     def __init__(self, database: Patient, folders: Sequence[bytes]) -> None:
         self._database = database
-        self._by_folder = {_slashed(root.raw_path): root for root in database.run(catalogue.roots)}
+        self._host = this_host()
+        self._here = database.run(stored_roots.roots_here, self._host)
         self._unsaved: set[UUID] = set()
         for folder in folders:
-            if self.around(folder) is None:
-                root = root_of(folder)
-                self._by_folder[_slashed(folder)] = root
+            if self._here.around(folder) is None:
+                root = new_root(self._here.all, folder)
+                self._here.add(root)
                 self._unsaved.add(root.root_id)
-
-    def around(self, path: bytes) -> Root | None:
-        """Return the innermost root that holds an absolute path, itself included."""
-        folder = _slashed(path)
-        while folder not in self._by_folder:
-            if folder == b"/":
-                return None
-            folder = _slashed(os.path.dirname(folder.rstrip(b"/")))  # noqa: PTH120 - bytes
-        return self._by_folder[folder]
 
     def locate(self, path: bytes, size: int, mtime_ns: int) -> FoundFile:
         """Return the file with its ids; a new root is stored with the first file that it holds."""
-        root = self.around(os.path.dirname(path))  # noqa: PTH120 - bytes
+        root = self._here.around(os.path.dirname(path))  # noqa: PTH120 - bytes
         assert root is not None, "each folder that is walked lies in a root"
         if root.root_id in self._unsaved:
-            self._database.run(catalogue.add_root, root)
+            self._database.run(stored_roots.add_root, root, self._host)
             self._unsaved.remove(root.root_id)
-        relative = path[len(_slashed(root.raw_path)) :]
-        return FoundFile(root.root_id, location_id(root.root_id, relative), relative, path, size, mtime_ns)
+        return _found(root, stored_path(path[len(slashed(root.here)) :]), path, size, mtime_ns)
 
     def place_of(self, path: bytes) -> UUID:
         """Return the id that a file has or would have; its folder lies below those given."""
-        root = self.around(os.path.dirname(path))  # noqa: PTH120 - bytes
+        root = self._here.around(os.path.dirname(path))  # noqa: PTH120 - bytes
         assert root is not None, "each folder that is looked at lies in a root"
-        return location_id(root.root_id, path[len(_slashed(root.raw_path)) :])
+        return location_id(root.root_id, stored_path(path[len(slashed(root.here)) :]))
 
 
 def location_id(root_id: UUID, relative_path: bytes) -> UUID:
@@ -87,10 +81,23 @@ def location_id(root_id: UUID, relative_path: bytes) -> UUID:
     return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])
 
 
-def root_of(folder: bytes) -> Root:
-    """Return the root that a folder makes when nobody named one."""
-    digest = hashlib.sha256(b"root:" + folder).digest()
-    return Root(UUID(bytes=digest[:16]), display_path(folder), folder)
+def root_of(folder: bytes, name: str | None = None) -> Root:
+    """Return the root that a folder makes, named by its path where nobody named it."""
+    digest = hashlib.sha256(b"root:" + (folder if name is None else name.encode())).digest()
+    return Root(UUID(bytes=digest[:16]), display_path(folder) if name is None else name, folder)
+
+
+def new_root(known: Sequence[Root], folder: bytes, name: str | None = None) -> Root:
+    """Return a root for a folder, unlike those known.
+
+    Its path may be the name of one that has moved since, and its name may have been another's before.
+    """
+    root, number = root_of(folder, name), 2
+    wanted = root.name
+    ids, names = {other.root_id for other in known}, {other.name for other in known}
+    while root.root_id in ids or root.name in names:
+        root, number = root_of(folder, f"{wanted} ({number})"), number + 1
+    return root
 
 
 def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
@@ -114,8 +121,8 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
 def outermost(folders: Iterable[bytes]) -> list[bytes]:
     """Return the folders that lie in no other of them, sorted."""
     found: list[bytes] = []
-    for folder in sorted(set(folders), key=_slashed):
-        if not found or not folder.startswith(_slashed(found[-1])):
+    for folder in sorted(set(folders), key=slashed):
+        if not found or not folder.startswith(slashed(found[-1])):
             found.append(folder)
     return found
 
@@ -141,6 +148,19 @@ def single_files(
             yield file
 
 
+def folders_of(conn: Connection, paths: Sequence[bytes]) -> list[bytes]:
+    """Return the paths; a bare word that is no file here but names a root becomes that root's folder."""
+    if not any(_is_word(path) for path in paths):
+        return list(paths)
+    here = stored_roots.roots_here(conn, this_host())
+    named = {path: here.named(display_path(path)) for path in paths if _is_word(path)}
+    return [root.here if (root := named.get(path)) else path for path in paths]
+
+
+def _is_word(path: bytes) -> bool:
+    return not os.path.dirname(path) and not os.path.lexists(path)  # noqa: PTH120 - bytes
+
+
 def walk_files(
     roots: Roots,
     folders: Sequence[bytes],
@@ -159,18 +179,22 @@ def walk_files(
 
 
 def failed_files(database: Patient, tally: Tally) -> Iterator[FoundFile]:
-    """Yield every file with a recorded failure that is still there; forget the others."""
-    for root_id, raw_path, relative in database.run(catalogue.failed_files):
-        path = _slashed(raw_path) + relative
-        key = location_id(root_id, relative)
+    """Yield every file with a recorded failure that is still there; forget the others.
+
+    Of a root whose folder is not there nothing is forgotten: it may lie on another host, or on a disk that is
+    not mounted.
+    """
+    here = database.run(stored_roots.roots_here, this_host())
+    for key, root, relative in database.run(catalogue.failed_files, here):
+        path = slashed(root.here) + relative
         try:
             status = os.stat(path)  # noqa: PTH116 - bytes
         except OSError as error:
-            if error.errno in VANISHED:
+            if error.errno in VANISHED and os.path.isdir(root.here):  # noqa: PTH112 - bytes
                 database.run(catalogue.forget_failures, [key])
             continue
         tally.found += 1
-        yield FoundFile(root_id, key, relative, path, status.st_size, status.st_mtime_ns)
+        yield _found(root, relative, path, status.st_size, status.st_mtime_ns)
 
 
 def files_to_do(
@@ -195,5 +219,6 @@ def files_to_do(
         tally.report()
 
 
-def _slashed(folder: bytes) -> bytes:
-    return folder if folder.endswith(b"/") else folder + b"/"
+def _found(root: Root, relative: bytes, path: bytes, size: int, mtime_ns: int) -> FoundFile:
+    key, known_as = location_id(root.root_id, relative), slashed(root.raw_path) + relative
+    return FoundFile(root.root_id, key, relative, path, size, mtime_ns, known_as)

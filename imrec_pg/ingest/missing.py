@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.images.walk import VANISHED
-from imrec_pg.ingest.find import location_id
+from imrec_pg.paths import slashed
+from imrec_pg.settings import this_host
 from imrec_pg.store import catalogue, missing
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import RootsHere, roots_here
 
 # A disk that is not mounted leaves an empty folder, or one with a few files of its own. People delete many
 # photos at once too, but seldom more than half of all.
@@ -64,9 +66,9 @@ def find_missing(
     looked for itself: it may lie in a folder that could not be read. With accept they are marked however many
     they are.
     """
-    keys = seen.sorted()
+    keys, roots = seen.sorted(), roots_here(conn, this_host())
     known, gone, back = 0, [], []
-    for file in chain(missing.known_files(conn, folders), missing.known_places(conn, files)):
+    for file in chain(missing.known_files(conn, roots, folders), missing.known_places(conn, files)):
         known += not file.missing
         if _among(keys, file.location_id) or not _vanished(file.path):
             if file.missing:
@@ -77,19 +79,19 @@ def find_missing(
     if len(gone) > max(_FEW, _MOST_GONE * known) and not accept:
         return Changes(back=len(back), doubted=len(gone), known=known)
     missing.mark(conn, gone)
-    _forget_failures(conn, folders)
+    _forget_failures(conn, roots, folders)
     catalogue.forget_failures(conn, [key for key, path in files.items() if _vanished(path)])
     return Changes(gone=len(gone), back=len(back), known=known)
 
 
-def _forget_failures(conn: Connection, folders: Sequence[bytes]) -> None:
+def _forget_failures(conn: Connection, roots: RootsHere, folders: Sequence[bytes]) -> None:
     """What could not be read and is gone needs no mending."""
-    slashed = tuple(folder.rstrip(b"/") + b"/" for folder in folders)
+    below = tuple(slashed(folder) for folder in folders)
     forgotten = []
-    for root_id, raw_path, relative in catalogue.failed_files(conn):
-        path = raw_path.rstrip(b"/") + b"/" + relative
-        if path.startswith(slashed) and _vanished(path):
-            forgotten.append(location_id(root_id, relative))
+    for key, root, relative in catalogue.failed_files(conn, roots):
+        path = slashed(root.here) + relative
+        if path.startswith(below) and _vanished(path):
+            forgotten.append(key)
     catalogue.forget_failures(conn, forgotten)
 
 

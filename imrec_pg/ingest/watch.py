@@ -11,9 +11,9 @@ from watchfiles import watch as watch_files
 from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.walk import is_passed_over
-from imrec_pg.ingest.find import Scope, check_folders
+from imrec_pg.ingest.find import Scope, check_folders, outermost
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest, ingest_scope
-from imrec_pg.paths import display_path
+from imrec_pg.paths import display_path, slashed
 from imrec_pg.store.session import Session
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def scope_of(paths: Sequence[str], folders: Sequence[bytes]) -> Scope | None:
     found: dict[str, set[bytes]] = {"folders": set(), "files": set(), "vanished": set()}
     for path in paths:
         raw = os.fsencode(path)
-        folder = next((f for f in folders if raw == f or raw.startswith(f.rstrip(b"/") + b"/")), None)
+        folder = next((f for f in folders if raw == f or raw.startswith(slashed(f))), None)
         if folder is None or is_passed_over(raw[len(folder) :]):
             continue
         kind = "folders" if os.path.isdir(raw) else "files" if os.path.lexists(raw) else "vanished"  # noqa: PTH112 - bytes
@@ -133,8 +133,8 @@ def scope_of(paths: Sequence[str], folders: Sequence[bytes]) -> Scope | None:
     if not any(found.values()):
         return None
     # What is inside a folder that is walked anyway is not looked at twice.
-    walked = check_folders(sorted(found["folders"]))
-    below = tuple(folder.rstrip(b"/") + b"/" for folder in walked)
+    walked = outermost(found["folders"])
+    below = tuple(slashed(folder) for folder in walked)
     files = sorted(path for path in found["files"] if not path.startswith(below))
     return Scope(tuple(folders), tuple(walked), tuple(files), tuple(sorted(found["vanished"])))
 

@@ -1,15 +1,18 @@
 """From query images to the most similar stored ones."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.records import Feature
+from imrec_pg.records import Feature, Filter
 from imrec_pg.search.options import Answer, FusedAnswer, FuseOptions, SearchOptions
 from imrec_pg.search.queries import PathLike, Queries, Stopwatch, look_up
+from imrec_pg.settings import this_host
 from imrec_pg.store import search as ranking
 from imrec_pg.store.answers import Question
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import roots_here
 from imrec_pg.store.tuning import tuning
 
 
@@ -33,7 +36,7 @@ def search(
     metric = ranking.check_pair(options.feature, options.metric)
     watch = Stopwatch()
     queries = look_up(conn, images, dislikes, embedders, (options.feature,), watch)
-    question = _question(queries, options)
+    question = _question(conn, queries, options)
     with watch.step("rank"):
         ranked = ranking.rank(conn, question, options.feature, metric)
     plan = ranking.plan(conn, question, options.feature, metric) if options.explain else ()
@@ -72,7 +75,7 @@ def fuse(
     watch = Stopwatch()
     queries = look_up(conn, images, dislikes, embedders, tuple(weights), watch)
     with watch.step("rank"):
-        ranked = ranking.fuse(conn, _question(queries, options), weights)
+        ranked = ranking.fuse(conn, _question(conn, queries, options), weights)
     return FusedAnswer(
         queries=queries.images,
         weights=weights,
@@ -83,7 +86,7 @@ def fuse(
     )
 
 
-def _question(queries: Queries, options: SearchOptions | FuseOptions) -> Question:
+def _question(conn: Connection, queries: Queries, options: SearchOptions | FuseOptions) -> Question:
     return Question(
         likes=queries.of(disliked=False),
         dislikes=queries.of(disliked=True),
@@ -91,6 +94,14 @@ def _question(queries: Queries, options: SearchOptions | FuseOptions) -> Questio
         combine=options.combine,
         # What is disliked is never an answer.
         exclude=[image.image_id for image in queries.images if image.disliked or not options.include_self],
-        filter=options.filter,
+        filter=_canonical(conn, options.filter),
         exact=options.exact,
+        host=this_host(),
     )
+
+
+def _canonical(conn: Connection, chosen: Filter) -> Filter:
+    """Return the filter as the database understands it, which knows files by their canonical paths."""
+    if chosen.under is None:
+        return chosen
+    return dataclasses.replace(chosen, under=roots_here(conn, this_host()).canonical(chosen.under))

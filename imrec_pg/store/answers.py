@@ -13,7 +13,7 @@ class Neighbour:
 
     Attributes:
         distance: in the metric asked for; 0 is the same, smaller is nearer.
-        path: the first place it was seen at, by name.
+        path: the first place it was seen at, by name, as it is called on the question's host.
         raw_path: that place as the file system spells it.
         copies: how many files hold exactly these bytes.
         missing: whether none of them was there any more when ingest last looked.
@@ -93,6 +93,7 @@ class Question:
         dislikes: of those to be far from.
         exclude: what may not be in the answer.
         exact: compare with every image, whatever indexes there are.
+        host: on which the answer's paths have to be right; None for the canonical ones.
     """
 
     likes: Sequence[Features]
@@ -102,3 +103,4 @@ class Question:
     exclude: Sequence[UUID] = ()
     filter: Filter = NO_FILTER
     exact: bool = False
+    host: str | None = None

@@ -1,14 +1,14 @@
-"""What the catalogue knows of roots, files and images."""
+"""What the catalogue knows of files and images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg.rows import class_row
-
+from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import FeatureTable, FoundFile, Root
 from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.parts import in_parts
+from imrec_pg.store.roots import RootsHere
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +21,6 @@ class Failure:
     error: str
     attempts: int
     last_attempt_at: object
-
-
-def roots(conn: Connection) -> list[Root]:
-    """Return all roots."""
-    with translated(), conn.cursor(row_factory=class_row(Root)) as cur:
-        return cur.execute("SELECT root_id, name, raw_path FROM imrec.root ORDER BY name").fetchall()
-
-
-def add_root(conn: Connection, root: Root) -> None:
-    """Store a root; nothing happens when it is known."""
-    with translated():
-        conn.execute(
-            "INSERT INTO imrec.root (root_id, name, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (root.root_id, root.name, root.raw_path),
-        )
 
 
 def file_states(
@@ -78,32 +63,39 @@ def _tables(missing: object) -> frozenset[FeatureTable] | None:
     return frozenset(FeatureTable(name) for name in missing) if isinstance(missing, list) else None
 
 
-def failures(conn: Connection, limit: int | None = None) -> list[Failure]:
-    """Return the files that could not be read, by path."""
-    with translated(), conn.cursor(row_factory=class_row(Failure)) as cur:
-        return cur.execute(
-            "SELECT path, bytes, error_class, error, attempts, last_attempt_at "
+def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> list[Failure]:
+    """Return the files that could not be read, by path; they are named as the roots' host names them."""
+    folders = {root.root_id: slashed(root.here) for root in roots.all}
+    with translated():
+        rows = conn.execute(
+            "SELECT root_id, relative_path, bytes, error_class, error, attempts, last_attempt_at "
             "FROM imrec.failure ORDER BY path LIMIT %s",
             (limit,),
         ).fetchall()
+    found = [
+        Failure(display_path(folders[row[0]] + row[1]), *row[2:])  # type: ignore[index, operator, arg-type]  # rows are objects
+        for row in rows
+        if row[0] in folders  # a root may be newer than the list
+    ]
+    return sorted(found, key=lambda failure: failure.path)
 
 
-def failed_files(conn: Connection, batch: int = 1000) -> Iterator[tuple[UUID, bytes, bytes]]:
-    """Yield (root_id, the root's raw path, raw relative path) of every recorded failure, in key order."""
+def failed_files(conn: Connection, roots: RootsHere, batch: int = 1000) -> Iterator[tuple[UUID, Root, bytes]]:
+    """Yield (location_id, root, raw relative path) of failures in roots that count here, in key order."""
+    by_id = {root.root_id: root for root in roots.counting()}
     last = UUID(int=0)
     while True:
         with translated():
             rows = conn.execute(
-                "SELECT f.location_id, f.root_id, r.raw_path, f.relative_path FROM imrec.failure AS f "
-                "INNER JOIN imrec.root AS r ON r.root_id = f.root_id "
-                "WHERE f.location_id > %s ORDER BY f.location_id LIMIT %s",
-                (last, batch),
+                "SELECT location_id, root_id, relative_path FROM imrec.failure "
+                "WHERE location_id > %s AND root_id = ANY(%s) ORDER BY location_id LIMIT %s",
+                (last, list(by_id), batch),
             ).fetchall()
-        for location_id, root_id, raw_path, relative_path in rows:
+        for location_id, root_id, relative_path in rows:
             assert isinstance(location_id, UUID)
             assert isinstance(root_id, UUID)
             last = location_id
-            yield root_id, bytes(raw_path), bytes(relative_path)  # type: ignore[call-overload]
+            yield location_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
         if len(rows) < batch:
             return
 

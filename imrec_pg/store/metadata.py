@@ -61,11 +61,31 @@ def _image_id() -> Column[object]:
 root = Table(
     "root",
     metadata,
-    Column("root_id", UUID(), primary_key=True, comment="Made from the name."),
+    Column("root_id", UUID(), primary_key=True, comment="Made from its first name."),
     Column("name", Text, nullable=False, unique=True, comment="The folder's path, unless it was named."),
-    Column("raw_path", LargeBinary, nullable=False, comment="The folder as the file system spells it."),
+    Column(
+        "raw_path",
+        LargeBinary,
+        nullable=False,
+        comment="The canonical path, that of imrec.location: as the file system spells it.",
+    ),
     _created_at(),
-    comment="A folder that was given to ingest; files are known by their path below it.",
+    comment="A folder of photos, by whatever path; files are known by their path below it.",
+)
+
+mount = Table(
+    "mount",
+    metadata,
+    Column("root_id", UUID(), ForeignKey("imrec.root.root_id", ondelete="CASCADE"), primary_key=True),
+    Column("host", Text, primary_key=True, comment="A computer, as it calls itself, or as IMREC_HOST does."),
+    Column(
+        "raw_path",
+        LargeBinary,
+        nullable=False,
+        comment="The folder as the file system of that host spells it.",
+    ),
+    _created_at(),
+    comment="Where a root lies on a host; on a host that is not named here, at its canonical path.",
 )
 
 image = Table(

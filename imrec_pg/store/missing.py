@@ -5,22 +5,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from imrec_pg.paths import slashed
 from imrec_pg.store.connection import Connection, translated
+from imrec_pg.store.roots import RootsHere
 
 _BATCH = 5_000
 _UNDER = """
-SELECT l.location_id, rtrim(r.raw_path, '/'::bytea) || '/'::bytea || l.relative_path,
-    m.location_id IS NOT NULL
+SELECT l.location_id, r.folder || l.relative_path, m.location_id IS NOT NULL
 FROM imrec.location AS l
-INNER JOIN imrec.root AS r ON r.root_id = l.root_id
+INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
 LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id
-WHERE l.location_id > %s
+WHERE l.location_id > %(last)s
 AND EXISTS (
-    SELECT FROM unnest(%s::bytea[]) AS f (folder)
-    WHERE substring(rtrim(r.raw_path, '/'::bytea) || '/'::bytea || l.relative_path
-        FROM 1 FOR octet_length(f.folder)) = f.folder
+    SELECT FROM unnest(%(folders)s::bytea[]) AS f (folder)
+    WHERE substring(r.folder || l.relative_path FROM 1 FOR octet_length(f.folder)) = f.folder
 )
-ORDER BY l.location_id LIMIT %s
+AND NOT EXISTS ( -- a root inside this one hides what this one has there
+    SELECT FROM unnest(%(roots)s::bytea[]) AS i (folder)
+    WHERE octet_length(i.folder) > octet_length(r.folder)
+    AND substring(r.folder || l.relative_path FROM 1 FOR octet_length(i.folder)) = i.folder
+)
+ORDER BY l.location_id LIMIT %(most)s
 """
 
 
@@ -29,7 +34,7 @@ class KnownFile:
     """A file of the catalogue.
 
     Attributes:
-        path: raw bytes, absolute.
+        path: raw bytes, absolute, on this host.
         missing: whether it is marked as such.
     """
 
@@ -46,13 +51,19 @@ class Pruned:
     images: int
 
 
-def known_files(conn: Connection, folders: Sequence[bytes]) -> Iterator[KnownFile]:
-    """Yield the files stored below folders (raw bytes, absolute), in the order of their ids."""
-    slashed = [folder if folder.endswith(b"/") else folder + b"/" for folder in folders]
+def known_files(conn: Connection, roots: RootsHere, folders: Sequence[bytes]) -> Iterator[KnownFile]:
+    """Yield the files known below folders (raw bytes, absolute) of the roots' host, in order of ids."""
+    below = [slashed(folder) for folder in folders]
+    counting = {
+        root.root_id: here
+        for root in roots.counting()
+        if (here := slashed(root.here)).startswith(tuple(below)) or any(b.startswith(here) for b in below)
+    }
+    parameters = {"ids": list(counting), "roots": list(counting.values()), "folders": below, "most": _BATCH}
     last = UUID(int=0)
-    while slashed:
+    while below:
         with translated():
-            rows = conn.execute(_UNDER, (last, slashed, _BATCH)).fetchall()
+            rows = conn.execute(_UNDER, parameters | {"last": last}).fetchall()
         for location_id, path, missing in rows:
             assert isinstance(location_id, UUID)
             last = location_id

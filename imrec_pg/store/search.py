@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Composed, Placeholder
 from psycopg.types.json import Jsonb
 
 from imrec_pg.errors import UsageError
+from imrec_pg.paths import display_path
 from imrec_pg.records import METRICS, Certainty, Feature, Features, FloatRow, Metric
 from imrec_pg.store.answers import FusedNeighbour, FusedRanking, Neighbour, Part, Question, Ranking
 from imrec_pg.store.connection import Connection, translated
@@ -53,7 +54,7 @@ def rank(conn: Connection, question: Question, feature: Feature, metric: Metric)
     parameters = _parameters(question) | {"feature": str(feature), "metric": str(metric)}
     rows = _fetch(conn, _NEAREST, parameters)
     certainty = Certainty(rows[0]["answer"]) if rows else Certainty.EXACT
-    neighbours = [Neighbour(**{name: row[name] for name in _NEIGHBOUR_FIELDS}) for row in rows]
+    neighbours = [Neighbour(**_fields(row, _NEIGHBOUR_FIELDS)) for row in rows]
     index = None if certainty is Certainty.EXACT else index_name(feature, metric)
     return Ranking(neighbours, certainty, index)
 
@@ -69,7 +70,7 @@ def fuse(
     rows = _fetch(conn, _FUSED, _parameters(question) | {"weights": named})
     neighbours = [
         FusedNeighbour(
-            **{name: row[name] for name in _FUSED_FIELDS},
+            **_fields(row, _FUSED_FIELDS),
             parts=tuple(
                 Part(feature, row[f"{feature}_rank"], row[f"{feature}_distance"])
                 for feature in Feature
@@ -129,7 +130,12 @@ def _parameters(question: Question) -> dict[str, object]:
             f"{side}_average_hashes": [_bit(f.average_hash) for f in features],
             f"{side}_difference_hashes": [_bit(f.difference_hash) for f in features],
         }
-    return parameters | dataclasses.asdict(question.filter)
+    return parameters | dataclasses.asdict(question.filter) | {"host": question.host}
+
+
+def _fields(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return those of a neighbour; the path is the one on the question's host."""
+    return {name: row[name] for name in names} | {"path": display_path(row["raw_path"])}
 
 
 def _bit(value: bytes | None) -> Bit | None:
@@ -167,14 +173,16 @@ _NEAREST = SQL(
     "WITH n AS MATERIALIZED ("
     " SELECT * FROM imrec.nearest({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, {where})) "
     "SELECT n.image_id, n.distance, n.answer, p.path, p.raw_path, p.copies, p.width, p.height, p.missing "
-    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n)) AS p ON p.image_id = n.image_id "
+    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n), %(host)s) AS p "
+    "ON p.image_id = n.image_id "
     "ORDER BY n.rank"
 ).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
 _FUSED = SQL(
     "WITH n AS MATERIALIZED ("
     " SELECT * FROM imrec.fuse_features({likes}, {dislikes}, %(weights)s, %(k)s, {where})) "
     "SELECT n.*, p.raw_path, p.width, p.height, p.missing "
-    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n)) AS p ON p.image_id = n.image_id "
+    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n), %(host)s) AS p "
+    "ON p.image_id = n.image_id "
     "ORDER BY n.rank"
 ).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
 _EXPLAIN = {

@@ -8,6 +8,7 @@ from imrec_pg.store.claims import Running, running
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
 from imrec_pg.store.missing import missing
+from imrec_pg.store.roots import RootState, states
 from imrec_pg.store.tuning import Tuning, tunings
 from imrec_pg.store.write import recorded_model
 
@@ -53,7 +54,7 @@ class Status:
     database_bytes: int
     running: Sequence[Running]
     failure_classes: dict[str, int]
-    roots: Sequence[str]
+    roots: Sequence[RootState]
     model: ModelIdentity | None
     indexes: Sequence[IndexState]
     tunings: Sequence[Tuning]
@@ -62,15 +63,14 @@ class Status:
     schema_version: str
 
 
-def status(conn: Connection) -> Status:
-    """Return counts, sizes and versions."""
+def status(conn: Connection, host: str) -> Status:
+    """Return counts, sizes and versions; the roots as a host sees them."""
     with translated():
         counts = conn.execute(_COUNTS).fetchone()
         versions = conn.execute(_VERSIONS).fetchone()
         classes = conn.execute(
             "SELECT error_class, count(*) FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1"
         ).fetchall()
-        roots = conn.execute("SELECT name FROM imrec.root ORDER BY name").fetchall()
         schema = schema_version(conn)
     assert counts is not None
     assert versions is not None
@@ -91,7 +91,7 @@ def status(conn: Connection) -> Status:
         running=running(conn),
         failure_classes={str(name): int(str(number)) for name, number in classes},
         database_bytes=database_bytes,
-        roots=[str(row[0]) for row in roots],
+        roots=states(conn, host),
         model=recorded_model(conn),
         indexes=index_states(conn),
         tunings=tunings(conn),

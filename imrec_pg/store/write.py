@@ -171,7 +171,7 @@ def _file_row(file: FoundFile) -> tuple[object, ...]:
         file.location_id,
         file.root_id,
         file.relative_path,
-        display_path(file.path),
+        display_path(file.known_as or file.path),
         file.size,
         file.mtime_ns,
     )

@@ -34,6 +34,11 @@ COMMANDS: list[list[str]] = [
     ["embed"],
     ["tune"],
     ["prune"],
+    ["root"],
+    ["root", "add"],
+    ["root", "list"],
+    ["root", "rename"],
+    ["root", "remove"],
     ["psql"],
     ["weights"],
     ["bench"],
@@ -161,7 +166,7 @@ def test_status(album: Album) -> None:
     human, machine = album.run.all([["status"], ["status", "--json"]])
     lines = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in human.out.splitlines()}
     assert lines["images"].startswith("57 in 57 files (")
-    assert lines["roots"] == str(album.folder)
+    assert lines["roots"] == f"{album.folder} (57 files)"
     assert lines["missing"] == "no feature"
     assert lines["failures"] == "2 files: imrec-pg errors"
     assert lines["index"].startswith("embedding cosine (HNSW, ")
@@ -170,7 +175,9 @@ def test_status(album: Album) -> None:
     found = machine.json
     assert (found["images"], found["files"], found["failures"]) == (57, 57, 2)
     assert found["missing"] == {"embedding": 0, "histogram": 0, "hash": 0}
-    assert found["roots"] == [str(album.folder)]
+    assert [(root["name"], root["path"], root["files"]) for root in found["roots"]] == [
+        (str(album.folder), str(album.folder), 57)
+    ]
     assert found["model"]["name"] == "resnet18"
     assert found["photo_bytes"] == sum(
         path.stat().st_size for path in album.folder.rglob("*.*") if path.parent.name != "broken"
@@ -246,7 +253,7 @@ def test_the_first_variable_that_names_a_database_wins(imrec: Imrec, url: str, d
         imrec.with_environ(DATABASE_URL=url, PGHOST="localhost", PGPORT="1", PGDATABASE="nowhere"),
     ]
     for run in runs:
-        assert run("status", "--json").json["roots"] == ["mine"]
+        assert [root["name"] for root in run("status", "--json").json["roots"]] == ["mine"]
     assert imrec.with_environ(IMREC_DATABASE_URL=wrong)("--dsn", url, "status", "--json").json["files"] == 0
     assert counts(dsn)["root"] == 1
 

@@ -50,9 +50,10 @@ from imrec_pg.features.embedding import Embedder, crop
 from imrec_pg.features.weights import Weights
 from imrec_pg.records import Feature, Features, FeatureTable, Metric
 from imrec_pg.settings import Settings
-from imrec_pg.store import bulk, catalogue
+from imrec_pg.store import bulk
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.index import valid_index
+from imrec_pg.store.roots import add_root
 from imrec_pg.store.session import open_session
 
 TINY = Effort(rounds=2, seconds=0, least=1)
@@ -258,7 +259,7 @@ def test_bulk_load_stores_what_it_was_given(
     conn: Connection, rows: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "_CHUNK", 128)
-    catalogue.add_root(conn, rows.root)
+    add_root(conn, rows.root)
     told: list[tuple[str, int, int | None]] = []
     loaded = bulk.load_features(
         conn, rows.images(), total=300, on_progress=lambda *progress: told.append(progress)
@@ -279,7 +280,7 @@ def test_bulk_load_stores_what_it_was_given(
 
 
 def test_bulk_load_leaves_out_features_that_are_not_there(conn: Connection, rows: Dataset) -> None:
-    catalogue.add_root(conn, rows.root)
+    add_root(conn, rows.root)
     images = [dataclasses.replace(image, features=Features()) for image in itertools.islice(rows.images(), 3)]
     assert bulk.load_features(conn, images).images == 3
     for table in FeatureTable:
@@ -290,7 +291,7 @@ def test_bulk_load_refuses_what_is_stored_and_keeps_earlier_chunks(
     conn: Connection, rows: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk, "_CHUNK", 100)
-    catalogue.add_root(conn, rows.root)
+    add_root(conn, rows.root)
     images = list(rows.images())
     with pytest.raises(StoreError, match="image_pkey"):
         bulk.load_features(conn, [*images[:150], *images[:50]])

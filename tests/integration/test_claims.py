@@ -12,9 +12,10 @@ from support import AddImage, settings_for
 
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.records import FailedFile, Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
-from imrec_pg.store import catalogue, claims, index
+from imrec_pg.store import claims, index
 from imrec_pg.store.claims import Worker
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import add_root
 from imrec_pg.store.session import open_session
 from imrec_pg.store.write import Merged, write_batch
 
@@ -31,7 +32,7 @@ def other(conn: Connection) -> Iterator[Connection]:
 
 @pytest.fixture
 def files(conn: Connection) -> list[FoundFile]:
-    catalogue.add_root(conn, ROOT)
+    add_root(conn, ROOT, "host")
     made = []
     for i in range(6):
         name = b"%d.jpg" % i

@@ -17,8 +17,10 @@ from imrec_pg.images.decode import FileContent, Limits
 from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.records import FeatureTable
+from imrec_pg.settings import this_host
 from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import roots_here
 
 LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=2)
 DEADLY = 7  # pixels wide
@@ -62,7 +64,9 @@ def test_a_decoder_that_dies_or_hangs_costs_that_file_alone(
     monkeypatch.setattr(extract_module, "_TIMEOUT_S", 5)
     result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert (result.tally.new, result.tally.failed) == (20, 2)
-    failures = {Path(f.path).name: f.error_class for f in catalogue.failures(conn)}
+    failures = {
+        Path(f.path).name: f.error_class for f in catalogue.failures(conn, roots_here(conn, this_host()))
+    }
     assert failures == {"05-deadly.png": "DecoderCrashed", "06-hanging.png": "DecoderTimeout"}
 
 
@@ -129,4 +133,4 @@ def test_a_folder_without_photos_leaves_no_root(
     (tmp_path / "notes.txt").write_text("no photo")
     with pytest.raises(ImrecError, match="no photos in"):
         ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
-    assert catalogue.roots(conn) == []
+    assert roots_here(conn, this_host()).all == []

@@ -14,6 +14,7 @@ from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
 from imrec_pg.records import Feature, FeatureTable, Metric
+from imrec_pg.settings import this_host
 from imrec_pg.store import missing
 from imrec_pg.store.answers import Question
 from imrec_pg.store.connection import Connection
@@ -57,7 +58,7 @@ def test_a_deleted_file_is_marked_with_the_date_and_kept(conn: Connection, folde
     since = conn.execute("SELECT since FROM imrec.missing").fetchall()
     assert run(conn, folder).changes == Changes(known=9)
     assert conn.execute("SELECT since FROM imrec.missing").fetchall() == since
-    assert status(conn).missing_files == 1
+    assert status(conn, this_host()).missing_files == 1
 
 
 def test_a_file_that_comes_back_is_no_longer_missing_and_not_read_again(

@@ -9,9 +9,9 @@ from psycopg.types.json import Jsonb
 
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.records import Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
-from imrec_pg.store import catalogue
 from imrec_pg.store.bulk import load_features
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import add_root
 
 NUMBER, QUESTIONS = 20_000, 1_000
 FORMATS = ["JPEG", "JPEG", "JPEG", "PNG"]
@@ -79,7 +79,7 @@ class Collection:
 @pytest.mark.timeout(900)
 def test_no_answer_is_short_wrong_or_unlabelled(conn: Connection) -> None:
     collection, rng = Collection(), np.random.default_rng(5)
-    catalogue.add_root(conn, root_of(b"/photos"))
+    add_root(conn, root_of(b"/photos"))
     load_features(conn, collection.images(), indexes=[(Feature.EMBEDDING, Metric.COSINE)])
     answers: set[str] = set()
     recall = []

@@ -22,6 +22,7 @@ from imrec_pg.records import (
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
+from imrec_pg.store.roots import add_root, roots_here
 from imrec_pg.store.session import open_session
 from imrec_pg.store.write import Merged, check_model, claim_model, write_batch
 
@@ -31,7 +32,7 @@ TABLES = ("image", "location", "embedding", "histogram", "hash", "failure")
 
 @pytest.fixture(autouse=True)
 def _root(conn: Connection) -> None:
-    catalogue.add_root(conn, ROOT)
+    add_root(conn, ROOT)
 
 
 def a_file(name: str, mtime_ns: int = 1) -> FoundFile:
@@ -115,10 +116,10 @@ def test_a_failure_is_counted_up_and_forgotten_when_the_file_is_read(conn: Conne
     failed = FailedFile(a_file("a.jpg"), None, "Unreadable", "Permission denied")
     write_batch(conn, [], [failed])
     write_batch(conn, [], [failed])
-    (failure,) = catalogue.failures(conn)
+    (failure,) = catalogue.failures(conn, roots_here(conn, ""))
     assert (failure.path, failure.error_class, failure.attempts) == ("/photos/a.jpg", "Unreadable", 2)
     write_batch(conn, [an_image(1, "a.jpg")])
-    assert catalogue.failures(conn) == []
+    assert catalogue.failures(conn, roots_here(conn, "")) == []
 
 
 def test_a_file_whose_new_bytes_are_no_image_leaves_its_old_image(conn: Connection) -> None:

@@ -1,0 +1,204 @@
+"""imrec-pg root."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, say
+from imrec_pg.errors import UsageError
+from imrec_pg.paths import display_path
+from imrec_pg.settings import this_host
+
+if TYPE_CHECKING:
+    from imrec_pg.ingest.roots import Placed
+    from imrec_pg.store.roots import RootState
+
+_name = click.argument("name", metavar="NAME")
+
+
+@click.group(
+    "root",
+    epilog="""\b
+Examples:
+  imrec-pg root add photos /mnt/nas/photos     here
+  imrec-pg root add photos /Volumes/photos     there, on the Mac
+  imrec-pg root list
+  imrec-pg ingest photos""",
+)
+def command() -> None:
+    """Name folders of photos, and say where they lie on this host.
+
+    Files are known by their root and their path below it, so that a folder which lies elsewhere on
+    another host, or has moved, is still the same. A folder that nobody named is a root too once it
+    is ingested; its name is its path.
+    """
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg root add photos ~/Pictures
+  imrec-pg root add photos /mnt/new-disk/Pictures     it has moved
+  IMREC_HOST=nas imrec-pg root add photos /photos     in a container, whose name is random""",
+)
+@_name
+@click.argument("path", type=PATH, metavar="FOLDER")
+@database_options
+def add(*, name: str, path: Path) -> None:
+    """Say where a root lies on this host; a name that is unknown makes a new root.
+
+    If no other host has said where the root lies, it has moved: its files are known by their new
+    paths from then on. Otherwise its files go on being known by the paths that they have, and only
+    this host looks for them in the new place.
+    """
+    with invocation().library() as library, _resumable(), _counted("paths") as show:
+        placed = library.roots.add(name, path, on_progress=show)
+    for line in _told(placed):
+        say(line)
+
+
+@command.command(
+    "list",
+    epilog="""\b
+Examples:
+  imrec-pg root list
+  imrec-pg root list --json | jq -r .[].path""",
+)
+@json_option
+@database_options
+def list_(*, as_json: bool) -> None:
+    """List the roots: name, where it lies on this host, how many files it has."""
+    with invocation().library() as library:
+        roots = library.roots.states()
+    if as_json:
+        print_json([dataclasses.asdict(root) for root in roots])
+        return
+    width = max((len(root.name) for root in roots), default=0)
+    for root in roots:
+        print(f"{root.name:<{width}}  {described(root)}")
+    if not roots:
+        say("no root yet: imrec-pg ingest FOLDER, or imrec-pg root add NAME FOLDER")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg root rename /home/me/Pictures photos""",
+)
+@click.argument("old", metavar="NAME")
+@click.argument("new", metavar="NEW")
+@database_options
+def rename(*, old: str, new: str) -> None:
+    """Give a root another name; nothing else changes."""
+    with invocation().library() as library:
+        library.roots.rename(old, new)
+    say(f"{old} is called {new} now")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg root remove photos --dry-run
+  imrec-pg root remove photos
+  imrec-pg root remove photos --host old-laptop    it lies there no more; no file is forgotten""",
+)
+@_name
+@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--host", metavar="HOST", help="Only forget where it lies on that host.")
+@json_option
+@database_options
+def remove(*, name: str, dry_run: bool, yes: bool, host: str | None, as_json: bool) -> None:
+    """Forget a root, its files, and the features of photos that no other file holds.
+
+    The photos themselves are never touched.
+    """
+    if host is not None:
+        if dry_run or as_json:
+            raise click.UsageError("--host forgets no file: --dry-run and --json don't go with it")
+        _forget_host(name, host)
+        return
+    with invocation().library() as library:
+        found = library.roots.contents(name)
+        if not dry_run:
+            if found.files and not yes:
+                _ask(name, found.files, found.images)
+            with _resumable(), _counted("files", found.files, quiet=as_json) as show:
+                found = library.roots.remove(name, on_progress=show)
+    if as_json:
+        print_json({"files": found.files, "images": found.images, "dry_run": dry_run})
+        return
+    what = f"{found.files:,} files, and {found.images:,} photos that no other file holds"
+    say(f"{'would forget' if dry_run else 'forgot'} {name}: {what}")
+
+
+def _forget_host(name: str, host: str) -> None:
+    with invocation().library() as library:
+        known = library.roots.forget_host(name, host)
+    say(f"{name} lies on {host} no more" if known else f"it was not known where {name} lies on {host}")
+
+
+def described(root: "RootState") -> str:
+    """Return where a root lies, how many files it has, and what else is known of it."""
+    notes = [f"{root.files:,} files"]
+    if root.canonical != root.path:
+        notes.append(f"known as {root.canonical}")
+    if root.elsewhere:
+        notes.append(f"{'also ' if root.mounted else ''}on {', '.join(root.elsewhere)}")
+    return f"{root.path} ({'; '.join(notes)})"
+
+
+def _told(placed: "Placed") -> Iterator[str]:
+    root, folder = placed.root, display_path(placed.folder)
+    match placed.outcome:
+        case "new":
+            yield f"{root.name} lies at {folder}: imrec-pg ingest {folder} stores its photos"
+        case "moved":
+            old = display_path(root.raw_path)
+            yield f"{root.name} has moved from {old} to {folder}: its files are known by their new paths"
+            if root.mounted is None:
+                yield f"if another host has it at {old}, say there: imrec-pg root add NAME FOLDER"
+        case "mounted":
+            yield f"{root.name} lies at {folder} on this host, {this_host()}"
+            if root.raw_path != placed.folder:
+                known, others = display_path(root.raw_path), ", ".join(root.elsewhere)
+                yield f"SQL still knows its files by their paths in {known}, for it lies on {others} too"
+        case _:
+            yield f"{root.name} lies at {folder} already"
+    if placed.rewritten:
+        yield f"{placed.rewritten:,} files have a new path"
+
+
+def _ask(name: str, files: int, images: int) -> None:
+    what = f"{files:,} files, and {images:,} photos that no other file holds"
+    if not sys.stdin.isatty():
+        raise UsageError(f"{name} has {what}: say --yes to forget them, or --dry-run to look")
+    click.confirm(f"Forget {name}: {what}?", abort=True, err=True)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("\nwhat is done by now stays: run the same command again to go on")
+        raise
+
+
+@contextmanager
+def _counted(what: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Yield what is told the number done so far, and shows it; a second's work shows nothing."""
+    from tqdm import tqdm  # noqa: PLC0415 - not for --help
+
+    disable = True if quiet else None
+    with tqdm(unit=f" {what}", total=total, disable=disable, dynamic_ncols=True, delay=1, leave=False) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show
