@@ -103,6 +103,8 @@ location = Table(
     UniqueConstraint("location_id"),
     # Hash: a path may be longer than a btree entry (2,704 bytes).
     Index(None, "path", postgresql_using="hash"),
+    # For those who may see some roots only: what little there is of a root is found without reading all.
+    Index(None, "root_id"),
     comment="A file is where an image was seen.",
 )
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from imrec_pg import settings as settings_module
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
+from imrec_pg.store import grants
 from imrec_pg.store.connection import check_pgvector, connect, translated
 from imrec_pg.store.sql_files import folder
 
@@ -38,6 +39,8 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     """
     _ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision))
+    with connect(settings) as conn:
+        grants.renew(conn)
 
 
 def downgrade(settings: Settings, revision: str) -> None:
