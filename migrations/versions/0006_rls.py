@@ -33,7 +33,7 @@ SELECT EXISTS (
 
 
 def upgrade() -> None:
-    op.create_index("location_root_id_idx", "location", ["root_id"], schema="imrec")
+    op.create_index("location_root_id_idx", "location", ["root_id", "image_id"], schema="imrec")
     for view in _VIEWS:
         run_sql_file(op.get_bind(), f"views/{view}_v02.sql")
     for name in _NEW:
