@@ -22,6 +22,9 @@ from imrec_pg.store.sql_files import folder
 # Any number that no other program takes for an advisory lock: "imrec" in base 36.
 _LOCK_KEY = 31_251_708
 
+# Older ones have no views that read with the caller's rights, without which row-level security is none.
+_MIN_POSTGRESQL = 15
+
 # A role named like the schema has it as its default one ("$user"), and Alembic then looks for our tables
 # under no schema at all. pgvector may lie in a schema of its own.
 _PLAIN_SEARCH_PATH = """
@@ -35,7 +38,7 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     """Create or update the schema, and pgvector with it; safe to run twice at once.
 
     Raises:
-        SchemaError: pgvector is not installed on the server, or the role may not create it.
+        SchemaError: the server is too old, has no pgvector, or the role may not create that.
     """
     _ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision))
@@ -108,6 +111,10 @@ def _unwrapped() -> Iterator[None]:
 
 def _ensure_pgvector(settings: Settings) -> None:
     with connect(settings) as conn, translated():
+        if conn.info.server_version < _MIN_POSTGRESQL * 10_000:
+            raise SchemaError(
+                f"this server is older than PostgreSQL {_MIN_POSTGRESQL}, which is needed: update it"
+            )
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():
