@@ -61,16 +61,16 @@ def ingest_into(
 
 
 class AddImage:
-    """Stores images below /photos with the features given, and random ones for the rest.
+    """Stores images below /photos, or another root, with the features given, and random ones for the rest.
 
     Keywords: embedding, histogram, average_hash, difference_hash, image_id (else 1, 2, …).
     """
 
-    def __init__(self, conn: Connection) -> None:
+    def __init__(self, conn: Connection, root: bytes = b"/photos") -> None:
         self._conn = conn
         self._rng = np.random.default_rng(0)
         self._numbers = count(1)
-        self._root = root_of(b"/photos")
+        self._root = root_of(root)
         add_root(conn, self._root)
 
     def __call__(self, name: str, **features: Any) -> Stored:
@@ -96,7 +96,9 @@ class AddImage:
         key = image_id or UUID(int=number)
         relative = os.fsencode(name)
         root = self._root.root_id
-        file = FoundFile(root, location_id(root, relative), relative, b"/photos/" + relative, 9, number)
+        file = FoundFile(
+            root, location_id(root, relative), relative, self._root.raw_path + b"/" + relative, 9, number
+        )
         features = Features(
             embedding=self._row(embedding),
             histogram=self._row(histogram),

@@ -107,22 +107,34 @@ def upgrade() -> None:
 Examples:
   imrec-pg db grant reader webapp
   imrec-pg db grant ingester scanner --create
+  imrec-pg db grant reader anna --root /photos/anna --root /photos/family
   imrec-pg db revoke webapp""",
 )
 @click.argument("kind", type=EnumChoice(GrantedRole))
 @click.argument("role", metavar="ROLE")
 @click.option("--create", is_flag=True, help="Make the role when there is none; it has no password yet.")
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="NAME",
+    help="Let a reader see the photos of this root alone, as imrec-pg status names it; may be repeated.",
+)
 @database_options
-def grant(*, kind: GrantedRole, role: str, create: bool) -> None:
+def grant(*, kind: GrantedRole, role: str, create: bool, roots: tuple[str, ...]) -> None:
     """Let a PostgreSQL role use the library: as reader, ingester or owner.
 
     A reader may search, from psql or any program, and nothing else. An ingester may also store photos.
     An owner may also upgrade the schema and build indexes. What the role was granted before is replaced.
     Run it as the owner.
+
+    With --root a reader sees, from any program, the photos of these roots and nothing of the others: no
+    path, no feature, no neighbour. The first such grant turns PostgreSQL's row-level security on. Roles
+    that may read by then see all as before; to others, a GRANT by hand alone shows no photo any more.
     """
     with invocation().library() as library:
-        library.grant(kind, role, create=create)
-    say(f"{role} is {kind} now")
+        library.grant(kind, role, create=create, roots=roots)
+    say(f"{role} is {kind} now{' of ' + ', '.join(roots) if roots else ''}")
 
 
 @command.command(

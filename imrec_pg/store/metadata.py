@@ -124,6 +124,9 @@ location = Table(
     UniqueConstraint("location_id"),
     # Hash: a path may be longer than a btree entry (2,704 bytes).
     Index(None, "path", postgresql_using="hash"),
+    # For those who may see some roots only: looks each image up, and finds what little there is of a root. On
+    # root_id alone it did harm: before the first ANALYZE, each look-up read the whole root.
+    Index(None, "root_id", "image_id"),
     comment="A file is where an image was seen.",
 )
 

@@ -15,11 +15,15 @@ from sqlalchemy.exc import DBAPIError
 from imrec_pg import settings as settings_module
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
+from imrec_pg.store import grants
 from imrec_pg.store.connection import check_pgvector, connect, translated
 from imrec_pg.store.sql_files import folder
 
 # Any number that no other program takes for an advisory lock: "imrec" in base 36.
 _LOCK_KEY = 31_251_708
+
+# Older ones have no views that read with the caller's rights, without which row-level security is none.
+_MIN_POSTGRESQL = 15
 
 # A role named like the schema has it as its default one ("$user"), and Alembic then looks for our tables
 # under no schema at all. pgvector may lie in a schema of its own.
@@ -34,10 +38,12 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     """Create or update the schema, and pgvector with it; safe to run twice at once.
 
     Raises:
-        SchemaError: pgvector is not installed on the server, or the role may not create it.
+        SchemaError: the server is too old, has no pgvector, or the role may not create that.
     """
     _ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision))
+    with connect(settings) as conn:
+        grants.renew(conn)
 
 
 def downgrade(settings: Settings, revision: str) -> None:
@@ -105,6 +111,10 @@ def _unwrapped() -> Iterator[None]:
 
 def _ensure_pgvector(settings: Settings) -> None:
     with connect(settings) as conn, translated():
+        if conn.info.server_version < _MIN_POSTGRESQL * 10_000:
+            raise SchemaError(
+                f"this server is older than PostgreSQL {_MIN_POSTGRESQL}, which is needed: update it"
+            )
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():

@@ -98,3 +98,42 @@ def test_roles_that_are_not_there_or_own_everything(copied_album: Album, imrec: 
     owner = query(copied_album.dsn, "SELECT current_user::text")[0][0]
     assert "owns the schema" in copied_album.run("db", "grant", "reader", str(owner), code=2).message
     assert "no role" in imrec.on(url_of(copied_album.dsn))("db", "revoke", "nobody_at_all", code=2).message
+
+
+def test_a_reader_of_one_root_knows_nothing_of_the_others(
+    copied_album: Album, imrec: Imrec, role: str, folder: Path
+) -> None:
+    """Of three scenes of its own, one copy of the album's, and a broken file."""
+    own = save_scenes(folder, [900, 901, 902])
+    shared = copied_album.folder / "scenes" / "0001.jpg"
+    copy = folder / "copy.jpg"
+    copy.write_bytes(shared.read_bytes())
+    (folder / "broken.jpg").write_bytes(b"none")
+    copied_album.run("ingest", folder, *LIGHT, code=3)
+    grant_reader = ("db", "grant", "reader", role, "--create", "--root", folder)
+    assert "no root '/nowhere'" in copied_album.run(*grant_reader, "--root", "/nowhere", code=2).message
+    refused = copied_album.run("db", "grant", "ingester", role, "--create", "--root", folder, code=2)
+    assert "--root is for readers" in refused.message
+    granted = copied_album.run(*grant_reader)
+    assert granted.err == f"{role} is reader now of {folder}\n"
+    assert granted.out == ""
+    reader = as_role(copied_album, imrec, role)
+    status = reader("status", "--json").json
+    assert (status["images"], status["files"], status["failures"]) == (4, 4, 1)
+    assert ([root["name"] for root in status["roots"]], status["tunings"]) == ([str(folder)], [])
+    assert [failure["path"] for failure in reader("errors", "--json").json] == [str(folder / "broken.jpg")]
+    original = copied_album.folder / "original.png"
+    for options in (
+        ["--weights", "histogram=1,dhash=1"],
+        ["--feature", "ahash", "--dislike", copied_album.folder / "scenes" / "0002.jpg"],
+    ):
+        answer = reader("search", original, *options, "-k", "100", "--json").json
+        assert {n["path"] for n in answer["neighbours"]} == {*map(str, own), str(copy)}
+        assert {n["copies"] for n in answer["neighbours"]} == {1}
+    nothing = reader("search", original, "--feature", "ahash", "--under", copied_album.folder)
+    assert nothing.out == ""
+    # The copy's embedding came with the album; none of the others of this root has one.
+    assert [n["path"] for n in reader("search", original, "--json").json["neighbours"]] == [str(copy)]
+    assert "may not do that" in reader("prune", "--yes", code=1).message
+    copied_album.run("db", "revoke", role)
+    assert "may not do that" in reader("status", code=1).message

@@ -293,7 +293,10 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert searching.what == f"the role {role} may search"
     assert not_ok(reader) == [ingesting, building]
     assert ingesting.level is building.level is Level.NOTICE
-    assert "embedding, failure, hash, histogram, image, location, missing, model, root" in ingesting.what
+    assert (
+        "claim, embedding, failure, hash, histogram, image, location, missing, model, mount, root, worker"
+        in ingesting.what
+    )
     assert "ownership of embedding, histogram" in building.what
     run(large_dsn, *ingesting.mend.partition(": ")[2].rstrip(";").split(";"))
     assert bad(reader, "privileges") == [building]
@@ -308,7 +311,7 @@ def test_a_role_without_rights_is_told_what_it_lacks(
     found = not_ok(nobody)
     (lacking, *_) = [finding for finding in found if finding.serious]
     assert (lacking.check, lacking.level) == ("privileges", Level.WARNING)
-    assert "USAGE on the schema imrec; SELECT on alembic_version, embedding" in lacking.what
+    assert "USAGE on the schema imrec; SELECT on alembic_version, claim, embedding" in lacking.what
     assert "EXECUTE on hamming_budget" in lacking.what
     unchecked = [finding for finding in found if finding.what.startswith("could not be checked")]
     assert {"schema", "features", "vectors", "failures", "plans"} <= {finding.check for finding in unchecked}

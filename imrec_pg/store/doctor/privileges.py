@@ -1,5 +1,6 @@
 """What the role may do: search, ingest, build indexes."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from psycopg.sql import SQL, Identifier
 from imrec_pg.records import FeatureTable
 from imrec_pg.store.doctor.examined import Examined
 from imrec_pg.store.doctor.finding import Finding, notice, ok, warning
+from imrec_pg.store.session import HEAD
 
 _ROLE = """
 SELECT
@@ -35,8 +37,18 @@ INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ORDER BY 1
 """
+_HIDDEN = """
+SELECT imrec.restricted() AS restricted, EXISTS (
+    SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN LATERAL unnest(p.polroles) AS r (oid)
+    WHERE p.polrelid = 'imrec.location'::pg_catalog.regclass
+    AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
+) AS sees_some
+"""
 # What ingest writes into; where there is a table that it only reads, a role need not be able to write there.
-_WRITTEN = ("root", "image", "location", "missing", "failure", "model", *FeatureTable)
+_WRITTEN = (
+    *("root", "mount", "image", "location", "missing", "failure", "model", "worker", "claim"),
+    *FeatureTable,
+)
 _INDEXED = (FeatureTable.EMBEDDING, FeatureTable.HISTOGRAM)
 
 
@@ -46,6 +58,12 @@ class _Role:
     enters: bool
     creates: bool
     temporary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    restricted: bool
+    sees_some: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,8 @@ def privileges(examined: Examined) -> Iterator[Finding]:
         *_named("EXECUTE on", closed),
     ]
     yield _searching(examined, role, lacks)
+    if not lacks and examined.schema == HEAD:
+        yield from _hidden(examined, role)
     lacks = ["what searching needs"] if lacks else []
     lacks += _named("INSERT, UPDATE and DELETE on", [r.name for r in relations if _unwritable(r)])
     lacks += [] if role.temporary else ["TEMPORARY on the database"]
@@ -91,6 +111,23 @@ def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
         "Most other checks need this too.",
         f"as the owner: {examined.sql(statement.format(role=Identifier(role.name)))}",
     )
+
+
+def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
+    (hidden,) = examined.records(_Hidden, _HIDDEN)
+    mend = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
+    if hidden.restricted and hidden.sees_some:
+        yield notice(
+            f"the role {role.name} sees the photos of some roots alone",
+            "So does doctor: of the others it tells nothing.",
+            f"if it should see all, {mend}",
+        )
+    elif hidden.restricted:
+        yield warning(
+            f"row-level security hides all photos from the role {role.name}",
+            "It is on since a reader of some roots was granted; what is granted by hand then shows nothing.",
+            mend,
+        )
 
 
 def _ingesting(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
