@@ -19,12 +19,13 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import decoders, formats
+from imrec_pg.images import decoders, formats, memory
 from imrec_pg.images.colours import to_rgb
 from imrec_pg.images.exif import PhotoData, photo_data
 from imrec_pg.images.explain import explain, one_line
 from imrec_pg.images.jpeg import shrink_on_load
 from imrec_pg.images.silence import silence
+from imrec_pg.images.sizes import Sizes
 from imrec_pg.images.upright import turn_upright
 from imrec_pg.images.walk import VANISHED
 from imrec_pg.paths import display_path
@@ -133,13 +134,17 @@ def decode(
     head = content.data[: formats.HEAD_SIZE]
     found = formats.recognise(head, formats.extension(path_for_messages.encode("utf-8", "replace")))
     _check_decoder(found, path_for_messages)
+    sizes = Sizes(path_for_messages, min(limits.max_pixels, MAX_PIXELS))
     try:
         with silence(native=found in _CHATTY or formats.is_raw(found)):
-            return _decode(content, path_for_messages, found, limits, enough)
+            return _decode(content, found, sizes, enough)
     except DecodeError:
         raise
     except Exception as error:  # decoders raise a dozen kinds, and a bug in one must cost one file
-        raise DecodeError(path_for_messages, *explain(error, content.data)) from error
+        kind, reason = explain(error, content.data)
+        if kind in {"Corrupt", "Truncated"} and memory.is_short(sizes.most):
+            kind, reason = "OutOfMemory", f"not enough memory to decode the image ({reason})"
+        raise DecodeError(path_for_messages, kind, reason) from error
 
 
 def _check_decoder(found: str | None, name: str) -> None:
@@ -171,51 +176,42 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
 
 
-def _decode(
-    content: FileContent, name: str, found: str | None, limits: Limits, enough: int | None
-) -> DecodedImage:
-    if formats.is_raw(found):
-        return _develop(content, name, found or "", limits, enough)
-    image = _open(content.data, found)
-    _check_size(image.width, image.height, name, limits)
+def _decode(content: FileContent, found: str | None, sizes: Sizes, enough: int | None) -> DecodedImage:
+    if found is not None and formats.is_raw(found):
+        return _develop(content, found, sizes, enough)
+    image = _open(content.data, found, sizes)
+    sizes.check(image.width, image.height)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         hidden = _raw_behind(image)
         if hidden is not None:
-            _check_decoder(hidden, name)
-            return _develop(content, name, hidden, limits, enough)
+            _check_decoder(hidden, sizes.name)
+            return _develop(content, hidden, sizes, enough)
     whole = shrink_on_load(image, enough) if enough is not None else None
     image.load()
-    _check_size(image.width, image.height, name, limits)  # of a HEIC only now for sure
+    sizes.check(image.width, image.height)  # a HEIC's header may claim another size than its pictures have
     photo = photo_data(image)
     lay_on_its_side = turn_upright(image)
     size = image.size if whole is None else whole[::-1] if lay_on_its_side else whole
     return DecodedImage(_info(content, size, image.format or "", photo), to_rgb(image))
 
 
-def _open(data: bytes, found: str | None) -> Image.Image:
+def _open(data: bytes, found: str | None, sizes: Sizes) -> Image.Image:
     match found:
         case "HEIC":
             return decoders.open_heic(data)
         case "AVIF":
             return decoders.open_avif(data)
-        case _:
-            return Image.open(io.BytesIO(data), formats=formats.PILLOW_FORMATS)
+        case "WEBP":
+            # Its decoder makes two canvases at once, before anybody can ask how large they are.
+            sizes.check(*formats.webp_size(data))
+    return Image.open(io.BytesIO(data), formats=formats.PILLOW_FORMATS)
 
 
-def _develop(content: FileContent, name: str, found: str, limits: Limits, enough: int | None) -> DecodedImage:
+def _develop(content: FileContent, found: str, sizes: Sizes, enough: int | None) -> DecodedImage:
     from imrec_pg.images import raw  # noqa: PLC0415 - few libraries hold raws
 
-    developed = raw.develop(
-        content.data, enough, lambda width, height: _check_size(width, height, name, limits)
-    )
+    developed = raw.develop(content.data, enough, sizes.check)
     return DecodedImage(_info(content, developed.size, found, developed.photo), to_rgb(developed.pixels))
-
-
-def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
-    limit = min(limits.max_pixels, MAX_PIXELS)
-    if width * height > limit:
-        reason = f"{width} x {height} pixels, more than the limit of {limit:,}"
-        raise DecodeError(name, "TooManyPixels", reason)
 
 
 def _info(content: FileContent, size: tuple[int, int], name: str, photo: PhotoData) -> ImageInfo:

@@ -107,6 +107,21 @@ def is_raw(name: str | None) -> bool:
     return name == "RAW" or (name is not None and name.lower().encode() in RAW_EXTENSIONS)
 
 
+def webp_size(head: bytes) -> tuple[int, int]:
+    """Return width and height as the header of a WebP says (RFC 9649); 0, 0 where it says nothing."""
+    match head[12:16]:
+        case b"VP8X":
+            return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+        case b"VP8 ":
+            sides = int.from_bytes(head[26:30], "little")
+            return sides & 0x3FFF, sides >> 16 & 0x3FFF
+        case b"VP8L":
+            sides = int.from_bytes(head[21:25], "little")
+            return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+        case _:
+            return 0, 0
+
+
 def cut_short(data: bytes) -> bool:
     """Return whether a file that failed to decode lacks its end; False also where that cannot be told."""
     found = identify(data[:HEAD_SIZE])
@@ -128,7 +143,7 @@ def cut_short(data: bytes) -> bool:
 def _last_box_is_cut(data: bytes) -> bool:
     """Return whether a box of an ISO base media file (ISO/IEC 14496-12) ends behind the data."""
     at = 0
-    while at + 16 <= len(data):
+    while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4])
         if size == 1:  # a 64-bit size follows the type
             size = int.from_bytes(data[at + 8 : at + 16])

@@ -46,18 +46,23 @@ def develop(data: bytes, enough: int | None, check_size: Callable[[int, int], No
 
     Raises:
         NotImplementedError, UnidentifiedImageError: LibRaw knows no such camera; it is no raw at all.
-        MemoryError, rawpy.LibRawError: and whatever check_size raises.
+        MemoryError, OSError: it is too large, or broken; and whatever check_size raises.
     """
     import rawpy  # noqa: PLC0415 - an extra, and 10 MB of libraries
 
     try:
         return _develop(data, enough, check_size)
-    except rawpy.LibRawFileUnsupportedError as error:
+    except (rawpy.LibRawFileUnsupportedError, rawpy.LibRawIOError) as error:
         if formats.identify(data[: formats.HEAD_SIZE]) is None:
             raise UnidentifiedImageError from error
+        if isinstance(error, rawpy.LibRawIOError):
+            raise OSError("truncated: LibRaw misses data that the header promises") from error
         raise NotImplementedError("LibRaw reads no raw data in it") from error
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError from error
+    except rawpy.LibRawError as error:  # its text is bytes
+        text = error.args[0] if error.args else b""
+        raise OSError(text.decode("ascii", "replace") if isinstance(text, bytes) else text) from error
 
 
 def _develop(data: bytes, enough: int | None, check_size: Callable[[int, int], None]) -> Developed:

@@ -5,9 +5,11 @@ import os
 import resource
 import signal
 import struct
+import sys
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -116,6 +118,29 @@ def test_a_decoder_that_dies_hangs_or_wants_too_much_costs_that_file_alone(
     }
     assert "computed" in failures["07-computing.png"][1]
     assert failures["10-asking.png"][1] == "(0, 0), True"
+
+
+def test_a_picture_whose_decoder_is_missing_waits_for_it(
+    conn: Connection, tmp_path: Path, embedders: EmbedderSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored of it stays."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for number, name in enumerate(("old.heic", "new.heic")):
+        if name == "new.heic":
+            ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+        pillow_heif.from_pillow(Image.fromarray(pixels + np.uint8(number))).save(tmp_path / name)
+    os.utime(tmp_path / "old.heic", (1, 1))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pillow_heif", None)
+        assert ingest(conn, [bytes(tmp_path)], embedders, LIGHT).tally.failed == 2
+        again = ingest(conn, [bytes(tmp_path)], embedders, LIGHT)
+        assert (again.tally.failed, again.tally.known_failures) == (0, 2)
+    assert {failure.error_class for failure in catalogue.failures(conn)} == {"DecoderMissing"}
+    assert conn.execute("SELECT path FROM imrec.location").fetchall() == [(str(tmp_path / "old.heic"),)]
+    result = ingest(conn, [], embedders, replace(LIGHT, retry=True))
+    assert (result.tally.new, result.tally.failed) == (1, 0)
+    assert not list(catalogue.failures(conn))
 
 
 @pytest.mark.parametrize("pause", [0, 0.5], ids=["at once", "later"])
