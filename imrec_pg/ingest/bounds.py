@@ -1,13 +1,15 @@
 """What one file may cost the worker process that decodes it: memory and computing time."""
 
 import math
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+if sys.platform != "win32":  # where searches work, and nothing is decoded in worker processes
+    import resource
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The greediest picture within the limits of size takes 2.5 GB (a lossless WebP of 196 megapixels).
+# The greediest picture within the limits of size takes 3.2 GB (a lossless WebP of 196 megapixels).
 _MEMORY = 4 * 1024**3
 # The slowest one takes some seconds of a fast core; a decoder that computes for so long hangs.
 _CPU_S = 60
@@ -109,11 +109,12 @@ class _Decoding:
 
     def finished(self) -> Iterator[Decoded | FailedFile]:
         """Wait for at least one result, and yield it; none where the workers had to be started again."""
+        again: list[Content] = []
         for future in wait(self.pending, return_when=FIRST_COMPLETED).done:
             try:
                 result = _result(future)
             except BrokenExecutor as error:
-                self._start_again([], error)
+                self._start_again(again, error)
                 return
             item = self.pending.pop(future)
             self._has_worked = True
@@ -121,7 +122,7 @@ class _Decoding:
             if result is None:
                 if item.content.image_id not in self._killed:
                     self._killed.add(item.content.image_id)
-                    self.add(item)
+                    again.append(item)
                     continue
                 result = DecodeError("", "OutOfMemory", _KILLED)
             if isinstance(result, DecodeError):
@@ -129,6 +130,8 @@ class _Decoding:
                 yield from (FailedFile(file, image_id, result.kind, result.reason) for file in item.files)
             else:
                 yield Decoded(result, item.files)
+        for item in again:
+            self.add(item)
 
     def stop(self) -> None:
         """End the processes; what waits is given up."""
@@ -160,7 +163,7 @@ class _Decoding:
         self.pending.clear()
         self.stop()
         for item in lost:
-            self._schedule(item)
+            self.add(item)
 
 
 def _extract_or_error(

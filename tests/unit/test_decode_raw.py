@@ -2,11 +2,12 @@
 
 import io
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pytest
 from dng import LONG, SHORT, dng, patches, tiff
-from PIL import Image
+from PIL import ExifTags, Image
 
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.decode import DecodedImage, FileContent, Limits, decode, image_id_of
@@ -34,11 +35,11 @@ def failure(data: bytes, name: str = "a.dng", limits: Limits | None = None) -> D
     return caught.value
 
 
-def jpeg(width: int, height: int) -> bytes:
+def jpeg(width: int, height: int, **options: Any) -> bytes:
     image = Image.new("RGB", (width, height), PREVIEW_LEFT)
     image.paste(PREVIEW_RIGHT, (width // 2, 0, width, height))
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95)
+    image.save(buffer, "JPEG", quality=95, **options)
     return buffer.getvalue()
 
 
@@ -87,6 +88,16 @@ def test_a_large_preview_is_taken_and_turned_upright(
         {"left": 9, "right": -9}.get(place, 300)
     ]
     np.testing.assert_allclose(shown, PREVIEW_LEFT, atol=3)
+
+
+def test_a_preview_s_own_orientation_counts() -> None:
+    """Some cameras turn the preview before they store it, and say so first thing in its EXIF."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    with_jfif = jpeg(600, 800, exif=exif)
+    assert with_jfif[2:4] == b"\xff\xe0"
+    preview = with_jfif[:2] + with_jfif[20:]
+    assert decoded(dng(SCENE, orientation=6, preview=preview)).pixels.size == (600, 800)
 
 
 def test_a_large_preview_is_shrunk_like_any_jpeg() -> None:
