@@ -1,7 +1,8 @@
 """Read and decode image files: whatever a file holds, the outcome is a picture or a DecodeError.
 
 The kinds of DecodeError:
-    Vanished, Unreadable, ChangedWhileRead, OutOfMemory: of the moment; the same file may decode next time.
+    Vanished, Unreadable, ChangedWhileRead, OutOfMemory, DecoderMissing: of the moment; the same file may
+        decode next time.
     Empty, TooLarge, TooManyPixels, Truncated, Corrupt, NotAnImage, UnsupportedFormat: of the content.
 """
 
@@ -13,17 +14,19 @@ from dataclasses import dataclass, field
 from typing import IO
 from uuid import UUID
 
-import numpy as np
-from numpy.typing import NDArray
-
 # The plugins are imported by name, else the first WebP or TIFF makes Pillow load all 47 of them.
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import formats
-from imrec_pg.images.exif import photo_data
+from imrec_pg.images import decoders, formats, memory
+from imrec_pg.images.colours import to_rgb
+from imrec_pg.images.exif import PhotoData, photo_data
+from imrec_pg.images.explain import explain, one_line
+from imrec_pg.images.jpeg import shrink_on_load
 from imrec_pg.images.silence import silence
+from imrec_pg.images.sizes import Sizes
+from imrec_pg.images.upright import turn_upright
 from imrec_pg.images.walk import VANISHED
 from imrec_pg.paths import display_path
 from imrec_pg.records import ImageInfo
@@ -40,10 +43,9 @@ CONTENT_KINDS = frozenset(
 )
 """Kinds of DecodeError that come from what the file holds, so that it no longer holds what it did before."""
 
-_MAX_REASON = 500
 _REDUCED = 1  # a bit of TIFF's NewSubfileType
-_SCALES = (8, 4, 2)  # what libjpeg computes from fewer coefficients
-_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations
+# These decoders write to stderr on their own.
+_CHATTY = {"TIFF", "HEIC", "AVIF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class Limits:
 
     Attributes:
         max_bytes: the largest file.
-        max_pixels: width times height, checked before the pixels are decoded; beyond MAX_PIXELS Pillow
-            refuses whatever is said here.
+        max_pixels: width times height, checked before the pixels are decoded; beyond MAX_PIXELS is
+            refused whatever is said here.
     """
 
     max_bytes: int = 512 * 1024 * 1024
@@ -108,9 +110,9 @@ def read(path: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
             return _read(file, path, name, limits)
     except OSError as error:
         kind = "Vanished" if error.errno in VANISHED else "Unreadable"
-        raise DecodeError(name, kind, _one_line(error.strerror or str(error))) from error
+        raise DecodeError(name, kind, one_line(error.strerror or str(error))) from error
     except ValueError as error:  # a NUL in the path
-        raise DecodeError(name, "Unreadable", _one_line(str(error))) from error
+        raise DecodeError(name, "Unreadable", one_line(str(error))) from error
     except MemoryError as error:
         raise DecodeError(name, "OutOfMemory", "not enough memory to read the file") from error
 
@@ -120,31 +122,35 @@ def decode(
 ) -> DecodedImage:
     """Return the picture; the extension of path_for_messages tells camera raws from TIFF.
 
-    A JPEG is decoded at a half, a quarter or an eighth of its sides where enough pixels, as many as that
-    says, are left: which takes a half of the time or less. Other formats always come whole.
-
-    How colours become RGB: 8-bit modes by Pillow's convert("RGB"), as in the seed; it drops alpha, and
-    colour profiles are not applied. 16-bit grey keeps its high byte, as Pillow does with 16-bit colour;
-    convert("RGB") would turn all but its darkest 256 levels white. 32-bit integers and floats, which have no
-    agreed white, are stretched from their least to their greatest finite value.
+    Where enough pixels, as many as that says, are left, a JPEG is decoded at a half, a quarter or an eighth
+    of its sides, and a camera raw without a large preview developed at a half: which takes a half of the
+    time or less. Other formats always come whole. How colours become RGB: see to_rgb.
 
     Threads of one process take turns (see silence); processes decode in parallel.
 
     Raises:
         DecodeError: and nothing else, for any content.
     """
-    suffix = formats.extension(path_for_messages.encode("utf-8", "replace"))
     head = content.data[: formats.HEAD_SIZE]
-    refusal = formats.refusal(head, suffix)
-    if refusal is not None:
-        raise DecodeError(path_for_messages, "UnsupportedFormat", refusal)
+    found = formats.recognise(head, formats.extension(path_for_messages.encode("utf-8", "replace")))
+    _check_decoder(found, path_for_messages)
+    sizes = Sizes(path_for_messages, min(limits.max_pixels, MAX_PIXELS))
     try:
-        with silence(libtiff=formats.identify(head) == "TIFF"):
-            return _decode(content, path_for_messages, limits, enough)
+        with silence(native=found in _CHATTY or formats.is_raw(found)):
+            return _decode(content, found, sizes, enough)
     except DecodeError:
         raise
-    except Exception as error:  # Pillow's decoders raise a dozen kinds, and a bug in one must cost one file
-        raise DecodeError(path_for_messages, *_explain(error, content.data)) from error
+    except Exception as error:  # decoders raise a dozen kinds, and a bug in one must cost one file
+        kind, reason = explain(error, content.data)
+        if kind in {"Corrupt", "Truncated"} and memory.is_short(sizes.most):
+            kind, reason = "OutOfMemory", f"not enough memory to decode the image ({reason})"
+        raise DecodeError(path_for_messages, kind, reason) from error
+
+
+def _check_decoder(found: str | None, name: str) -> None:
+    refusal = decoders.refusal(found)
+    if refusal is not None:
+        raise DecodeError(name, refusal.kind, refusal.reason)
 
 
 def _open_without_waiting(path: bytes | str, flags: int) -> int:
@@ -162,9 +168,7 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
         reason = f"{before.st_size:,} bytes, more than the limit of {limits.max_bytes:,}"
         raise DecodeError(name, "TooLarge", reason)
     head = os.pread(file.fileno(), formats.HEAD_SIZE, 0)
-    refusal = formats.refusal(head, formats.extension(path))
-    if refusal is not None:
-        raise DecodeError(name, "UnsupportedFormat", refusal)
+    _check_decoder(formats.recognise(head, formats.extension(path)), name)
     data = file.read(before.st_size)
     after = os.fstat(file.fileno())
     if (len(data), after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
@@ -172,105 +176,65 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
 
 
-def _decode(content: FileContent, name: str, limits: Limits, enough: int | None) -> DecodedImage:
-    image = Image.open(io.BytesIO(content.data), formats=formats.PILLOW_FORMATS)
-    if image.width * image.height > limits.max_pixels:
-        reason = f"{image.width} x {image.height} pixels, more than the limit of {limits.max_pixels:,}"
-        raise DecodeError(name, "TooManyPixels", reason)
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and _previews_a_raw(image):
-        raise DecodeError(name, "UnsupportedFormat", formats.advice("camera raw"))
-    whole = _shrink_on_load(image, enough) if enough is not None else None
+def _decode(content: FileContent, found: str | None, sizes: Sizes, enough: int | None) -> DecodedImage:
+    if found is not None and formats.is_raw(found):
+        return _develop(content, found, sizes, enough)
+    image = _open(content.data, found, sizes)
+    sizes.check(image.width, image.height)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        hidden = _raw_behind(image)
+        if hidden is not None:
+            _check_decoder(hidden, sizes.name)
+            return _develop(content, hidden, sizes, enough)
+    whole = shrink_on_load(image, enough) if enough is not None else None
     image.load()
+    sizes.check(image.width, image.height)  # a HEIC's header may claim another size than its pictures have
     photo = photo_data(image)
-    lay_on_its_side = _turn_upright(image)
-    width, height = image.size if whole is None else whole[::-1] if lay_on_its_side else whole
-    info = ImageInfo(
+    lay_on_its_side = turn_upright(image)
+    size = image.size if whole is None else whole[::-1] if lay_on_its_side else whole
+    return DecodedImage(_info(content, size, image.format or "", photo), to_rgb(image))
+
+
+def _open(data: bytes, found: str | None, sizes: Sizes) -> Image.Image:
+    match found:
+        case "HEIC":
+            return decoders.open_heic(data)
+        case "AVIF":
+            return decoders.open_avif(data)
+        case "WEBP":
+            # Its decoder makes two canvases at once, before anybody can ask how large they are.
+            sizes.check(*formats.webp_size(data))
+    return Image.open(io.BytesIO(data), formats=formats.PILLOW_FORMATS)
+
+
+def _develop(content: FileContent, found: str, sizes: Sizes, enough: int | None) -> DecodedImage:
+    from imrec_pg.images import raw  # noqa: PLC0415 - few libraries hold raws
+
+    developed = raw.develop(content.data, enough, sizes.check)
+    return DecodedImage(_info(content, developed.size, found, developed.photo), to_rgb(developed.pixels))
+
+
+def _info(content: FileContent, size: tuple[int, int], name: str, photo: PhotoData) -> ImageInfo:
+    return ImageInfo(
         image_id=content.image_id,
         size=content.size,
-        width=width,
-        height=height,
-        format=image.format or "",
+        width=size[0],
+        height=size[1],
+        format=name,
         taken_at=photo.taken_at,
         camera_make=photo.camera_make,
         camera_model=photo.camera_model,
     )
-    return DecodedImage(info, _to_rgb(image))
 
 
-def _previews_a_raw(image: TiffImagePlugin.TiffImageFile) -> bool:
-    # A raw under a TIFF's name: its first picture is a thumbnail, the raw data lie in a sub-directory.
+def _raw_behind(image: TiffImagePlugin.TiffImageFile) -> str | None:
+    """Return the format of a raw under a TIFF's name.
+
+    Its first picture is a thumbnail, the raw data lie in a sub-directory.
+    """
     tags = image.tag_v2
+    if ExifTags.Base.DNGVersion in tags:
+        return "DNG"
     subfile_type = tags.get(ExifTags.Base.NewSubfileType)
     is_thumbnail = isinstance(subfile_type, int) and bool(subfile_type & _REDUCED)
-    return ExifTags.Base.DNGVersion in tags or (is_thumbnail and ExifTags.Base.SubIFDs in tags)
-
-
-def _shrink_on_load(image: Image.Image, enough: int) -> tuple[int, int] | None:
-    """Return the whole size when less of it is to be decoded."""
-    whole = image.size
-    for scale in _SCALES:
-        part = (image.width // scale, image.height // scale)
-        if part[0] * part[1] >= enough:
-            image.draft(None, part)  # does nothing but to JPEG
-            break
-    return whole if image.size != whole else None
-
-
-def _turn_upright(image: Image.Image) -> bool:
-    """Return whether width and height change places."""
-    sideways = False
-    try:
-        sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
-        ImageOps.exif_transpose(image, in_place=True)
-    except MemoryError:
-        raise  # here the orientation was known
-    except Exception:  # noqa: BLE001, S110 - EXIF too broken to name an orientation must not lose the picture
-        pass
-    return sideways
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        # A copy costs 33 ms at 12 MP, beside 53 to decode; but WebP's decoder clings to two more canvases.
-        return image.copy() if image.format == "WEBP" else image
-    if image.mode.startswith("I;16"):
-        high_bytes = (np.asarray(image) >> 8).astype(np.uint8)
-        return Image.fromarray(high_bytes).convert("RGB")
-    if image.mode in {"I", "F"}:
-        return Image.fromarray(_stretch(np.asarray(image, dtype=np.float64))).convert("RGB")
-    return image.convert("RGB")
-
-
-def _stretch(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return uint8 (H, W), least finite value 0, greatest 255; all 0 when there are not two; NaN is 0."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0 or finite.min() == finite.max():
-        return np.zeros(values.shape, dtype=np.uint8)
-    low, high = finite.min(), finite.max()
-    bounded = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
-    levels: NDArray[np.uint8] = np.rint((bounded - low) * (255 / (high - low))).astype(np.uint8)
-    return levels
-
-
-def _explain(error: Exception, data: bytes) -> tuple[str, str]:
-    """Return the kind and the reason."""
-    text = _one_line(str(error)) or type(error).__name__
-    if isinstance(error, Image.DecompressionBombError):
-        return "TooManyPixels", text
-    if isinstance(error, MemoryError):
-        return "OutOfMemory", "not enough memory to decode the image"
-    if isinstance(error, UnidentifiedImageError):
-        found = formats.identify(data[: formats.HEAD_SIZE])
-        if found is None:
-            return "NotAnImage", "the content is no image"
-        text = f"it begins like {found}, but its header is broken or of an unknown variant"
-    if isinstance(error, NotImplementedError) or text.startswith("Unsupported"):
-        return "UnsupportedFormat", text
-    if text.startswith("decoder error"):
-        text = f"the data are broken ({text})"
-    return "Truncated" if "truncated" in text.lower() or formats.cut_short(data) else "Corrupt", text
-
-
-def _one_line(text: str) -> str:
-    """Return text that Postgres stores and a log shows on one line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_MAX_REASON]
+    return "RAW" if is_thumbnail and ExifTags.Base.SubIFDs in tags else None

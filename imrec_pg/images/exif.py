@@ -13,6 +13,15 @@ _DATE = re.compile(
     r"\s*([0-9]{4})[:/.-]([0-9]{1,2})[:/.-]([0-9]{1,2})(?:[ T]+([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}))?)?"
 )
 _MAX_NAME = 100
+# RW2 and ORF are TIFF but for the number after the byte order.
+_TIFF_HEADS = {
+    b"II*\0": b"II*\0",
+    b"MM\0*": b"MM\0*",
+    b"IIU\0": b"II*\0",
+    b"IIRO": b"II*\0",
+    b"IIRS": b"II*\0",
+    b"MMOR": b"MM\0*",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +33,33 @@ class PhotoData:
     camera_model: str | None
 
 
+NOTHING = PhotoData(None, None, None)
+
+
 def photo_data(image: Image.Image) -> PhotoData:
     """Return what EXIF says of a loaded image (PNG may hold its EXIF behind the pixels); never raises."""
-    tags = _tags(image)
+    try:
+        exif = image.getexif()
+    except Exception:  # noqa: BLE001 - Pillow's parser fails in many ways, but the picture is fine
+        return NOTHING
+    return _photo_data(exif)
+
+
+def photo_data_of_tiff(data: bytes) -> PhotoData:
+    """Return what the first directory of a TIFF says, as most camera raws are one; never raises."""
+    head = _TIFF_HEADS.get(data[:4])
+    if head is None:
+        return NOTHING
+    exif = Image.Exif()
+    try:
+        exif.load(head + data[4:])
+    except Exception:  # noqa: BLE001 - as above
+        return NOTHING
+    return _photo_data(exif)
+
+
+def _photo_data(exif: Image.Exif) -> PhotoData:
+    tags = _tags(exif)
     return PhotoData(
         taken_at=_first_date(
             tags.get(ExifTags.Base.DateTimeOriginal),
@@ -58,12 +91,8 @@ def parse_name(value: object) -> str | None:
     return " ".join(printable.split())[:_MAX_NAME].rstrip() or None
 
 
-def _tags(image: Image.Image) -> dict[int, object]:
+def _tags(exif: Image.Exif) -> dict[int, object]:
     tags: dict[int, object] = {}
-    try:
-        exif = image.getexif()
-    except Exception:  # noqa: BLE001 - Pillow's parser fails in many ways, but the picture is fine
-        return tags
     for tag in (ExifTags.Base.DateTime, ExifTags.Base.Make, ExifTags.Base.Model):
         with contextlib.suppress(Exception):  # one bad tag must not cost the others
             tags[tag] = exif.get(tag)

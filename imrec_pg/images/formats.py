@@ -4,9 +4,11 @@
 # hostile files took up to 654 MB where these take 108. JPEG covers MPO.
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
-READ_EXTENSIONS = frozenset(
+PILLOW_EXTENSIONS = frozenset(
     b"jpg jpeg jpe jfif jif mpo png apng webp gif bmp dib tif tiff".split(),
 )
+HEIC_EXTENSIONS = frozenset(b"heic heics heif heifs hif".split())
+AVIF_EXTENSIONS = frozenset(b"avif avifs".split())
 
 # .raw is left out: more often the image of a disk than of a camera.
 RAW_EXTENSIONS = frozenset(
@@ -14,11 +16,13 @@ RAW_EXTENSIONS = frozenset(
     b"srw x3f".split(),
 )
 
-OTHER_EXTENSIONS = RAW_EXTENSIONS | frozenset(
-    b"heic heics heif heifs hif avif avifs jxl jp2 j2k j2c jpc jpf jpx jpm psd psb tga ico icns dds pcx "
+READ_EXTENSIONS = PILLOW_EXTENSIONS | HEIC_EXTENSIONS | AVIF_EXTENSIONS | RAW_EXTENSIONS
+
+OTHER_EXTENSIONS = frozenset(
+    b"jxl jp2 j2k j2c jpc jpf jpx jpm psd psb tga ico icns dds pcx "
     b"ppm pgm pbm pnm pfm pam qoi sgi rgb rgba bw xbm xpm fit fits fts exr hdr".split(),
 )
-"""What a person calls a photo or an image, but imrec-pg does not read: it becomes a failure that says so."""
+"""What a person calls an image, but imrec-pg does not read: it becomes a failure that says so."""
 
 CANDIDATE_EXTENSIONS = READ_EXTENSIONS | OTHER_EXTENSIONS
 
@@ -49,15 +53,15 @@ _OTHER_SIGNATURES = (
     (b"SIMPLE  =", "FITS"),
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"#?RADIANCE", "Radiance HDR"),
-    (b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
-    (b"IIU\0", "camera raw (RW2)"),
-    (b"IIRO", "camera raw (ORF)"),
-    (b"IIRS", "camera raw (ORF)"),
-    (b"MMOR", "camera raw (ORF)"),
-    (b"FOVb", "camera raw (X3F)"),
-    (b"\0MRM", "camera raw (MRW)"),
+    (b"FUJIFILMCCD-RAW", "RAF"),
+    (b"IIU\0", "RW2"),
+    (b"IIRO", "ORF"),
+    (b"IIRS", "ORF"),
+    (b"MMOR", "ORF"),
+    (b"FOVb", "X3F"),
+    (b"\0MRM", "MRW"),
 )
-_BRANDS = {b"crx ": "camera raw (CR3)", b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
+_BRANDS = {b"crx ": "CR3", b"avif": "AVIF", b"avis": "AVIF"} | dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
 )
 
@@ -69,11 +73,11 @@ def extension(name: bytes) -> bytes:
 
 
 def identify(head: bytes) -> str | None:
-    """Return the format that the first bytes of a file announce: one of PILLOW_FORMATS, another, or None."""
+    """Return the format that the first bytes of a file announce: "JPEG", "HEIC", "CR2", …, or None."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[8:10] == b"CR" and head[:4] in {b"II*\0", b"MM\0*"}:
-        return "camera raw (CR2)"
+        return "CR2"
     if head[4:8] == b"ftyp":
         # The brand mif1 says only "some still image"; the compatible ones that follow tell AVIF apart.
         is_avif = head[8:12] == b"mif1" and b"avif" in head[16:HEAD_SIZE]
@@ -84,28 +88,44 @@ def identify(head: bytes) -> str | None:
     return None
 
 
-def refusal(head: bytes, suffix: bytes) -> str | None:
-    """Return why a file of this beginning and extension is not read, or None where decoding is worth a try.
+def recognise(head: bytes, suffix: bytes) -> str | None:
+    """Return the format of a file of this beginning and extension, or None where neither says one.
 
     Contents go before the name: what is called .heic is often a JPEG. But NEF, ARW, DNG, PEF and SRW look
     like any TIFF, whose first picture is a thumbnail of 160 x 120, so there the name decides.
     """
     found = identify(head)
-    if found == "TIFF" and suffix in RAW_EXTENSIONS:
-        found = f"camera raw ({suffix.decode().upper()})"
+    if suffix in RAW_EXTENSIONS and found in {None, "TIFF"}:
+        return suffix.decode().upper()
     if found is None and suffix in OTHER_EXTENSIONS:
-        found = suffix.decode().upper()
-    return None if found is None or found in PILLOW_FORMATS else advice(found)
+        return suffix.decode().upper()
+    return found
 
 
-def advice(name: str) -> str:
-    """Return what to do about a format that is not read."""
-    return f"{name} images are not read by imrec-pg yet; convert them to JPEG"
+def is_raw(name: str | None) -> bool:
+    """Return whether a format is a camera raw's; RAW is one under a TIFF's name, of an unknown camera."""
+    return name == "RAW" or (name is not None and name.lower().encode() in RAW_EXTENSIONS)
+
+
+def webp_size(head: bytes) -> tuple[int, int]:
+    """Return width and height as the header of a WebP says (RFC 9649); 0, 0 where it says nothing."""
+    match head[12:16]:
+        case b"VP8X":
+            return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+        case b"VP8 ":
+            sides = int.from_bytes(head[26:30], "little")
+            return sides & 0x3FFF, sides >> 16 & 0x3FFF
+        case b"VP8L":
+            sides = int.from_bytes(head[21:25], "little")
+            return 1 + (sides & 0x3FFF), 1 + (sides >> 14 & 0x3FFF)
+        case _:
+            return 0, 0
 
 
 def cut_short(data: bytes) -> bool:
     """Return whether a file that failed to decode lacks its end; False also where that cannot be told."""
-    match identify(data[:HEAD_SIZE]):
+    found = identify(data[:HEAD_SIZE])
+    match found:
         case "JPEG":
             return b"\xff\xd9" not in data
         case "PNG":
@@ -117,4 +137,17 @@ def cut_short(data: bytes) -> bool:
         case "BMP":
             return int.from_bytes(data[2:6], "little") > len(data)
         case _:
+            return found in {"HEIC", "AVIF", "CR3"} and _last_box_is_cut(data)
+
+
+def _last_box_is_cut(data: bytes) -> bool:
+    """Return whether a box of an ISO base media file (ISO/IEC 14496-12) ends behind the data."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        if size == 1:  # a 64-bit size follows the type
+            size = int.from_bytes(data[at + 8 : at + 16])
+        if size < 8:  # noqa: PLR2004 - 0 is "to the end", the rest is nonsense
             return False
+        at += size
+    return at > len(data)

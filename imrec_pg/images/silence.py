@@ -11,15 +11,16 @@ _TURN = threading.Lock()
 
 
 @contextmanager
-def silence(*, libtiff: bool) -> Iterator[None]:
-    """Ignore Python's warnings; with libtiff also discard what is written to stderr meanwhile.
+def silence(*, native: bool) -> Iterator[None]:
+    """Ignore Python's warnings; with native also discard what is written to stderr meanwhile.
 
     Pillow warns of odd metadata in pictures that are fine. libtiff prints, for some fax scans once a line of
-    the picture, past Python and past Pillow. Other threads' log lines go the same way for as long.
+    the picture, past Python and past Pillow; LibRaw names each file that is cut short. Other threads' log
+    lines go the same way for as long.
     """
     with _TURN, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if libtiff:
+        if native:
             with _stderr_discarded():
                 yield
         else:

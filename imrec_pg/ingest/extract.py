@@ -1,15 +1,19 @@
 """Decode and extract in worker processes: a decoder that crashes or hangs costs one file."""
 
+import logging
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from pebble import ProcessExpired
 
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.images.decode import FileContent, Limits
+from imrec_pg.ingest.bounds import Bounds
 from imrec_pg.ingest.read import Content
 from imrec_pg.ingest.workers import Workers
 from imrec_pg.paths import display_path
@@ -19,8 +23,17 @@ if TYPE_CHECKING:
     # Loads OpenCV, imagehash and SciPy, a second of start-up that only the workers need.
     from imrec_pg.extraction import Extracted
 
-# The slowest picture within the limits takes some seconds; a decoder that takes this long hangs.
-_TIMEOUT_S = 60
+logger = logging.getLogger(__name__)
+
+# The greediest picture within the limits of size takes 3.2 GB (a lossless WebP of 196 megapixels).
+_MEMORY = 4 * 1024**3
+# The slowest one takes some seconds of a fast core; a decoder that computes for so long hangs.
+_CPU_S = 60
+# More than that, since a core may be shared: by then it waits for something that does not come.
+_TIMEOUT_S = 180
+_KILLED = "the decoder process was killed twice, as the system does when its memory runs out"
+# So often in a row the processes may all die without a single result.
+_DEATHS = 3
 # So many contents wait for a worker at most: enough to keep the workers busy while the model runs.
 _WINDOW = 64
 # Of large files fewer wait, or 64 scans of 60 MB would take 4 GB.
@@ -46,8 +59,7 @@ def decode_all(
 
     When stopping() turns true, what still waits for a worker is left to the next run.
     """
-    pool: Workers | None = None
-    pending: dict[Future[Extracted | DecodeError], Content] = {}
+    decoding = _Decoding(workers, limits)
     try:
         for item in contents:
             if stopping():
@@ -55,19 +67,103 @@ def decode_all(
             if not isinstance(item, Content):
                 yield item
                 continue
-            # Only now: a run that finds nothing new starts no process.
-            pool = pool or Workers(workers)
-            path = display_path(item.files[0].path)
-            arguments = (item.content, path, item.missing, limits)
-            pending[pool.schedule(_task, arguments, _TIMEOUT_S)] = item
-            while len(pending) >= _WINDOW or _size(pending) > _WINDOW_BYTES:
-                yield from _finished(pending)
-        while pending and not stopping():
-            yield from _finished(pending)
+            decoding.add(item)
+            while decoding.full:
+                yield from decoding.finished()
+        while decoding.pending and not stopping():
+            yield from decoding.finished()
     finally:
-        if pool is not None:
-            # After an error or Ctrl-C, what waits is not worth waiting for: it is done again next time.
-            pool.stop()
+        # After an error or Ctrl-C, what waits is not worth waiting for: it is done again next time.
+        decoding.stop()
+
+
+class _Decoding:
+    """The contents that are with the workers.
+
+    Pebble charges a dead worker to the file that it had. But where all die with nothing to do, or one while
+    it takes its next file, the pool is at its end and knows not why; then all that waits goes to a new one.
+    """
+
+    def __init__(self, workers: int, limits: Limits) -> None:
+        self.pending: dict[Future[Extracted | DecodeError], Content] = {}
+        self._number = workers
+        self._limits = limits
+        self._pool: Workers | None = None
+        self._has_worked = False
+        self._deaths = 0
+        # Tried once more, since the kernel, when memory runs out, may take a worker that used little of it.
+        self._killed: set[UUID] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether enough waits for the workers."""
+        size = sum(item.content.size for item in self.pending.values())
+        return len(self.pending) >= _WINDOW or size > _WINDOW_BYTES
+
+    def add(self, item: Content) -> None:
+        """Have one more content decoded."""
+        try:
+            self._schedule(item)
+        except BrokenExecutor as error:
+            self._start_again([item], error)
+
+    def finished(self) -> Iterator[Decoded | FailedFile]:
+        """Wait for at least one result, and yield it; none where the workers had to be started again."""
+        again: list[Content] = []
+        for future in wait(self.pending, return_when=FIRST_COMPLETED).done:
+            try:
+                result = _result(future)
+            except BrokenExecutor as error:
+                self._start_again(again, error)
+                return
+            item = self.pending.pop(future)
+            self._has_worked = True
+            self._deaths = 0
+            if result is None:
+                if item.content.image_id not in self._killed:
+                    self._killed.add(item.content.image_id)
+                    again.append(item)
+                    continue
+                result = DecodeError("", "OutOfMemory", _KILLED)
+            if isinstance(result, DecodeError):
+                image_id = item.content.image_id
+                yield from (FailedFile(file, image_id, result.kind, result.reason) for file in item.files)
+            else:
+                yield Decoded(result, item.files)
+        for item in again:
+            self.add(item)
+
+    def stop(self) -> None:
+        """End the processes; what waits is given up."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool = None
+
+    def _schedule(self, item: Content) -> None:
+        # Only now: a run that finds nothing new starts no process.
+        self._pool = self._pool or Workers(self._number)
+        path = display_path(item.files[0].path)
+        arguments = (item.content, path, item.missing, self._limits)
+        future = self._pool.schedule(_task, arguments, Bounds(_MEMORY, _CPU_S), _TIMEOUT_S)
+        self.pending[future] = item
+
+    def _start_again(self, more: list[Content], cause: BrokenExecutor) -> None:
+        if not self._has_worked:
+            raise ImrecError(
+                "the decoder processes did not start: a script that calls ingest needs "
+                "if __name__ == '__main__', since they import it"
+            ) from cause
+        self._deaths += 1
+        if self._deaths > _DEATHS:
+            raise ImrecError(
+                "the decoder processes keep dying: look whether memory runs out, and try fewer --workers"
+            ) from cause
+        logger.warning("the decoder processes died while they had nothing to do; starting new ones")
+        lost = [*self.pending.values(), *more]
+        self.pending.clear()
+        self.stop()
+        for item in lost:
+            self.add(item)
 
 
 def _extract_or_error(
@@ -78,37 +174,25 @@ def _extract_or_error(
     try:
         return extract(content, path, tables, limits)
     except DecodeError as error:
-        return error
+        # Without its traceback, which would hold the picture until the next file's result.
+        return DecodeError(error.path, error.kind, error.reason)
+    except MemoryError:
+        return DecodeError(path, "OutOfMemory", "not enough memory to compute its features")
 
 
 # What the workers run; a test puts a decoder in its place that dies.
 _task = _extract_or_error
 
 
-def _size(pending: dict[Future["Extracted | DecodeError"], Content]) -> int:
-    return sum(item.content.size for item in pending.values())
-
-
-def _finished(pending: dict[Future["Extracted | DecodeError"], Content]) -> Iterator[Decoded | FailedFile]:
-    for future in wait(pending, return_when=FIRST_COMPLETED).done:
-        item = pending.pop(future)
-        result = _result(future)
-        if isinstance(result, DecodeError):
-            image_id = item.content.image_id
-            yield from (FailedFile(file, image_id, result.kind, result.reason) for file in item.files)
-        else:
-            yield Decoded(result, item.files)
-
-
-def _result(future: Future["Extracted | DecodeError"]) -> "Extracted | DecodeError":
+def _result(future: Future["Extracted | DecodeError"]) -> "Extracted | DecodeError | None":
+    """Return what came of a content; None when somebody else killed its process."""
     try:
         return future.result()
-    except BrokenExecutor as error:
-        raise ImrecError(
-            "the decoder processes did not start: a script that calls ingest needs "
-            "if __name__ == '__main__', since they import it"
-        ) from error
     except FutureTimeoutError:
         return DecodeError("", "DecoderTimeout", f"decoding took over {_TIMEOUT_S} s and was stopped")
     except ProcessExpired as error:
+        if error.exitcode == -signal.SIGKILL:
+            return None
+        if error.exitcode == -signal.SIGXCPU:
+            return DecodeError("", "DecoderTimeout", f"decoding computed for over {_CPU_S} s and was stopped")
         return DecodeError("", "DecoderCrashed", f"the decoder process died (exit code {error.exitcode})")

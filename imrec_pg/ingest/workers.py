@@ -1,15 +1,19 @@
 """Worker processes: signals to the process group don't reach them, and they end with the main process."""
 
 import multiprocessing
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from multiprocessing import resource_tracker
 from multiprocessing.synchronize import Semaphore
 from typing import TypeVar
 
 from pebble import ProcessPool
+
+from imrec_pg.ingest.bounds import Bounds, bounded, harden
 
 T = TypeVar("T")
 # They take a second; one that takes this long has died of something.
@@ -42,18 +46,28 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def schedule(
-        self, function: Callable[..., T], arguments: tuple[object, ...], timeout: float
+        self, function: Callable[..., T], arguments: tuple[object, ...], bounds: Bounds, timeout: float
     ) -> Future[T]:
-        """Return the future result of function(*arguments) in one of the processes."""
-        future: Future[T] = self._pool.schedule(function, args=arguments, timeout=timeout)
+        """Return the future result of function(*arguments) in one of the processes, within the bounds.
+
+        Raises:
+            BrokenExecutor: all processes died with nothing to do, so that none was replaced.
+        """
+        try:
+            future: Future[T] = self._pool.schedule(
+                bounded, args=(bounds, function, arguments), timeout=timeout
+            )
+        except RuntimeError as error:
+            raise BrokenExecutor from error
         return future
 
     def stop(self) -> None:
         """Return when all have ended; what waits for a worker is given up."""
         try:
             # One still starting would miss the semaphores of a pool that is gone, and say so in a traceback.
+            latest = time.monotonic() + _START_S
             for _ in range(self._number):
-                self._started.acquire(timeout=_START_S)
+                self._started.acquire(timeout=max(0, latest - time.monotonic()))
         finally:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
@@ -61,6 +75,9 @@ class Workers:
 
 def _start(started: Semaphore) -> None:
     started.release()
+    harden()
+    # Read when LibRaw loads its OpenMP: one core a worker.
+    os.environ["OMP_NUM_THREADS"] = "1"
     import cv2  # noqa: PLC0415 - in the worker alone
 
     from imrec_pg import extraction  # noqa: PLC0415 - in the worker alone

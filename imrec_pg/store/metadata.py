@@ -95,7 +95,12 @@ image = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("width", Integer, nullable=False, comment="As shown, after EXIF rotation."),
     Column("height", Integer, nullable=False, comment="As shown, after EXIF rotation."),
-    Column("format", Text, nullable=False, comment="JPEG, PNG, WEBP, GIF, BMP, TIFF or MPO."),
+    Column(
+        "format",
+        Text,
+        nullable=False,
+        comment="JPEG, PNG, WEBP, GIF, BMP, TIFF, MPO, AVIF, HEIF, or that of a camera raw, such as DNG.",
+    ),
     Column("taken_at", DateTime, comment="The camera's local time, from EXIF; no time zone is known."),
     Column("camera_make", Text),
     Column("camera_model", Text),

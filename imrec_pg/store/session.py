@@ -6,7 +6,7 @@ from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 from imrec_pg.store.connection import Connection, check_pgvector, connect, schema_version, translated
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; a constant, since asking Alembic costs 0.3 s at every start (a test compares)."""
 
 

@@ -1,9 +1,17 @@
-"""The pipeline inside: decoders that die or hang, and files that share their bytes."""
+"""The pipeline inside: decoders that die, hang or want too much, and files that share their bytes."""
 
+import multiprocessing
 import os
+import resource
 import signal
+import struct
+import sys
 import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -13,18 +21,25 @@ from support import ingest_into, settings_for
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.extraction import Extracted
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.images.decode import FileContent, Limits
+from imrec_pg.images.decode import DEFAULT_LIMITS, FileContent, Limits, image_id_of
 from imrec_pg.ingest import extract as extract_module
+from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.pipeline import IngestOptions
-from imrec_pg.records import FeatureTable
+from imrec_pg.ingest.read import Content
+from imrec_pg.records import FeatureTable, FoundFile
 from imrec_pg.settings import this_host
 from imrec_pg.store import catalogue
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.roots import roots_here
 
 LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=2)
-DEADLY = 7  # pixels wide
+# Pixels wide.
+DEADLY = 7
 HANGING = 9
+COMPUTING = 11
+KILLED = 13
+KILLED_ONCE = 14
+ASKING = 15
 
 
 def save(path: Path, width: int = 20, seed: int = 0) -> Path:
@@ -34,6 +49,17 @@ def save(path: Path, width: int = 20, seed: int = 0) -> Path:
     return path
 
 
+def save_bomb(path: Path, side: int = 14_000) -> None:
+    """Write a PNG of 24 kB that is a black square; as RGB it takes 784 MB."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(bytes((side // 8 + 1) * side)))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b""))
+
+
 def dangerous(
     content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
 ) -> Extracted | DecodeError:
@@ -41,11 +67,27 @@ def dangerous(
     result = extract_module._extract_or_error(content, path, tables, limits)
     if isinstance(result, DecodeError):
         return result
-    if result.info.width == DEADLY:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if result.info.width == HANGING:
-        time.sleep(3600)
+    mark = Path(f"{path}.seen")
+    match result.info.width:
+        case width if width == DEADLY:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case width if width == HANGING:
+            time.sleep(3600)
+        case width if width == COMPUTING:
+            while True:
+                pass
+        case width if width == KILLED or (width == KILLED_ONCE and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        case width if width == ASKING:
+            core = resource.getrlimit(resource.RLIMIT_CORE)
+            data = resource.getrlimit(resource.RLIMIT_DATA)[0] // 2**20
+            return DecodeError(path, "Asked", f"{core}, {data < 2**20}")
     return result
+
+
+def failures_of(conn: Connection) -> list[catalogue.Failure]:
+    return catalogue.failures(conn, roots_here(conn, this_host()))
 
 
 @pytest.fixture
@@ -53,21 +95,83 @@ def embedders() -> EmbedderSource:
     return EmbedderSource(settings_for(""))
 
 
-def test_a_decoder_that_dies_or_hangs_costs_that_file_alone(
+def test_a_decoder_that_dies_hangs_or_wants_too_much_costs_that_file_alone(
     conn: Connection, tmp_path: Path, embedders: EmbedderSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(20):
         save(tmp_path / f"{number:02}.png", seed=number)
     save(tmp_path / "05-deadly.png", DEADLY)
     save(tmp_path / "06-hanging.png", HANGING)
+    save(tmp_path / "07-computing.png", COMPUTING)
+    save(tmp_path / "08-killed.png", KILLED)
+    save(tmp_path / "09-killed-once.png", KILLED_ONCE)
+    save(tmp_path / "10-asking.png", ASKING)
+    save_bomb(tmp_path / "11-bomb.png")
     monkeypatch.setattr(extract_module, "_task", dangerous)
     monkeypatch.setattr(extract_module, "_TIMEOUT_S", 5)
+    monkeypatch.setattr(extract_module, "_CPU_S", 1)
+    monkeypatch.setattr(extract_module, "_MEMORY", 100 * 2**20)
     result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
-    assert (result.tally.new, result.tally.failed) == (20, 2)
-    failures = {
-        Path(f.path).name: f.error_class for f in catalogue.failures(conn, roots_here(conn, this_host()))
+    assert (result.tally.new, result.tally.failed) == (21, 6)
+    failures = {Path(f.path).name: (f.error_class, f.error) for f in failures_of(conn)}
+    assert {name: kind for name, (kind, _) in failures.items()} == {
+        "05-deadly.png": "DecoderCrashed",
+        "06-hanging.png": "DecoderTimeout",
+        "07-computing.png": "DecoderTimeout",
+        "08-killed.png": "OutOfMemory",
+        "10-asking.png": "Asked",
+        "11-bomb.png": "OutOfMemory",
     }
-    assert failures == {"05-deadly.png": "DecoderCrashed", "06-hanging.png": "DecoderTimeout"}
+    assert "computed" in failures["07-computing.png"][1]
+    assert failures["10-asking.png"][1] == "(0, 0), True"
+
+
+def test_a_picture_whose_decoder_is_missing_waits_for_it(
+    conn: Connection, tmp_path: Path, embedders: EmbedderSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was stored of it stays."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for number, name in enumerate(("old.heic", "new.heic")):
+        if name == "new.heic":
+            ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
+        pillow_heif.from_pillow(Image.fromarray(pixels + np.uint8(number))).save(tmp_path / name)
+    os.utime(tmp_path / "old.heic", (1, 1))
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pillow_heif", None)
+        assert ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT).tally.failed == 2
+        again = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
+        assert (again.tally.failed, again.tally.known_failures) == (0, 2)
+    assert {failure.error_class for failure in failures_of(conn)} == {"DecoderMissing"}
+    assert conn.execute("SELECT path FROM imrec.location").fetchall() == [(str(tmp_path / "old.heic"),)]
+    result = ingest_into(conn, [], embedders, replace(LIGHT, retry=True))
+    assert (result.tally.new, result.tally.failed) == (1, 0)
+    assert not list(failures_of(conn))
+
+
+@pytest.mark.parametrize("pause", [0, 0.5], ids=["at once", "later"])
+def test_processes_that_die_with_nothing_to_do_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    """As when the kernel takes them while the model runs; Pebble's pool ends with that."""
+    monkeypatch.setattr(extract_module, "_WINDOW", 1)  # each result is waited for
+
+    def contents() -> Iterator[Content]:
+        for number in range(4):
+            if number == 2:
+                for process in multiprocessing.active_children():
+                    if process.name == "pebble_pool_worker" and process.pid is not None:
+                        os.kill(process.pid, signal.SIGKILL)
+                time.sleep(pause)
+            path = save(tmp_path / f"{number}.png", seed=number)
+            data = path.read_bytes()
+            file = FoundFile(UUID(int=0), UUID(int=number), path.name.encode(), bytes(path), len(data), 0)
+            read = FileContent(data, len(data), 0, image_id_of(data))
+            yield Content(read, (file,), frozenset(LIGHT.features))
+
+    results = list(decode_all(contents(), workers=2, limits=DEFAULT_LIMITS))
+    assert all(isinstance(result, Decoded) for result in results)
+    assert len(results) == 4
 
 
 def test_a_photo_in_ten_folders_is_featured_once(

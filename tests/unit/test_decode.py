@@ -2,14 +2,17 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, features
 
 from imrec_pg.errors import DecodeError
+from imrec_pg.images import decoders, memory
 from imrec_pg.images.decode import MAX_PIXELS, DecodedImage, FileContent, Limits, decode, image_id_of
 
 
@@ -56,13 +59,6 @@ def test_what_is_no_image_is_named_so(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "AVIF"),
-        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "camera raw (CR3)"),
-        (b"II*\0\x10\0\0\0CR\2\0", "camera raw (CR2)"),
-        (b"FUJIFILMCCD-RAW 0201", "camera raw (RAF)"),
         (b"\xff\x0a\xfa\x7f", "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
         (b"8BPS\0\1", "Photoshop"),
@@ -72,6 +68,54 @@ def test_known_formats_that_are_not_read_say_what_to_do(data: bytes, name: str) 
     error = failure(data, "wrongly_named.jpg")
     assert error.kind == "UnsupportedFormat"
     assert error.reason == f"{name} images are not read by imrec-pg yet; convert them to JPEG"
+
+
+HEIF = "HEIC images need pillow-heif: pip install 'imrec-pg[heif]'"
+AVIF = "AVIF images need a Pillow with AVIF: pip install --force-reinstall pillow"
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", HEIF),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", HEIF),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", AVIF),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", AVIF),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "camera raws (CR3) need rawpy: pip install 'imrec-pg[raw]'"),
+        (b"II*\0\x10\0\0\0CR\2\0", "camera raws (CR2) need rawpy: pip install 'imrec-pg[raw]'"),
+        (b"FUJIFILMCCD-RAW 0201", "camera raws (RAF) need rawpy: pip install 'imrec-pg[raw]'"),
+    ],
+)
+def test_without_its_decoder_a_format_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, advice: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setitem(sys.modules, "rawpy", None)
+    monkeypatch.setattr(features, "check", lambda _name: False)
+    error = failure(data, "wrongly_named.jpg")
+    assert error.kind == "DecoderMissing"
+    assert error.reason == f"{advice}, then imrec-pg ingest --retry"
+
+
+def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_data: bytes) -> None:
+        raise ImportError("libheif.so: cannot open shared object file")
+
+    monkeypatch.setattr(decoders, "open_heic", broken)
+    monkeypatch.setattr(decoders, "find_spec", lambda _name: True)
+    error = failure(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert (error.kind, "libheif.so" in error.reason) == ("DecoderMissing", True)
+
+
+def test_common_formats_load_no_other_decoder() -> None:
+    program = (
+        "import io, sys; from PIL import Image; from imrec_pg.images.decode import *; b = io.BytesIO(); "
+        "Image.new('RGB', (9, 9)).save(b, 'JPEG'); d = b.getvalue(); "
+        "decode(FileContent(d, len(d), 0, image_id_of(d)), 'a.jpg'); "
+        "print({'pillow_heif', 'rawpy', 'PIL._avif'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def test_video_is_not_taken_for_heic() -> None:
@@ -90,15 +134,17 @@ def test_jpeg_called_heic_is_read() -> None:
 def test_camera_raw_that_looks_like_tiff_is_not_taken_for_its_thumbnail() -> None:
     data = saved(noise(), "TIFF")
     assert decoded(data, "a.tif").info.format == "TIFF"
+    pytest.importorskip("rawpy")
     error = failure(data, "a.NEF")
-    assert (error.kind, "camera raw (NEF)" in error.reason) == ("UnsupportedFormat", True)
+    assert (error.kind, error.reason) == ("UnsupportedFormat", "LibRaw reads no raw data in it")
 
 
-def test_camera_raw_under_a_tiff_s_name_is_recognised() -> None:
+def test_camera_raw_under_a_tiff_s_name_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rawpy", None)
     dng = saved(noise(), "TIFF", tiffinfo={ExifTags.Base.DNGVersion: b"\1\4\0\0"})
-    assert failure(dng, "a.tif").kind == "UnsupportedFormat"
+    assert failure(dng, "a.tif").kind == "DecoderMissing"
     nef = saved(noise(), "TIFF", tiffinfo={ExifTags.Base.NewSubfileType: 1, ExifTags.Base.SubIFDs: 8})
-    assert failure(nef, "a.tif").kind == "UnsupportedFormat"
+    assert failure(nef, "a.tif").kind == "DecoderMissing"
     thumbnail = saved(noise(), "TIFF", tiffinfo={ExifTags.Base.NewSubfileType: 1})
     assert decoded(thumbnail, "a.tif").info.format == "TIFF"
 
@@ -153,6 +199,40 @@ def test_bmp_variant_that_pillow_lacks_is_unsupported() -> None:
 def test_decompression_bomb_is_refused_by_its_header(size: tuple[int, int], kind: str) -> None:
     assert failure(bomb(*size)).kind == kind
     assert MAX_PIXELS == 200_000_000
+
+
+def test_webp_of_any_size_is_refused_by_its_header() -> None:
+    """Its decoder takes 8 bytes a pixel before anybody can ask how large the picture is."""
+    canvas = b"\0\0\0\0" + (2**24 - 1).to_bytes(3, "little") + (200).to_bytes(3, "little")
+    data = b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<I", 10) + canvas
+    error = failure(data)
+    assert (error.kind, error.reason) == (
+        "TooManyPixels",
+        "16777216 x 201 pixels, more than the limit of 200,000,000",
+    )
+
+
+def test_broken_data_are_put_down_to_memory_where_it_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libjpeg names no reason."""
+    data = saved(noise(), "JPEG")
+    asked: list[int] = []
+
+    def is_short(pixels: int) -> bool:
+        asked.append(pixels)
+        return True
+
+    monkeypatch.setattr(memory, "is_short", is_short)
+    error = failure(data[: len(data) // 2])
+    assert error.kind == "OutOfMemory"
+    assert asked == [40 * 30]
+    assert failure(b"no image").kind == "NotAnImage"
+
+
+def test_memory_is_short_of_what_no_machine_has() -> None:
+    assert not memory.is_short(0)
+    assert not memory.is_short(1)
+    assert memory.is_short(2**58)
+    assert memory.is_short(2**62)
 
 
 def test_own_pixel_limit_is_inclusive() -> None:

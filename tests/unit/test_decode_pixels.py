@@ -9,8 +9,10 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from dng import LONG, SHORT, Entry, tiff
 from PIL import Image
 
+from imrec_pg.images import colours
 from imrec_pg.images.decode import DecodedImage, FileContent, decode, image_id_of
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG's colour types
@@ -178,6 +180,88 @@ def test_cmyk_is_taken_as_uncalibrated() -> None:
     image = Image.frombytes("CMYK", (6, 1), bytes(v for ink in inks for v in ink))
     expected = [(255, 255, 255), (0, 255, 255), (255, 0, 255), (255, 255, 0), (0, 0, 0), (128, 128, 128)]
     assert pixels(saved(image, "TIFF")) == [expected]
+
+
+def cmyk_jpeg(*inks: int) -> bytes:
+    """16 x 16 of one colour, as Adobe writes it: inverted, and marked by a segment of its own."""
+    return saved(Image.new("CMYK", (16, 16), inks), "JPEG", quality=100)
+
+
+def test_adobe_s_inverted_cmyk_jpeg() -> None:
+    result = pixels(cmyk_jpeg(255, 0, 0, 0))[8][8]
+    np.testing.assert_allclose(result, (0, 255, 255), atol=1)
+    np.testing.assert_allclose(pixels(cmyk_jpeg(0, 0, 255, 127))[8][8], (128, 128, 0), atol=1)
+
+
+def test_adobe_s_ycck_jpeg() -> None:
+    """The same numbers, 76, 85, 255 and no black, but its segment says that the first three are YCbCr.
+
+    JFIF's formula makes (254, 0, 0) of them: that much cyan, so (1, 255, 255).
+    """
+    data = cmyk_jpeg(255 - 76, 255 - 85, 0, 0)
+    transform = data.index(b"Adobe") + 11
+    assert data[transform] == 0
+    ycck = data[:transform] + b"\2" + data[transform + 1 :]
+    np.testing.assert_allclose(pixels(ycck)[8][8], (1, 255, 255), atol=1)
+
+
+def rgb_tiff(values: bytes, *, bits: int, photometric: int = 2, samples: int = 3, alpha: int = 0) -> bytes:
+    """A TIFF of one row, uncompressed."""
+    entries: list[Entry] = [
+        (256, LONG, [len(values) * 8 // bits // samples]),
+        (257, LONG, [1]),
+        (258, SHORT, [bits] * samples),
+        (262, SHORT, [photometric]),
+        (277, SHORT, [samples]),
+        (278, LONG, [1]),
+    ]
+    if alpha:
+        entries.append((338, SHORT, [alpha]))
+    return tiff(entries, values)
+
+
+def test_lab() -> None:
+    """L* of 0, 100 and 53.6 without colour, and the red of sRGB: L* 54.3, a* 80.8, b* 69.9 (by D50)."""
+    values = bytes((0, 0, 0, 255, 0, 0, 137, 0, 0, 138, 81, 70))
+    expected = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (255, 0, 0)]
+    np.testing.assert_allclose(pixels(rgb_tiff(values, bits=8, photometric=8))[0], expected, atol=5)
+
+
+def test_16_bit_colour_of_a_tiff_keeps_its_high_byte() -> None:
+    values = struct.pack("<6H", 0x1234, 0x80FF, 0xFFFF, 0, 0xFF, 0x100)
+    assert pixels(rgb_tiff(values, bits=16)) == [[(0x12, 0x80, 0xFF), (0, 0, 1)]]
+
+
+def test_16_bit_alpha_is_dropped() -> None:
+    in_colour = struct.pack(">8H", 0x1234, 0x80FF, 0xFFFF, 0, 0, 0xFF, 0x100, 0x8000)
+    assert pixels(png(2, [in_colour], depth=16, colour=RGBA)) == [[(0x12, 0x80, 0xFF), (0, 0, 1)]]
+    in_grey = struct.pack(">4H", 0x1234, 0, 0xFFFF, 0x8000)
+    expected = [[(0x12, 0x12, 0x12), (255, 255, 255)]]
+    assert pixels(png(2, [in_grey], depth=16, colour=GREY_ALPHA)) == expected
+    of_tiff = rgb_tiff(struct.pack("<4H", 0x1234, 0x80FF, 0xFFFF, 0), bits=16, samples=4, alpha=2)
+    assert pixels(of_tiff) == [[(0x12, 0x80, 0xFF)]]
+
+
+def test_colours_that_were_multiplied_by_alpha_are_divided_again() -> None:
+    """255 / 128 times each, rounded down."""
+    data = rgb_tiff(bytes((50, 25, 100, 128)), bits=8, samples=4, alpha=1)
+    assert pixels(data) == [[(99, 49, 199)]]
+
+
+def test_floats_are_stretched_as_a_whole_though_band_by_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colours, "_BAND", 2)
+    values = np.array([[np.nan, np.inf], [0, 1], [np.nan, np.nan], [4, 5]], dtype=np.float32)
+    # v * 51.
+    expected = [(0, 255), (0, 51), (0, 0), (204, 255)]
+    result = pixels(saved(Image.fromarray(values), "TIFF"))
+    assert result == [[(v, v, v) for v in row] for row in expected]
+
+
+def test_first_picture_of_an_mpo() -> None:
+    pictures = [Image.new("RGB", (16, 16), colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    data = saved(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
+    assert decoded(data).info.format == "MPO"
+    np.testing.assert_allclose(pixels(data)[8][8], (255, 0, 0), atol=2)
 
 
 def test_first_frame_of_an_animation() -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from imrec_pg.errors import DecodeError
+from imrec_pg.images import decoders
 from imrec_pg.images.decode import FileContent, Limits, read
 
 
@@ -156,14 +157,26 @@ def test_no_memory_is_a_failure_of_the_moment(photo: Path, monkeypatch: pytest.M
     assert failure(photo).kind == "OutOfMemory"
 
 
-def test_camera_raw_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
+def test_what_cannot_be_decoded_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     """Its other 30 MB are not read: the file is sparse and far longer than memory, but within the limit."""
-    path = tmp_path / "a.nef"
-    path.write_bytes(b"MM\0*")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"8BPS")
     os.truncate(path, 2**40)
     error = failure(path, Limits(max_bytes=2**41))
     assert error.kind == "UnsupportedFormat"
-    assert "camera raw (NEF)" in error.reason
+    assert "Photoshop" in error.reason
+
+
+@pytest.mark.parametrize(("missing", "kind"), [(True, "DecoderMissing"), (False, None)])
+def test_a_raw_is_read_where_its_decoder_is(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, missing: bool, kind: str | None
+) -> None:
+    monkeypatch.setattr(decoders, "find_spec", lambda _name: None if missing else True)
+    path = photo.rename(photo.with_suffix(".nef"))
+    if kind is None:
+        assert read(os.fsencode(path)).size == 3
+    else:
+        assert failure(path).kind == kind
 
 
 def test_failure_travels_between_processes(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_every_odd_file_gets_a_verdict_in_silence(capfd: pytest.CaptureFixture[s
         "Corrupt",
         "Truncated",
         "TooManyPixels",
+        "DecoderMissing",
     }
     assert capfd.readouterr() == ("", "")
 
@@ -84,8 +85,6 @@ def test_every_odd_file_gets_a_verdict_in_silence(capfd: pytest.CaptureFixture[s
         ("bmp/b/shortfile.bmp", "Truncated"),
         ("bmp/b/badwidth.bmp", "TooManyPixels"),
         ("seek_too_large.tif", "Corrupt"),
-        ("avif/hopper.avif", "UnsupportedFormat"),
-        ("avif/hopper.heif", "UnsupportedFormat"),
         ("duplicate_xref_entry.pdf", "NotAnImage"),
     ],
 )

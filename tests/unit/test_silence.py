@@ -54,7 +54,7 @@ def test_libtiff_does_not_write_to_stderr(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_stderr_works_again_after_silence(capfd: pytest.CaptureFixture[str]) -> None:
     def fail_inside() -> None:
-        with silence(libtiff=True):
+        with silence(native=True):
             Path("/dev/stderr").write_text("lost")
             raise ValueError("passes through")
 

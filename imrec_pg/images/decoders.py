@@ -1,0 +1,62 @@
+"""Which decoders are here: HEIC, AVIF and camera raws need what not every installation has."""
+
+import io
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from PIL import Image, features
+
+from imrec_pg.images import formats
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a file is not even tried: the kind of a DecodeError, and what to do about it."""
+
+    kind: str
+    reason: str
+
+
+def refusal(name: str | None) -> Refusal | None:
+    """Return why files of a format are not read, or None where decoding is worth a try."""
+    if name is None or name in formats.PILLOW_FORMATS:
+        return None
+    if name == "HEIC":
+        return _missing("HEIC images need pillow-heif", "'imrec-pg[heif]'", here=_is_installed("pillow_heif"))
+    if name == "AVIF":
+        # It is in Pillow's wheels; a Linux distribution's Pillow may lack it.
+        return _missing(
+            "AVIF images need a Pillow with AVIF",
+            "--force-reinstall pillow",
+            here=bool(features.check("avif")),
+        )
+    if formats.is_raw(name):
+        return _missing(f"camera raws ({name}) need rawpy", "'imrec-pg[raw]'", here=_is_installed("rawpy"))
+    return Refusal("UnsupportedFormat", f"{name} images are not read by imrec-pg yet; convert them to JPEG")
+
+
+def open_heic(data: bytes) -> Image.Image:
+    """Return the primary picture, not yet decoded; libheif turns it upright and says so in its EXIF."""
+    import pillow_heif  # noqa: PLC0415 - an extra, and 20 MB of libraries
+
+    # One core a file, as everywhere: the workers share the cores.
+    pillow_heif.options.DECODE_THREADS = 1
+    return pillow_heif.HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call] # it has no annotations
+
+
+def open_avif(data: bytes) -> Image.Image:
+    """Return the first picture, not yet decoded; what turns it upright stands in its EXIF."""
+    from PIL import AvifImagePlugin  # noqa: PLC0415 - loads an AV1 decoder
+
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    return AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+
+
+def _is_installed(module: str) -> bool:
+    return find_spec(module) is not None
+
+
+def _missing(what: str, package: str, *, here: bool) -> Refusal | None:
+    if here:
+        return None
+    return Refusal("DecoderMissing", f"{what}: pip install {package}, then imrec-pg ingest --retry")

@@ -1,0 +1,82 @@
+"""What one file may cost the worker process that decodes it: memory and computing time."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+if sys.platform != "win32":  # where searches work, and nothing is decoded in worker processes
+    import resource
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that one file may take.
+
+    Attributes:
+        memory: bytes beyond what the process holds before; beyond that, allocations fail.
+        cpu_s: seconds of computing; beyond that, SIGXCPU ends the process.
+    """
+
+    memory: int
+    cpu_s: int
+
+
+def harden() -> None:
+    """Prepare a worker process: no core dumps, and the first one to go when the machine's memory runs out."""
+    # A crash costs one file; a core of some 100 MB for each hostile one would fill the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Else the kernel might end PostgreSQL or the main process; a worker is replaced, and its file recorded.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def bounded(bounds: Bounds, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+    """Return function(*arguments), computed within the bounds; in a worker process."""
+    # Only the soft limits move, so that they can be raised again: receiving the next file and sending the
+    # result are not bounded, as to fail there would lose more than the file.
+    with (
+        _soft_limit(resource.RLIMIT_DATA, _memory_limit(bounds.memory)),
+        _soft_limit(resource.RLIMIT_CPU, math.ceil(_cpu_used()) + bounds.cpu_s),
+    ):
+        return function(*arguments)
+
+
+@contextmanager
+def _soft_limit(kind: int, limit: int | None) -> Iterator[None]:
+    if limit is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(kind)
+    lowest = min((one for one in (limit, soft, hard) if one != resource.RLIM_INFINITY), default=limit)
+    resource.setrlimit(kind, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, (soft, hard))
+
+
+def _memory_limit(more: int) -> int | None:
+    """Return what RLIMIT_DATA has to be for so many bytes more; None where the system has no such limit.
+
+    RLIMIT_DATA, not RLIMIT_AS: the address space also counts libraries and what allocators reserve and never
+    touch, 230 MB here and gigabytes on a machine of many cores. Linux counts every private writable page
+    since 4.7; macOS takes either limit and ignores both.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+    except OSError:  # no /proc
+        return None
+    return pages * resource.getpagesize() + more
+
+
+def _cpu_used() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
