@@ -1,12 +1,14 @@
 """The Python API: one photo library in one database. The command line uses nothing else."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.tally import Tally
@@ -14,10 +16,12 @@ from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings
 from imrec_pg.store import catalogue, grants, index, missing, status, tuning
+from imrec_pg.store.bulk import OnProgress
 from imrec_pg.store.session import open_session
 
 if TYPE_CHECKING:
     from imrec_pg.store.doctor import Finding
+    from imrec_pg.store.parquet import Exported, Imported
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -189,6 +193,46 @@ class Library:
         """
         return missing.prune(self._conn, older_than, dry_run=dry_run)
 
+    def export(
+        self, folder: PathLike, *, overwrite: bool = False, on_progress: OnProgress | None = None
+    ) -> "Exported":
+        """Write the catalogue and all features into a new folder, as Parquet, as they are at this moment.
+
+        Args:
+            folder: does not exist yet, or is empty. It appears when all is written.
+            overwrite: replace an export that is there.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            UsageError: the folder holds something already, or cannot be made.
+            ImrecError: pyarrow is not installed, the disk is full, or the like.
+        """
+        with _pyarrow_needed():
+            from imrec_pg.store.parquet import export_library  # noqa: PLC0415 - an extra
+        return export_library(self._conn, _path(folder), overwrite=overwrite, on_progress=on_progress)
+
+    def import_(
+        self, folder: PathLike, *, replace: bool = False, on_progress: OnProgress | None = None
+    ) -> "Imported":
+        """Store what an export holds and this library has not; doing it again changes nothing.
+
+        All files are checked before anything is stored.
+
+        Args:
+            folder: as export() made it.
+            replace: where this library says otherwise, the export is right; else the library is.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            ExportFileError: a file is missing or broken, or holds what has no place in a library.
+            SchemaError: the export is of a newer imrec-pg.
+            ModelMismatchError: the embeddings here were made by another model.
+            ImrecError: pyarrow is not installed.
+        """
+        with _pyarrow_needed():
+            from imrec_pg.store.parquet import import_library  # noqa: PLC0415 - an extra
+        return import_library(self._conn, _path(folder), replace=replace, on_progress=on_progress)
+
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""
         return status.status(self._conn)
@@ -245,3 +289,17 @@ class Library:
             UsageError: the pair is always searched exactly.
         """
         return index.drop_index(self._conn, feature, metric)
+
+
+@contextmanager
+def _pyarrow_needed() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise ImrecError("Parquet needs pyarrow, an extra: pip install 'imrec-pg[parquet]'") from error
+
+
+def _path(path: PathLike) -> Path:
+    return Path(os.fsdecode(path))

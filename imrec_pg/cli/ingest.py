@@ -18,13 +18,12 @@ from imrec_pg.cli.common import (
     print_json,
     say,
 )
-from imrec_pg.errors import PermissionDeniedError, UsageError
+from imrec_pg.errors import UsageError
 from imrec_pg.records import FeatureTable
 
 if TYPE_CHECKING:
     from imrec_pg.ingest.pipeline import IngestResult
     from imrec_pg.ingest.tally import Tally
-    from imrec_pg.library import Library
 
 _COUNTS = (
     "found",
@@ -127,7 +126,9 @@ def command(
             )
         built = False
         if not no_index and not result.interrupted and FeatureTable.EMBEDDING in features:
-            built = _build_index(library, quiet=as_json)
+            from imrec_pg.cli.index import build_after_load  # noqa: PLC0415 - only here
+
+            built = build_after_load(library, quiet=as_json)
     _report(result, as_json=as_json, built=built)
     if result.interrupted:
         return _INTERRUPTED
@@ -187,19 +188,6 @@ def _progress(*, quiet: bool) -> Iterator[_Progress]:
         yield progress
     finally:
         progress.close()
-
-
-def _build_index(library: "Library", *, quiet: bool) -> bool:
-    from imrec_pg.cli.index import build_with_progress  # noqa: PLC0415 - only here
-    from imrec_pg.records import Feature, Metric  # noqa: PLC0415
-
-    if not library.has_embeddings():
-        return False
-    try:
-        return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
-    except PermissionDeniedError:
-        say("the index was not built, which only the owner may: imrec-pg index build embedding cosine")
-        return False
 
 
 def _report(result: "IngestResult", *, as_json: bool, built: bool) -> None:

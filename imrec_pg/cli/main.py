@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import keyword
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ _COMMANDS = {
     "prune": "Forget files that are gone.",
     "status": "Show what is stored, what is missing, and the versions in use.",
     "doctor": "Check the database, and say what to mend and how.",
+    "export": "Write photos' features and all else that is known of them as Parquet files.",
+    "import": "Store what another library has exported.",
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",
     "tune": "Measure the indexes' recall on your photos, and set how far they search.",
@@ -54,7 +57,9 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"imrec_pg.cli.{cmd_name}")
+        # No module can be imported by the name of a keyword, such as import.
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"imrec_pg.cli.{name}")
         command: click.Command = module.command
         return command
 
