@@ -27,7 +27,7 @@ _COMMANDS = {
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",
     "tune": "Measure the indexes' recall on your photos, and set how far they search.",
-    "db": "Start, stop and upgrade the database.",
+    "db": "Start, stop, upgrade, dump and restore the database.",
     "psql": "Open psql on the database in use.",
     "weights": "Show where the model's weights are, and fetch them.",
     "bench": "Measure speed, memory and recall beside what you would take instead.",

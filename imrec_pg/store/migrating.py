@@ -36,7 +36,7 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     Raises:
         SchemaError: pgvector is not installed on the server, or the role may not create it.
     """
-    _ensure_pgvector(settings)
+    ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision))
 
 
@@ -103,7 +103,12 @@ def _unwrapped() -> Iterator[None]:
         raise
 
 
-def _ensure_pgvector(settings: Settings) -> None:
+def ensure_pgvector(settings: Settings) -> None:
+    """Create the extension when it is missing.
+
+    Raises:
+        SchemaError: it is not installed on the server, or is too old, or the role may not create it.
+    """
     with connect(settings) as conn, translated():
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
