@@ -22,7 +22,7 @@ _COMMANDS = {
     "prune": "Forget files that are gone.",
     "status": "Show what is stored, what is missing, and the versions in use.",
     "doctor": "Check the database, and say what to mend and how.",
-    "export": "Write photos' features and all else that is known of them as Parquet files.",
+    "export": "Write the catalogue and all features as Parquet files.",
     "import": "Store what another library has exported.",
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",

@@ -60,8 +60,8 @@ def dump(settings: Settings, file: Path, *, overwrite: bool = False, on_bytes: O
     try:
         with _running(command, environment) as (process, said):
             while process.poll() is None:
-                if on_bytes is not None and partial.exists():
-                    on_bytes(partial.stat().st_size)
+                if on_bytes is not None:
+                    on_bytes(partial.stat().st_size if partial.exists() else 0)
                 time.sleep(0.1)
             _check(process, said, "pg_dump failed, and left no file")
         _to_disk(partial)

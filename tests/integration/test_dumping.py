@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -53,8 +52,9 @@ def library(template: str) -> Iterator[str]:
         claim_model(conn, ModelIdentity("resnet18", "ab" * 32, 1))
         add = AddImage(conn)
         add.many([{"name": f"{number}.jpg"} for number in range(40)])
-        add("caf\udce9\n.jpg", embedding=np.full(512, 1e-45), histogram=np.full(512, 3.4028235e38))
+        add("caf\udce9\n.jpg")
         conn.execute("CREATE TABLE public.rating AS SELECT image_id, 5 AS stars FROM imrec.image")
+        conn.execute("CREATE TABLE public.extreme AS SELECT '[1e-45,3.4028235e38,-0,0.1]'::vector AS value")
         index.build_index(conn, Feature.EMBEDDING, Metric.COSINE)
         yield dsn
 
@@ -84,10 +84,12 @@ def test_a_restored_library_is_the_same(library: str, empty_dsn: str, dumped: Pa
     assert objects == rows(library, OBJECTS)
     (texts,) = objects
     assert any("imrec.embedding_cosine_hnsw" in text or "embedding_cosine_hnsw ON" in text for text in texts)
-    bits = "SELECT image_id, public.vector_send(embedding) FROM imrec.embedding"
-    assert rows(empty_dsn, bits, "SELECT * FROM public.rating") == rows(
-        library, bits, "SELECT * FROM public.rating"
+    others = (
+        "SELECT image_id, public.vector_send(embedding) FROM imrec.embedding",
+        "SELECT public.vector_send(value) FROM public.extreme",
+        "SELECT * FROM public.rating",
     )
+    assert rows(empty_dsn, *others) == rows(library, *others)
     with psycopg.connect(library) as before, psycopg.connect(empty_dsn) as after:
         for question in QUESTIONS:
             found = after.execute(question.encode()).fetchall()

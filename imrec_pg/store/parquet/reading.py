@@ -18,8 +18,11 @@ from imrec_pg.store.session import HEAD
 
 # 5,000 vectors are 10 MB.
 _ROWS = 5_000
-# Texts and paths of a row group; DuckDB's row groups of 122,880 rows have some 20 MB of them.
-_MAX_CHUNK = 1 << 30
+# Texts of a row group: reading takes four times as much. A row group of 122,880 paths, as DuckDB writes them,
+# has some 20 MB.
+_MAX_TEXTS = 1 << 28
+# Of all else: a vector has 2,048.
+_MAX_ROW = 1 << 14
 _UPDATE = "update it with pip install --upgrade imrec-pg"
 
 
@@ -120,13 +123,14 @@ def _columns(
 def _check_sizes(name: str, metadata: pq.FileMetaData, columns: tuple[Column[Any], ...]) -> None:
     """Refuse what would fill the memory before its values can be looked at."""
     texts = {column.name for column in columns if codec_of(column).arrow in (pa.string(), pa.binary())}
-    for group in range(metadata.num_row_groups):
-        for number in range(metadata.num_columns):
-            chunk = metadata.row_group(group).column(number)
-            if chunk.path_in_schema in texts and chunk.total_uncompressed_size > _MAX_CHUNK:
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            column = chunk.path_in_schema.partition(".")[0]
+            most = _MAX_TEXTS if column in texts else _MAX_ROW * (group.num_rows + 1)
+            if chunk.total_uncompressed_size > most:
+                size = f"{chunk.total_uncompressed_size:,} bytes"
                 raise ExportFileError(
-                    name,
-                    f"{chunk.path_in_schema} has {chunk.total_uncompressed_size:,} bytes in one row group",
+                    name, f"{column} has {size} in one row group of {group.num_rows:,} rows"
                 )
 
 

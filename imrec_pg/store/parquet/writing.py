@@ -109,7 +109,7 @@ def _writer(path: Path, table: Table, about: dict[str, str]) -> Iterator[Any]:
             # Measured on 20,000 vectors: embeddings shrink by a tenth, histograms to a twelfth, and it takes
             # less time than the server does to send them.
             compression="zstd",
-            # Else Polars up to 1.3x fails on Arrow's UUID; Parquet's own types say all that is needed.
+            # Else some versions of Polars end at Arrow's UUID; Parquet's own types say all that is needed.
             store_schema=False,
             # A backup should notice a bad disk.
             write_page_checksum=True,
