@@ -18,6 +18,7 @@ from imrec_pg.cli.common import (
     print_json,
     say,
 )
+from imrec_pg.cli.index import build_after_load
 from imrec_pg.errors import UsageError
 from imrec_pg.records import FeatureTable
 
@@ -126,8 +127,6 @@ def command(
             )
         built = False
         if not no_index and not result.interrupted and FeatureTable.EMBEDDING in features:
-            from imrec_pg.cli.index import build_after_load  # noqa: PLC0415 - only here
-
             built = build_after_load(library, quiet=as_json)
     _report(result, as_json=as_json, built=built)
     if result.interrupted:

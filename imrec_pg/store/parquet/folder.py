@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imrec_pg.errors import ImrecError, UsageError
@@ -81,6 +81,8 @@ def _locked(partial: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"another export is writing to {shown(partial)}: wait for it") from None
+        except OSError:  # many network disks lock no folders; backups go there all the same
+            pass
         # Else what is locked may by now be the target itself.
         if not partial.exists() or not os.path.samestat(os.fstat(lock), partial.stat()):
             raise UsageError(f"another export has just written to {shown(partial)}: try again")
@@ -112,10 +114,11 @@ def _keep(partial: Path, target: Path) -> None:
 
 def _to_disk(path: Path) -> None:
     """Wait until a power cut could not take it any more."""
-    if os.name == "nt" and path.is_dir():
-        return
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    elif os.name != "nt":
+        opened = os.open(path, os.O_RDONLY)
+        with suppress(OSError):  # some network disks do that by themselves, and refuse to be told
+            os.fsync(opened)
         os.close(opened)
