@@ -49,6 +49,20 @@ class ModelMismatchError(ImrecError):
     """The database's embeddings were made by another model or extraction."""
 
 
+class ExportFileError(ImrecError):
+    """A file of an export is missing, broken, or holds what has no place in a library.
+
+    Attributes:
+        file: its name within the export.
+        reason: one line of explanation.
+    """
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = file
+        self.reason = reason
+
+
 class WeightsError(ImrecError):
     """The model's weights were not found, or are not the ones expected."""
 

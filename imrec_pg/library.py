@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
@@ -16,12 +18,14 @@ from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings, this_host
 from imrec_pg.store import catalogue, grants, index, missing, status, tuning
+from imrec_pg.store.bulk import OnProgress
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.roots import roots_here
 from imrec_pg.store.session import Session, open_session
 
 if TYPE_CHECKING:
     from imrec_pg.store.doctor import Finding
+    from imrec_pg.store.parquet import Exported, Imported
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -149,7 +153,7 @@ class Library:
         options = IngestOptions(features=tuple(features), workers=_checked(workers, 1), patience_s=patience)
         return watch(
             self._session,
-            [os.fsencode(path) for path in paths],
+            folders_of(self._conn, [os.fsencode(path) for path in paths]),
             self._embedders,
             options,
             WatchOptions(settle, rescan, polling),
@@ -247,6 +251,46 @@ class Library:
         """The named folders that hold the photos, and where they lie on this host."""
         return NamedRoots(self._conn, this_host())
 
+    def export(
+        self, folder: PathLike, *, overwrite: bool = False, on_progress: OnProgress | None = None
+    ) -> "Exported":
+        """Write the catalogue and all features into a new folder, as Parquet, as they are at this moment.
+
+        Args:
+            folder: does not exist yet, or is empty. It appears when all is written.
+            overwrite: replace an export that is there.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            UsageError: the folder holds something already, or cannot be made.
+            ImrecError: pyarrow is not installed, the disk is full, or the like.
+        """
+        with _pyarrow_needed():
+            from imrec_pg.store.parquet import export_library  # noqa: PLC0415 - an extra
+        return export_library(self._conn, _path(folder), overwrite=overwrite, on_progress=on_progress)
+
+    def import_(
+        self, folder: PathLike, *, replace: bool = False, on_progress: OnProgress | None = None
+    ) -> "Imported":
+        """Store what an export holds and this library has not; doing it again changes nothing.
+
+        All files are checked before anything is stored.
+
+        Args:
+            folder: as export() made it.
+            replace: where this library says otherwise, the export is right; else the library is.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            ExportFileError: a file is missing or broken, or holds what has no place in a library.
+            SchemaError: the export is of a newer imrec-pg.
+            ModelMismatchError: the embeddings here were made by another model.
+            ImrecError: pyarrow is not installed.
+        """
+        with _pyarrow_needed():
+            from imrec_pg.store.parquet import import_library  # noqa: PLC0415 - an extra
+        return import_library(self._conn, _path(folder), replace=replace, on_progress=on_progress)
+
     def status(self) -> status.Status:
         """Return counts, sizes and versions."""
         return status.status(self._conn, this_host())
@@ -271,6 +315,10 @@ class Library:
     def failures(self) -> list[catalogue.Failure]:
         """Return the files that could not be read, by path."""
         return catalogue.failures(self._conn, roots_here(self._conn, this_host()))
+
+    def missing(self) -> list[missing.MissingFile]:
+        """Return the files that were not there any more when ingest last looked, the first ones first."""
+        return missing.missing_files(self._conn, roots_here(self._conn, this_host()))
 
     def indexes(self) -> list[index.IndexState]:
         """Return every (feature, metric) pair with its index, if it has one."""
@@ -310,3 +358,17 @@ def _checked(workers: int | None, batch: int) -> int:
     if not 1 <= workers <= _MAX_WORKERS or batch < 1:
         raise UsageError(f"--batch must be 1 or more, and --workers 1 to {_MAX_WORKERS}")
     return workers
+
+
+@contextmanager
+def _pyarrow_needed() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise ImrecError("Parquet needs pyarrow, an extra: pip install 'imrec-pg[parquet]'") from error
+
+
+def _path(path: PathLike) -> Path:
+    return Path(os.fsdecode(path))

@@ -13,6 +13,7 @@ from imrec_pg.cli.common import (
     say,
     size,
 )
+from imrec_pg.cli.dump import dump, restore
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import UsageError
 from imrec_pg.records import GrantedRole
@@ -24,10 +25,11 @@ from imrec_pg.records import GrantedRole
 Examples:
   imrec-pg db status
   imrec-pg db upgrade --dsn postgresql://me@host/photos
+  imrec-pg db dump ~/backup/photos.dump
   imrec-pg db stop""",
 )
 def command() -> None:
-    """Start, stop and upgrade the database, and say who may use it.
+    """Start, stop, upgrade, dump and restore the database, and say who may use it.
 
     Without a DSN imrec-pg runs an own PostgreSQL with pgvector: set up when first needed, reached by
     a local socket of this user alone, and left running so that the next command is fast.
@@ -149,6 +151,10 @@ def revoke(*, role: str) -> None:
     with invocation().library() as library:
         library.revoke(role)
     say(f"{role} has no more business here")
+
+
+command.add_command(dump)
+command.add_command(restore)
 
 
 def _server() -> EmbeddedServer:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from imrec_pg.cli.common import EnumChoice, database_options, invocation, json_option, print_json, say, size
+from imrec_pg.cli.progress import steps
+from imrec_pg.errors import PermissionDeniedError
 from imrec_pg.records import Feature, Metric
 
 if TYPE_CHECKING:
@@ -90,19 +92,16 @@ def drop(*, feature: Feature, metric: Metric) -> None:
 
 def build_with_progress(library: "Library", feature: Feature, metric: Metric, *, quiet: bool) -> bool:
     """Build an index with a bar of what PostgreSQL says of it; return False when it was there already."""
-    from tqdm import tqdm  # noqa: PLC0415 - not for --help
-
-    with tqdm(
-        unit=" rows", desc="index", disable=True if quiet else None, dynamic_ncols=True, delay=1
-    ) as bar:
-        shown = ""
-
-        def show(phase: str, done: int, total: int) -> None:
-            nonlocal shown
-            if phase != shown:
-                shown = phase
-                bar.set_description(f"index: {phase}", refresh=False)
-                bar.reset(total)
-            bar.update(done - bar.n)
-
+    with steps("index", quiet=quiet) as show:
         return library.build_index(feature, metric, on_progress=show)
+
+
+def build_after_load(library: "Library", *, quiet: bool) -> bool:
+    """Build the index of embedding and cosine, if there are embeddings; return whether it was built now."""
+    if not library.has_embeddings():
+        return False
+    try:
+        return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
+    except PermissionDeniedError:
+        say("the index was not built, which only the owner may: imrec-pg index build embedding cosine")
+        return False

@@ -14,8 +14,8 @@ from imrec_pg.cli.common import (
     json_option,
     model_options,
     print_json,
-    say,
 )
+from imrec_pg.cli.index import build_after_load
 from imrec_pg.cli.ingesting import (
     counts,
     explain,
@@ -25,12 +25,11 @@ from imrec_pg.cli.ingesting import (
     summary,
     workers_option,
 )
-from imrec_pg.errors import PermissionDeniedError, UsageError
+from imrec_pg.errors import UsageError
 from imrec_pg.records import FeatureTable
 
 if TYPE_CHECKING:
     from imrec_pg.ingest.tally import Tally
-    from imrec_pg.library import Library
 
 _PARTLY = 3
 _INTERRUPTED = 130
@@ -107,7 +106,7 @@ def command(
             )
         built = False
         if not no_index and not result.interrupted and FeatureTable.EMBEDDING in features:
-            built = _build_index(library, quiet=as_json)
+            built = build_after_load(library, quiet=as_json)
     if as_json:
         print_json(counts(result) | {"index_built": built})
     else:
@@ -144,16 +143,3 @@ def _progress(*, quiet: bool) -> Iterator[_Progress]:
         yield progress
     finally:
         progress.close()
-
-
-def _build_index(library: "Library", *, quiet: bool) -> bool:
-    from imrec_pg.cli.index import build_with_progress  # noqa: PLC0415 - only here
-    from imrec_pg.records import Feature, Metric  # noqa: PLC0415
-
-    if not library.has_embeddings():
-        return False
-    try:
-        return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
-    except PermissionDeniedError:
-        say("the index was not built, which only the owner may: imrec-pg index build embedding cosine")
-        return False

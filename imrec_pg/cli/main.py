@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import keyword
 import logging
 import os
 import signal
@@ -23,10 +24,12 @@ _COMMANDS = {
     "root": "Name folders of photos, and say where they lie on this host.",
     "status": "Show what is stored, what is missing, and the versions in use.",
     "doctor": "Check the database, and say what to mend and how.",
+    "export": "Write the catalogue and all features as Parquet files.",
+    "import": "Store what another library has exported.",
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",
     "tune": "Measure the indexes' recall on your photos, and set how far they search.",
-    "db": "Start, stop and upgrade the database.",
+    "db": "Start, stop, upgrade, dump and restore the database.",
     "psql": "Open psql on the database in use.",
     "weights": "Show where the model's weights are, and fetch them.",
     "bench": "Measure speed, memory and recall beside what you would take instead.",
@@ -56,7 +59,9 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"imrec_pg.cli.{cmd_name}")
+        # No module can be imported by the name of a keyword, such as import.
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"imrec_pg.cli.{name}")
         command: click.Command = module.command
         return command
 

@@ -51,7 +51,8 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     missing = [f"{name} {count:,}" for name, count in status.missing.items() if count]
     lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
     if status.missing_files:
-        lines.append(("gone", f"{status.missing_files:,} files: imrec-pg prune forgets them"))
+        gone = f"{status.missing_files:,} files: imrec-pg errors --missing, imrec-pg prune"
+        lines.append(("gone", gone))
     classes = ", ".join(f"{name} {number:,}" for name, number in status.failure_classes.items())
     failures = f"{status.failures:,} files ({classes}): imrec-pg errors" if status.failures else "none"
     lines.append(("failures", failures))

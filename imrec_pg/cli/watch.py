@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from imrec_pg.cli.common import PATH, database_options, invocation, model_options, say
+from imrec_pg.cli.index import build_after_load
 from imrec_pg.cli.ingesting import (
     counts,
     explain,
@@ -94,5 +95,7 @@ def command(
                 print(json.dumps(counts(result)) if as_json else summary(result), flush=True)
                 if not as_json:
                     explain(result)
+            if first and FeatureTable.EMBEDDING in features and not stopping():
+                build_after_load(library, quiet=as_json)
             if first and not stopping():
                 say("watching; Ctrl-C ends it")

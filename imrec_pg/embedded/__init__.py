@@ -4,7 +4,7 @@ Only the wheel's binaries are used: its own get_server() takes a dead server for
 recoveries longer than 10 s and opens other people's folders when run as root.
 """
 
-from imrec_pg.embedded.binaries import psql_path
+from imrec_pg.embedded.binaries import client_path, psql_path
 from imrec_pg.embedded.server import EmbeddedServer, ServerStatus
 
-__all__ = ["EmbeddedServer", "ServerStatus", "psql_path"]
+__all__ = ["EmbeddedServer", "ServerStatus", "client_path", "psql_path"]

@@ -1,7 +1,9 @@
 """Where the server's programs are, and a copy of them where the server's user can reach none."""
 
 import os
+import re
 import shutil
+import subprocess
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,28 @@ def psql_path() -> Path:
         EmbeddedServerError: the wheel with the server's programs is not installed.
     """
     return _bundled() / "psql"
+
+
+def client_path(name: str, major: int) -> Path | None:
+    """Return a client program of that major version, such as pg_dump, or None.
+
+    The bundled ones come first, then PATH, then where Debian keeps several versions side by side.
+    """
+    spec = find_spec(_PACKAGE)
+    packages = (spec and spec.submodule_search_locations) or ()
+    found = [program for package in packages for program in Path(package).glob(f"pginstall*/bin/{name}")]
+    found += [Path(program) for program in (shutil.which(name),) if program]
+    found += [Path(f"/usr/lib/postgresql/{major}/bin/{name}")]
+    return next((program for program in found if _major(program) == major), None)
+
+
+def _major(program: Path) -> int | None:
+    try:
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return None
+    version = re.search(r"\) (\d+)", said)
+    return int(version[1]) if version else None
 
 
 def programs_for(account: Account) -> Path:

@@ -40,7 +40,7 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     Raises:
         SchemaError: the server is too old, has no pgvector, or the role may not create that.
     """
-    _ensure_pgvector(settings)
+    ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision))
     with connect(settings) as conn:
         grants.renew(conn)
@@ -109,7 +109,12 @@ def _unwrapped() -> Iterator[None]:
         raise
 
 
-def _ensure_pgvector(settings: Settings) -> None:
+def ensure_pgvector(settings: Settings) -> None:
+    """Create the extension when it is missing.
+
+    Raises:
+        SchemaError: it is not installed on the server, or is too old, or the role may not create it.
+    """
     with connect(settings) as conn, translated():
         if conn.info.server_version < _MIN_POSTGRESQL * 10_000:
             raise SchemaError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from imrec_pg.paths import slashed
+from imrec_pg.paths import display_path, slashed
 from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.roots import RootsHere
 
@@ -88,6 +88,34 @@ def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> Iterator[Kno
             yield KnownFile(location_id, places[location_id], bool(missing))
 
 
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A file that is not there any more.
+
+    Attributes:
+        path: as the roots' host names it, for display.
+        since: when that was first seen.
+    """
+
+    path: str
+    since: datetime
+
+
+def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
+    """Return the files that are marked as missing, the first ones first."""
+    folders = {root.root_id: slashed(root.here) for root in roots.all}
+    with translated():
+        rows = conn.execute(
+            "SELECT l.root_id, l.relative_path, m.since FROM imrec.missing AS m "
+            "INNER JOIN imrec.location AS l ON l.location_id = m.location_id ORDER BY m.since, l.path"
+        ).fetchall()
+    return [
+        MissingFile(display_path(folders[row[0]] + row[1]), row[2])  # type: ignore[index, operator, arg-type]  # rows are objects
+        for row in rows
+        if row[0] in folders  # a root may be newer than the list
+    ]
+
+
 def mark(conn: Connection, location_ids: Sequence[UUID]) -> None:
     """Say of files that they are missing, from now on; of those that are marked already, nothing changes."""
     with translated():
@@ -107,12 +135,12 @@ def unmark(conn: Connection, location_ids: Sequence[UUID]) -> None:
         conn.execute("DELETE FROM imrec.missing WHERE location_id = ANY(%s)", (list(location_ids),))
 
 
-def missing(conn: Connection) -> tuple[int, datetime | None]:
-    """Return how many files are missing, and since when the first of them is."""
+def count_missing(conn: Connection) -> int:
+    """Return how many files are missing."""
     with translated():
-        row = conn.execute("SELECT count(*), min(since) FROM imrec.missing").fetchone()
+        row = conn.execute("SELECT count(*) FROM imrec.missing").fetchone()
     assert row is not None
-    return int(str(row[0])), row[1]  # type: ignore[return-value]
+    return int(str(row[0]))
 
 
 def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:

@@ -7,7 +7,7 @@ from imrec_pg.records import ModelIdentity
 from imrec_pg.store.claims import Running, running
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
-from imrec_pg.store.missing import missing
+from imrec_pg.store.missing import count_missing
 from imrec_pg.store.roots import RootState, states
 from imrec_pg.store.tuning import Tuning, tunings
 from imrec_pg.store.write import recorded_model
@@ -81,7 +81,7 @@ def status(conn: Connection, host: str) -> Status:
         images=images,
         files=files,
         failures=failures,
-        missing_files=missing(conn)[0],
+        missing_files=count_missing(conn),
         missing={
             "embedding": images - embeddings,
             "histogram": images - histograms,

@@ -15,7 +15,10 @@ def test_from_deletion_to_prune(run: Imrec, folder: Path) -> None:
     told = run("ingest", folder, *LIGHT)
     assert "1 missing from now on" in told.out
     assert "until imrec-pg prune" in told.err
-    assert "1 files: imrec-pg prune" in run("status").out
+    assert "gone       1 files: imrec-pg errors --missing" in run("status").out
+    gone = run("errors", "--missing")
+    assert gone.out.startswith(f"{photos[0]}: gone since 20")
+    assert [file["path"] for file in run("errors", "--missing", "--json").json] == [str(photos[0])]
     answer = run("search", photos[1], "--feature", "dhash", "--json").json
     assert sorted(n["missing"] for n in answer["neighbours"]) == [False, False, True]
     assert "(missing)" in run("search", photos[1], "--feature", "dhash").out

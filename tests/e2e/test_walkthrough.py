@@ -19,6 +19,7 @@ COMMANDS: list[list[str]] = [
     ["search"],
     ["status"],
     ["errors"],
+    ["watch"],
     ["doctor"],
     ["index"],
     ["index", "list"],
@@ -31,6 +32,10 @@ COMMANDS: list[list[str]] = [
     ["db", "upgrade"],
     ["db", "grant"],
     ["db", "revoke"],
+    ["db", "dump"],
+    ["db", "restore"],
+    ["export"],
+    ["import"],
     ["embed"],
     ["tune"],
     ["prune"],
@@ -123,6 +128,7 @@ def test_ingest_as_json(run: Imrec, folder: Path) -> None:
         "duplicates": 0,
         "replaced": 0,
         "completed": 0,
+        "elsewhere": 0,
         "unchanged": 0,
         "failed": 1,
         "known_failures": 0,
@@ -168,7 +174,7 @@ def test_status(album: Album) -> None:
     assert lines["images"].startswith("57 in 57 files (")
     assert lines["roots"] == f"{album.folder} (57 files)"
     assert lines["missing"] == "no feature"
-    assert lines["failures"] == "2 files: imrec-pg errors"
+    assert lines["failures"] == "2 files (Truncated 2): imrec-pg errors"
     assert lines["index"].startswith("embedding cosine (HNSW, ")
     assert lines["model"].startswith("resnet18 68d5403d92ca, extraction ")
     assert "PostgreSQL 18." in lines["versions"]
@@ -188,7 +194,10 @@ def test_errors_lists_the_files_that_could_not_be_read(album: Album, run: Imrec)
     human, machine = album.run.all([["errors"], ["errors", "--json"]])
     cut, text = (str(album.folder / "broken" / name) for name in ("cut.jpg", "text.png"))
     assert [line.partition(": ")[0] for line in human.out.splitlines()] == [cut, text]
-    assert "2 files could not be read" in human.err
+    assert human.err == (
+        "2 files could not be read\n"
+        "  2 Truncated: their end is missing: copy them again from where they came\n"
+    )
     assert not machine.err
     assert [failure["path"] for failure in machine.json] == [cut, text]
     assert [failure["attempts"] for failure in machine.json] == [1, 1]

@@ -1,0 +1,38 @@
+"""imrec-pg export."""
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, size
+from imrec_pg.cli.progress import steps
+
+
+@click.command(
+    "export",
+    epilog="""\b
+Examples:
+  imrec-pg export ~/backup/photos-2024-05
+  imrec-pg export /mnt/usb/photos --overwrite      in a nightly job
+  duckdb -c "SELECT format, count(*) FROM 'photos-2024-05/image.parquet' GROUP BY ALL"
+
+imrec-pg import takes it into another database. Needs pyarrow: pip install 'imrec-pg[parquet]'.""",
+)
+@click.argument("folder", type=PATH)
+@click.option("--overwrite", is_flag=True, help="Replace the export that FOLDER holds.")
+@json_option
+@database_options
+def command(*, folder: Path, overwrite: bool, as_json: bool) -> None:
+    """Write the catalogue and all features into a new FOLDER, one Parquet file a table.
+
+    All tables are of the same moment, though photos may be stored meanwhile. The photos themselves are
+    not in it. FOLDER appears when all is written: an export that broke off leaves none.
+    """
+    with invocation().library() as library, steps("export", quiet=as_json) as show:
+        done = library.export(folder, overwrite=overwrite, on_progress=show)
+    if as_json:
+        print_json({"folder": folder, "tables": [dataclasses.asdict(table) for table in done.tables]})
+        return
+    for table in done.tables:
+        print(f"{table.table:<10} {table.rows:>12,} rows  {size(table.bytes):>9}")
