@@ -1,6 +1,7 @@
 """List, build and drop the HNSW indexes."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ _OPERATOR_CLASSES = {
 # Half as much again as pgvector's defaults, and twice: 99 % recall then takes an ef_search of 100 instead of
 # 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
 _M, _EF_CONSTRUCTION = 24, 128
+
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('imrec.' || %s, 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('imrec.' || %s, 0))"
+_LOOK_S = 0.5
 
 _PROGRESS = """
 SELECT phase, greatest(tuples_done, blocks_done), greatest(tuples_total, blocks_total)
@@ -96,6 +101,8 @@ def valid_index(conn: Connection, feature: Feature, metric: Metric, min_rows: in
 def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """Build the HNSW index of a pair, without blocking writers; return False when it was there already.
 
+    Of several that build it at once, on any number of hosts, one does and the others wait for it.
+
     An index left invalid by a build that broke off is built anew. The version of pgvector that built it goes
     into the index's comment, since nothing else tells later (store.doctor reads it).
 
@@ -104,9 +111,9 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """
     check_indexable(feature, metric)
     name = index_name(feature, metric)
-    if valid_index(conn, feature, metric):
-        return False
-    with translated():
+    with translated(), _alone(conn, name):
+        if valid_index(conn, feature, metric):
+            return False
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
         with _removed_on_error(conn, name):
             conn.execute(
@@ -173,6 +180,19 @@ def _comment(conn: Connection, name: str) -> Composed:
     return SQL("COMMENT ON INDEX {} IS {}").format(
         Identifier("imrec", name), Literal(f"Built by pgvector {row[0]}.")
     )
+
+
+@contextmanager
+def _alone(conn: Connection, name: str) -> Iterator[None]:
+    """Wait until nobody else builds this index, and keep the others waiting."""
+    # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.
+    while conn.execute(_LOCK, (name,)).fetchone() != (True,):
+        time.sleep(_LOOK_S)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(_UNLOCK, (name,))
 
 
 @contextmanager
