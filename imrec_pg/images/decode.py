@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import stat
+import time
 from dataclasses import dataclass, field
 from typing import IO
 from uuid import UUID
@@ -43,6 +44,8 @@ CONTENT_KINDS = frozenset(
 )
 """Kinds of DecodeError that come from what the file holds, so that it no longer holds what it did before."""
 
+# File systems give times from a clock that ticks up to 100 times a second.
+_TICK_NS = 20_000_000
 _REDUCED = 1  # a bit of TIFF's NewSubfileType
 # These decoders write to stderr on their own.
 _CHATTY = {"TIFF", "HEIC", "AVIF"}
@@ -159,7 +162,7 @@ def _open_without_waiting(path: bytes | str, flags: int) -> int:
 
 
 def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileContent:
-    before = os.fstat(file.fileno())
+    before = _settled(file.fileno())
     if not stat.S_ISREG(before.st_mode):
         raise DecodeError(name, "Unreadable", "not a regular file")
     if before.st_size == 0:
@@ -171,9 +174,26 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     _check_decoder(formats.recognise(head, formats.extension(path)), name)
     data = file.read(before.st_size)
     after = os.fstat(file.fileno())
-    if (len(data), after.st_size, after.st_mtime_ns) != (before.st_size, before.st_size, before.st_mtime_ns):
+    if len(data) != before.st_size or _changed(before, after):
         raise DecodeError(name, "ChangedWhileRead", "the file changed while it was read")
     return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
+
+
+def _settled(descriptor: int) -> os.stat_result:
+    """Return the file's status, by which the next change will be noticed."""
+    status = os.fstat(descriptor)
+    if abs(time.time_ns() - status.st_ctime_ns) < _TICK_NS:
+        # Just written: another change might get the same time.
+        time.sleep(_TICK_NS / 1e9)
+        status = os.fstat(descriptor)
+    return status
+
+
+def _changed(before: os.stat_result, after: os.stat_result) -> bool:
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        return True
+    # Programs set the modification time back, but not this one; losing its name changes it too.
+    return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink
 
 
 def _decode(content: FileContent, found: str | None, sizes: Sizes, enough: int | None) -> DecodedImage:

@@ -30,7 +30,7 @@ class Claims:
     """What this ingest works on and no other one does; use it in a with statement.
 
     Attributes:
-        held: how many files of the last walk others had claimed.
+        held: how many files of the last walk others had claimed or have taken over, or must be read again.
     """
 
     def __init__(self, database: Patient, lease_s: float) -> None:
@@ -69,7 +69,9 @@ class Claims:
                     yield file
 
     def wait_for_others(self, stopping: Callable[[], bool]) -> None:
-        """Return when what others have claimed by now is done, or given back."""
+        """Return when what others have claimed by now is done, or given back; all work must be written."""
+        # Files that were done meanwhile, or vanished: two who waited for each other's would wait for ever.
+        self._database.run(claims.give_back, self._worker)
         latest: int | None = None
         while not stopping():
             others = self._database.run(claims.claimed_by_others, self._worker, list(self._roots), latest)

@@ -19,6 +19,7 @@ from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, FeatureTable, FloatRow, FoundFile, StoredImage
+from imrec_pg.store import catalogue
 from imrec_pg.store.patience import Patient
 from imrec_pg.store.session import Session
 from imrec_pg.store.write import claim_model, write_batch
@@ -117,7 +118,8 @@ def ingest_scope(
         roots = find.Roots(database, scope.top)
         run.work(_files(database, roots, scope, tally, seen), tally)
         while claims.held and not stopping():
-            # Those are done by now, or their ingest is dead or was stopped: another walk tells.
+            # Those are done by now, or their ingest is dead or was stopped, or they took an image with them
+            # to which another file had come: another walk tells.
             claims.held = 0
             claims.wait_for_others(stopping)
             again = Tally()
@@ -195,11 +197,20 @@ class _Run:
             tally.new += merged.new
             tally.duplicates += merged.duplicates
             tally.replaced += merged.replaced
-            tally.elsewhere += merged.elsewhere
-            tally.completed += max(0, files - merged.new - merged.duplicates - merged.elsewhere)
+            elsewhere = merged.elsewhere + merged.gone
+            if elsewhere:
+                self._claims.held += self._undone(part)
+            tally.elsewhere += elsewhere
+            tally.completed += max(0, files - merged.new - merged.duplicates - elsewhere)
             tally.failed += len(failed)
-            tally.written += files + len(failed) - merged.elsewhere
+            tally.written += files + len(failed) - elsewhere
             tally.report()
+
+    def _undone(self, batch: Sequence[StoredImage | FailedFile]) -> int:
+        """Return how many of the files whoever took them over has still to do, or are to be read again."""
+        files = [f for item in batch for f in (item.files if isinstance(item, StoredImage) else (item.file,))]
+        states = self._database.run(catalogue.file_states, files, self._options.features, retry=False)
+        return sum(state not in {"unchanged", "failed"} for state in states)
 
 
 def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> None:

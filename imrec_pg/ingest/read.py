@@ -17,6 +17,7 @@ _THREADS = 4
 # A group is held in memory and asked about at once; photos of 5 MB end it by bytes, small ones by count.
 _GROUP_FILES = 64
 _GROUP_BYTES = 64 * 1024 * 1024
+_NEVER = -1  # a time that no file has
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ def _read(file: FoundFile, limits: Limits) -> tuple[FoundFile, FileContent] | Fa
     except DecodeError as error:
         if error.kind == "Vanished":
             return None
+        if error.kind == "ChangedWhileRead":
+            # It may have the old time again by now: the next run must not take it for unchanged.
+            file = dataclasses.replace(file, mtime_ns=_NEVER)
         held = NO_IMAGE if error.kind in CONTENT_KINDS else None
         return FailedFile(file, held, error.kind, error.reason)
     # What the open file said, not what the walk saw: it may have changed in between.

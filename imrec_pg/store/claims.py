@@ -91,8 +91,14 @@ def claimed_by_others(
     return Others(int(str(row[0])), str(row[1]), int(str(row[2])))
 
 
+def give_back(conn: Connection, worker: Worker) -> None:
+    """Give back what the worker claimed and has not written; it lives on."""
+    with translated():
+        conn.execute("DELETE FROM imrec.claim WHERE worker_id = %s", (worker.worker_id,))
+
+
 def release(conn: Connection, worker: Worker) -> None:
-    """Give back what the worker claimed and has not written."""
+    """Forget the worker, which has ended, and what it claimed."""
     with translated():
         conn.execute("DELETE FROM imrec.worker WHERE worker_id = %s", (worker.worker_id,))
 

@@ -150,7 +150,8 @@ def translated() -> Iterator[None]:
             "or have it granted"
         ) from error
     except pg.QueryCanceled as error:
-        raise StoreError(f"the server cancelled the statement ({_line(error)})") from error
+        # It may have waited for another one's lock.
+        raise ConflictError(f"the server cancelled the statement ({_line(error)})") from error
     except (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable) as error:
         raise ConflictError(
             f"another program got in the way ({_line(error)}): run the command again"
@@ -160,7 +161,7 @@ def translated() -> Iterator[None]:
             f"the database's disk is full ({_line(error)}): free some space there and run the command again; "
             "what was acknowledged is stored"
         ) from error
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, pg.IdleInTransactionSessionTimeout) as error:
         raise DatabaseUnreachableError(
             f"lost the database ({_line(error)}): what was acknowledged is stored; run the command again"
         ) from error

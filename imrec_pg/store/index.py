@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import LiteralString
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
@@ -23,7 +22,9 @@ _OPERATOR_CLASSES = {
 # 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
 _M, _EF_CONSTRUCTION = 24, 128
 
-_LOOK_S = 0.5  # a build takes a second at the least where it is worth an index
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('imrec.' || %s, 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('imrec.' || %s, 0))"
+_LOOK_S = 0.5
 
 _PROGRESS = """
 SELECT phase, greatest(tuples_done, blocks_done), greatest(tuples_total, blocks_total)
@@ -100,9 +101,10 @@ def valid_index(conn: Connection, feature: Feature, metric: Metric, min_rows: in
 def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """Build the HNSW index of a pair, without blocking writers; return False when it was there already.
 
-    An index left invalid by a build that broke off is built anew; one that another session is building is
-    waited for. The version of pgvector that built it goes into the index's comment, since nothing else tells
-    later (store.doctor reads it).
+    Of several that build it at once, on any number of hosts, one does and the others wait for it.
+
+    An index left invalid by a build that broke off is built anew. The version of pgvector that built it goes
+    into the index's comment, since nothing else tells later (store.doctor reads it).
 
     Raises:
         UsageError: no HNSW index can serve the pair.
@@ -172,31 +174,25 @@ def watched(
         thread.join()
 
 
-@contextmanager
-def _alone(conn: Connection, name: str) -> Iterator[None]:
-    """Hold the right to build an index: an unfinished one looks just like one whose build broke off."""
-    key = f"imrec.index {name}"
-    # Not by waiting inside the server: CREATE INDEX CONCURRENTLY would wait for that statement in turn.
-    while not _first(conn, "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key):
-        time.sleep(_LOOK_S)
-    try:
-        yield
-    finally:
-        if not conn.closed:
-            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
-
-
-def _first(conn: Connection, statement: LiteralString, parameter: str) -> object:
-    row = conn.execute(statement, (parameter,)).fetchone()
-    return row[0] if row else None
-
-
 def _comment(conn: Connection, name: str) -> Composed:
     row = conn.execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'").fetchone()
     assert row is not None
     return SQL("COMMENT ON INDEX {} IS {}").format(
         Identifier("imrec", name), Literal(f"Built by pgvector {row[0]}.")
     )
+
+
+@contextmanager
+def _alone(conn: Connection, name: str) -> Iterator[None]:
+    """Wait until nobody else builds this index, and keep the others waiting."""
+    # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.
+    while conn.execute(_LOCK, (name,)).fetchone() != (True,):
+        time.sleep(_LOOK_S)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute(_UNLOCK, (name,))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from pgvector import Bit
@@ -18,6 +18,9 @@ from imrec_pg.store.parts import in_parts
 # Two ingesters met: waiting for each other's rows, or one saw the other's half of a change.
 _CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
 _ATTEMPTS = 5
+# For a client that froze, or is cut off, between its last statement and COMMIT. Its locks would keep others
+# from taking over what it claimed for as long as the system believes in the connection: two hours.
+_IDLE = "60s"
 
 _FILE_COLUMNS = ("location_id", "root_id", "relative_path", "path", "bytes", "mtime_ns")
 _FILE_TYPES = ("uuid", "uuid", "bytea", "text", "int8", "int8")
@@ -32,6 +35,7 @@ class Merged:
         duplicates: files whose content was stored already, under another path or earlier in the batch.
         replaced: files that held another image before.
         elsewhere: files that another ingest had taken over, or that this batch had stored before.
+        gone: files not stored, for their image was known when they were read and is there no more.
         rows: how many images and failures went through in one transaction at most.
     """
 
@@ -39,6 +43,7 @@ class Merged:
     duplicates: int
     replaced: int
     elsewhere: int = 0
+    gone: int = 0
     rows: int = field(default=0, compare=False)
 
     def __add__(self, other: "Merged") -> "Merged":
@@ -47,6 +52,7 @@ class Merged:
             self.duplicates + other.duplicates,
             self.replaced + other.replaced,
             self.elsewhere + other.elsewhere,
+            self.gone + other.gone,
             max(self.rows, other.rows),
         )
 
@@ -68,17 +74,41 @@ def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
 def _write_again(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
     images = [row for row in rows if isinstance(row, StoredImage)]
     failed = [row for row in rows if isinstance(row, FailedFile)]
-    for attempt in range(_ATTEMPTS - 1):
+    gone = attempt = 0
+    while True:
         try:
-            return _write_once(conn, images, failed)
-        except _CONFLICTS:
-            time.sleep(0.05 * 2**attempt)
-    return _write_once(conn, images, failed)
+            merged = _write_once(conn, images, failed)
+        except _CONFLICTS as error:
+            attempt += 1
+            if attempt == _ATTEMPTS:
+                raise
+            if isinstance(error, pg.ForeignKeyViolation):
+                there = _without_gone(conn, images)
+                gone += _files(images) - _files(there)
+                images = there
+            time.sleep(0.025 * 2**attempt)
+        else:
+            return replace(merged, gone=gone, rows=len(rows))
+
+
+def _without_gone(conn: Connection, images: Sequence[StoredImage]) -> list[StoredImage]:
+    """Return the images but those known ones that the last file has left that held them."""
+    known = [image.image_id for image in images if image.info is None]
+    rows = conn.execute("SELECT image_id FROM imrec.image WHERE image_id = ANY(%s)", (known,)).fetchall()
+    there = {row[0] for row in rows}
+    return [image for image in images if image.info is not None or image.image_id in there]
+
+
+def _files(images: Sequence[StoredImage]) -> int:
+    return sum(len(image.files) for image in images)
 
 
 def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile]) -> Merged:
     with conn.transaction(), conn.cursor() as cur:
-        cur.execute("SELECT imrec.create_stage()")
+        cur.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), imrec.create_stage()",
+            (_IDLE,),
+        )
         _copy_images(cur, images)
         _copy_features(cur, images)
         _copy(
@@ -96,7 +126,7 @@ def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
         ).fetchone()
         assert row is not None
         new, duplicates, replaced, elsewhere = (int(str(value)) for value in row)
-        return Merged(new, duplicates, replaced, elsewhere, len(images) + len(failed))
+        return Merged(new, duplicates, replaced, elsewhere)
 
 
 def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import decoders
+from imrec_pg.images import decode, decoders
 from imrec_pg.images.decode import FileContent, Limits, read
 
 
@@ -41,6 +41,7 @@ def when_first_looked_at(monkeypatch: pytest.MonkeyPatch, path: Path, data: byte
         return status
 
     monkeypatch.setattr("os.fstat", fstat)
+    monkeypatch.setattr(decode, "_TICK_NS", 0)  # else a file that was just written is looked at twice
 
 
 def test_content_and_its_id(photo: Path) -> None:
@@ -72,6 +73,18 @@ def test_file_that_changes_while_read(photo: Path, monkeypatch: pytest.MonkeyPat
     when_first_looked_at(monkeypatch, photo, data)
     error = failure(photo)
     assert (error.kind, error.path) == ("ChangedWhileRead", str(photo))
+
+
+def test_a_change_whose_time_is_set_back_is_noticed(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, real_pread = photo.stat(), os.pread
+
+    def pread(descriptor: int, length: int, offset: int) -> bytes:
+        photo.write_bytes(b"xyz")
+        os.utime(photo, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return real_pread(descriptor, length, offset)
+
+    monkeypatch.setattr("os.pread", pread)
+    assert failure(photo).kind == "ChangedWhileRead"
 
 
 def test_file_replaced_while_read_gives_the_old_content_whole(
