@@ -75,7 +75,8 @@ def dump(settings: Settings, file: Path, *, overwrite: bool = False, on_bytes: O
 def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) -> None:
     """Fill a database without photos from what dump() has written, all or nothing.
 
-    Owners and privileges are not restored: all belongs to the role that connects.
+    Owners, privileges and row-level security are not restored: all belongs to the role that connects, and
+    readers are granted anew.
 
     Raises:
         UsageError: the database holds photos, or other tables in the schema imrec.
@@ -146,7 +147,10 @@ def _pour(
 
 
 def _entries(program: Path, file: Path) -> str:
-    """Return the dump's table of contents, without the extension, which must be there before.
+    """Return the dump's table of contents, without what is not restored.
+
+    That is the extension, which must be there before, and row-level security, which like all privileges is
+    granted anew: the roles it names may not be here, or be somebody else.
 
     Raises:
         ImrecError: it is no dump of a library.
@@ -161,6 +165,7 @@ def _entries(program: Path, file: Path) -> str:
         raise ImrecError(f"{_shown(file)} holds no library: name a file that imrec-pg db dump has written")
     # Only its owner may comment on it, and that is an administrator on most servers.
     unwanted = (" EXTENSION - vector", " COMMENT - EXTENSION vector")
+    unwanted += (" POLICY imrec ", " ROW SECURITY imrec ")
     return "\n".join(line for line in lines if not any(words in line for words in unwanted)) + "\n"
 
 

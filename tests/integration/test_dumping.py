@@ -12,8 +12,8 @@ from support import AddImage, new_database, settings_for
 
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
-from imrec_pg.records import Feature, Metric, ModelIdentity
-from imrec_pg.store import doctor, dumping, index
+from imrec_pg.records import Feature, GrantedRole, Metric, ModelIdentity
+from imrec_pg.store import doctor, dumping, grants, index
 from imrec_pg.store.doctor import Level
 from imrec_pg.store.session import open_session
 from imrec_pg.store.write import claim_model
@@ -130,6 +130,27 @@ def test_a_plain_role_may_restore_where_the_extension_is(library: str, empty_dsn
         finally:
             admin.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
             admin.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
+def test_readers_of_some_roots_are_restored_by_granting_anew(
+    library: str, dsn: str, empty_dsn: str, tmp_path: Path
+) -> None:
+    """Another server may not have these roles, nor may another have theirs see what it likes."""
+    role = f"reader_{uuid4().hex}"
+    with open_session(settings_for(dsn)) as conn:
+        AddImage(conn, b"/mine")("a.jpg")
+        AddImage(conn, b"/theirs")("b.jpg", image_id=uuid4())
+        grants.grant(conn, GrantedRole.READER, role, create=True, roots=["/mine"])
+        file = tmp_path / "restricted.dump"
+        dumping.dump(settings_for(dsn), file)
+        grants.revoke(conn, role)
+        conn.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+    dumping.restore(settings_for(empty_dsn), file)
+    with open_session(settings_for(empty_dsn)) as conn:
+        assert conn.execute("SELECT count(*) FROM imrec.image").fetchone() == (2,)
+        assert conn.execute("SELECT count(*) FROM pg_policy").fetchone() == (0,)
+        secured = "SELECT count(*) FROM pg_class WHERE relrowsecurity"
+        assert conn.execute(secured).fetchone() == (0,)
 
 
 def test_a_broken_dump_changes_nothing(empty_dsn: str, dumped: Path, tmp_path: Path) -> None:
