@@ -133,7 +133,7 @@ def test_a_plain_role_may_restore_where_the_extension_is(library: str, empty_dsn
 
 
 def test_readers_of_some_roots_are_restored_by_granting_anew(
-    library: str, dsn: str, empty_dsn: str, tmp_path: Path
+    dsn: str, empty_dsn: str, tmp_path: Path
 ) -> None:
     """Another server may not have these roles, nor may another have theirs see what it likes."""
     role = f"reader_{uuid4().hex}"
