@@ -110,13 +110,12 @@ class _Heart(threading.Thread):
     def run(self) -> None:
         """Beat until stopped; three beats to a lease, so that one may fail."""
         conn: Connection | None = None
-        locked = False
         while not self._ended.is_set():
             try:
                 if conn is None or conn.closed:
                     conn = self._database.another()
-                    locked = claims.lock(conn, self._worker)
-                claims.renew(conn, self._worker, locked=locked)
+                # Each time, since behind a pooler it may be another session's by now.
+                claims.renew(conn, self._worker, locked=claims.lock(conn, self._worker))
             except ImrecError as error:
                 # The main connection says so too; without a beat the claims come back by themselves.
                 logger.debug("the lease was not renewed: %s", error)
