@@ -11,8 +11,9 @@ from faults.checks import check_batches, check_end
 from faults.figures import Figures
 from faults.ingester import Orders
 from faults.photos import make_folder
-from faults.running import Ingester, started
+from faults.running import Ingester, started, until
 
+_SOME = 4
 _CLAIMS = "SELECT count(*) FROM imrec.claim"
 
 
@@ -26,6 +27,12 @@ def _start_some(
         stack.enter_context(started(Orders((str(folder),), str(log), dsn, **options)))  # type: ignore[arg-type]
         for log in logs
     ]
+
+
+def _first_to_decode(ingesters: list[Ingester]) -> Ingester:
+    """Return one that has claimed and read files, and has not written them yet."""
+    until(lambda: any(len(ingester.decodes) > _SOME for ingester in ingesters), "one decodes")
+    return max(ingesters, key=lambda ingester: len(ingester.decodes))
 
 
 def _check(figures: Figures, dsn: str, folder: Path, ingesters: list[Ingester], lost_by: Ingester) -> None:
@@ -52,15 +59,14 @@ def test_what_a_stopped_ingester_claimed_is_taken_over_and_its_late_writes_are_f
         folder = make_folder(tmp_path / str(number), 150)
         with ExitStack() as stack:
             ingesters = _start_some(stack, database, folder, 2 + number % 3, lease_s=1.5)
-            stopped = ingesters[0]
-            stopped.until(lambda: len(stopped.decodes) > 4, "it read and decodes")  # noqa: B023, PLR2004
+            stopped = _first_to_decode(ingesters)
             stopped.signal(signal.SIGSTOP, group=True)
             figures.injected("SIGSTOP past the lease")
             for path in stopped.decodes:
                 # Else nobody could tell its late write from the others'.
                 with Path(path).open("ab") as file:
                     file.write(b"changed")
-            for ingester in ingesters[1:]:
+            for ingester in set(ingesters) - {stopped}:
                 ingester.end()
             check_end(figures, database, [folder])
             stopped.signal(signal.SIGCONT, group=True)
@@ -80,12 +86,11 @@ def test_what_a_killed_ingester_claimed_comes_back_long_before_its_lease_ends(
         with ExitStack() as stack:
             # An hour: the suite would end in a timeout if the lease had to be waited for.
             ingesters = _start_some(stack, database, folder, 2 + number % 3, lease_s=3600)
-            killed = ingesters[0]
-            killed.until(lambda: killed.decodes, "it claimed and decodes")  # noqa: B023
+            killed = _first_to_decode(ingesters)
             killed.kill(group=number % 2 == 0)
             figures.injected("kill -9 of one of several ingesters")
             began = time.monotonic()
-            for ingester in ingesters[1:]:
+            for ingester in set(ingesters) - {killed}:
                 ingester.end()
             figures.add("seconds that the others then took, in all", round(time.monotonic() - began, 1))
             _check(figures, database, folder, ingesters, killed)
