@@ -13,7 +13,7 @@ from faults.ingester import Orders
 from faults.photos import make_folder
 from faults.running import Ingester, started, until
 
-_SOME = 4
+_SOME, _INDEXES = 4, 5
 _CLAIMS = "SELECT count(*) FROM imrec.claim"
 
 
@@ -96,12 +96,12 @@ def test_what_a_killed_ingester_claimed_comes_back_long_before_its_lease_ends(
             _check(figures, database, folder, ingesters, killed)
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ingesters_that_end_together_build_the_index_once(
-    rounds: int, database: str, tmp_path: Path, figures: Figures
+    database: str, tmp_path: Path, figures: Figures
 ) -> None:
-    for number in range(rounds):
+    for number in range(_INDEXES):
         folder = make_folder(tmp_path / str(number), 60)
         with ExitStack() as stack:
             ingesters = _start_some(stack, database, folder, 3, lease_s=60, index=True)
