@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-faults check bench clean
 .DEFAULT_GOAL := demo
 
 # The constraints pin what is installed here; users of the package get the wide ranges of pyproject.toml.
@@ -19,8 +19,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
+# The faults for themselves: they kill and stop processes by the clock, and end with a table of figures.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/faults --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest tests/faults
+
+# Kills, cut connections, full disks, by the hundred: ten minutes or so. `make test` has a short form.
+test-faults: $(VENV)/installed
+	$(BIN)/python -m pytest tests/faults -m "slow or not slow"
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -46,6 +46,7 @@ CONTENT_KINDS = frozenset(
 
 # File systems give times from a clock that ticks up to 100 times a second.
 _TICK_NS = 20_000_000
+_LOOKS = 25
 _REDUCED = 1  # a bit of TIFF's NewSubfileType
 # These decoders write to stderr on their own.
 _CHATTY = {"TIFF", "HEIC", "AVIF"}
@@ -162,7 +163,7 @@ def _open_without_waiting(path: bytes | str, flags: int) -> int:
 
 
 def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileContent:
-    before = _settled(file.fileno())
+    before = _settled(file.fileno(), name)
     if not stat.S_ISREG(before.st_mode):
         raise DecodeError(name, "Unreadable", "not a regular file")
     if before.st_size == 0:
@@ -179,14 +180,19 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
 
 
-def _settled(descriptor: int) -> os.stat_result:
-    """Return the file's status, by which the next change will be noticed."""
-    status = os.fstat(descriptor)
-    if abs(time.time_ns() - status.st_ctime_ns) < _TICK_NS:
-        # Just written: another change might get the same time.
-        time.sleep(_TICK_NS / 1e9)
+def _settled(descriptor: int, name: str) -> os.stat_result:
+    """Return the file's status once nobody has written for a tick, so that the next change will show.
+
+    Raises:
+        DecodeError: somebody goes on writing.
+    """
+    for _ in range(_LOOKS):
         status = os.fstat(descriptor)
-    return status
+        # A write sets the time before it copies the bytes, and two in the same tick get the same time.
+        if abs(time.time_ns() - status.st_ctime_ns) >= _TICK_NS:
+            return status
+        time.sleep(_TICK_NS / 1e9)
+    raise DecodeError(name, "ChangedWhileRead", "another program is writing the file")
 
 
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:

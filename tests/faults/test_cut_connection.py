@@ -46,7 +46,7 @@ def test_a_cut_connection_stores_nothing_twice_and_loses_nothing(
             for kind in kinds:
                 # Not a second cut of the same batch: the patience is for each anew.
                 before = ingester.acknowledged
-                ingester.until(lambda: ingester.acknowledged > before, "it goes on")  # noqa: B023
+                ingester.until(lambda: ingester.acknowledged > before, "it goes on")  # noqa: B023 - called at once
                 proxy.arm(kind)
                 assert proxy.cut.wait(60), (kind, ingester.err, ingester.running)
                 figures.injected(f"connection cut {kind.value}")

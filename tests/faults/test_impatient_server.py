@@ -39,13 +39,10 @@ def test_batches_that_take_longer_than_the_server_allows_are_stored_in_parts(
     check_end(figures, database, [folder])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
-    [
-        pytest.param("", marks=pytest.mark.slow),
-        "-c lock_timeout=100",
-        pytest.param("-c statement_timeout=200", marks=pytest.mark.slow),
-    ],
+    ["", "-c lock_timeout=100", "-c statement_timeout=200"],
     ids=["waiting", "lock_timeout", "statement_timeout"],
 )
 def test_a_table_that_is_locked_for_seconds_is_waited_for(

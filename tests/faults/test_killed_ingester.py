@@ -46,7 +46,7 @@ def test_kill_9_of_an_ingester_loses_nothing(
     check_batches(figures, database, ingester.batches)
     check_end(figures, database, folders)
     for number in range(kills):
-        until(lambda: not left_behind(tmp_path / f"{number}.log"), "workers end with their ingester")  # noqa: B023
+        until(lambda: not left_behind(tmp_path / f"{number}.log"), "workers end with their ingester")  # noqa: B023 - called at once
 
 
 def _orders(dsn: str, folders: list[Path], log: Path, number: int) -> Orders:

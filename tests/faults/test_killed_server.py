@@ -65,9 +65,9 @@ def test_kill_9_of_the_server_loses_nothing(
                     time.sleep(rng.uniform(0, 0.5))
                     own_server.start()
             counts = ingester.end()
-        assert counts["done"] == counts["found"]
         check_batches(figures, dsn, ingester.batches)
         assert_no_half_batch(dsn, "histogram,hash")
+        assert counts["done"] == counts["found"]
     check_end(figures, dsn, folders)
     check_deadlocks(figures, dsn, own_server.status().log)
 

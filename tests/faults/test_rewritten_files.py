@@ -110,7 +110,7 @@ def _saved(image: Image.Image, name: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("runs", [1, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [1, pytest.param(6, marks=pytest.mark.slow)])
 @pytest.mark.timeout(600)
 def test_what_is_stored_of_a_file_is_one_of_the_contents_that_it_had(
     runs: int, database: str, tmp_path: Path, figures: Figures

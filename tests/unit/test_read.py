@@ -87,6 +87,18 @@ def test_a_change_whose_time_is_set_back_is_noticed(photo: Path, monkeypatch: py
     assert failure(photo).kind == "ChangedWhileRead"
 
 
+def test_a_file_that_is_being_written_is_not_read(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_fstat = os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        photo.write_bytes(b"xyz")
+        return real_fstat(descriptor)
+
+    monkeypatch.setattr("os.fstat", fstat)
+    error = failure(photo)
+    assert (error.kind, error.reason) == ("ChangedWhileRead", "another program is writing the file")
+
+
 def test_file_replaced_while_read_gives_the_old_content_whole(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
