@@ -164,7 +164,12 @@ def _entries(program: Path, file: Path) -> str:
     if not any(" SCHEMA - imrec " in line for line in lines):
         raise ImrecError(f"{_shown(file)} holds no library: name a file that imrec-pg db dump has written")
     # Only its owner may comment on it, and that is an administrator on most servers.
-    unwanted = (" EXTENSION - vector", " COMMENT - EXTENSION vector", " POLICY imrec ", " ROW SECURITY imrec ")
+    unwanted = (
+        " EXTENSION - vector",
+        " COMMENT - EXTENSION vector",
+        " POLICY imrec ",
+        " ROW SECURITY imrec ",
+    )
     return "\n".join(line for line in lines if not any(words in line for words in unwanted)) + "\n"
 
 
