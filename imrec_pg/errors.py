@@ -29,6 +29,10 @@ class EmbeddedServerError(DatabaseUnreachableError):
     """The embedded server could not be set up, started or stopped."""
 
 
+class ServerStoppedError(EmbeddedServerError):
+    """The embedded server was stopped on purpose while it was in use; to start it again is not for us."""
+
+
 class SchemaError(ImrecError):
     """The database lacks pgvector, or its imrec schema is missing, older or newer than this version."""
 

@@ -17,7 +17,7 @@ from imrec_pg.embedded.folders import (
     prepare_data_dir,
 )
 from imrec_pg.embedded.locks import exclusive, is_held
-from imrec_pg.errors import EmbeddedServerError
+from imrec_pg.errors import EmbeddedServerError, ServerStoppedError
 
 _POLL_SECONDS = 0.05
 # A backend notices within moments that the first process is gone, unless it is deep in a computation.
@@ -68,10 +68,13 @@ class EmbeddedServer:
         with os_errors_explained(self.data_dir):
             return connection.dsn(self._socket_dir())
 
-    def start(self) -> str:
+    def start(self, *, again: bool = False) -> str:
         """Return the URL of the database imrec on a server that just answered, started first when needed.
 
+        With again, a server that was in use until now is not started when somebody has stopped it.
+
         Raises:
+            ServerStoppedError: somebody has.
             EmbeddedServerError: it could not be set up or started; the text says what to do.
         """
         _refuse_windows()
@@ -83,6 +86,12 @@ class EmbeddedServer:
             # Others may be starting it, each of whom may take the full time.
             with exclusive(self._layout.start_lock, 2 * self.timeout):
                 if not self._answers():
+                    # One that was killed leaves its pid file behind.
+                    if again and not processes.read_pid_file(self._layout):
+                        raise ServerStoppedError(
+                            f"the server in {self.data_dir} was stopped (imrec-pg db stop): run the command "
+                            "again, which starts it; what was acknowledged is stored"
+                        )
                     self._bring_up(account)
             return self.dsn
 

@@ -39,15 +39,16 @@ _DEFAULTS: dict[str, int | str | None] = {
 }
 
 
-def connect(settings: Settings) -> Connection:
+def connect(settings: Settings, *, again: bool = False) -> Connection:
     """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
 
-    Nothing is checked; what needs the schema opens a session (store.session).
+    Nothing is checked; what needs the schema opens a session (store.session). With again, an embedded server
+    that somebody has stopped meanwhile stays so.
 
     Raises:
         DatabaseUnreachableError: no server, wrong DSN or password.
     """
-    dsn = dsn_of(settings)
+    dsn = dsn_of(settings, again=again)
     try:
         return psycopg.connect(
             make_conninfo("", **(_DEFAULTS | conninfo_to_dict(dsn))),
@@ -84,9 +85,9 @@ def psql_call(settings: Settings) -> tuple[list[str], dict[str, str]]:
     ], environment
 
 
-def dsn_of(settings: Settings) -> str:
+def dsn_of(settings: Settings, *, again: bool = False) -> str:
     """Return the connection string of the database in use; starts the embedded server when it is that."""
-    return EmbeddedServer(settings.data_dir).start() if settings.dsn is None else settings.dsn
+    return EmbeddedServer(settings.data_dir).start(again=again) if settings.dsn is None else settings.dsn
 
 
 def check_pgvector(conn: Connection) -> None:

@@ -8,12 +8,12 @@ from typing import Concatenate, ParamSpec, TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_delay,
     wait_random_exponential,
 )
 
-from imrec_pg.errors import ConflictError, DatabaseUnreachableError
+from imrec_pg.errors import ConflictError, DatabaseUnreachableError, ServerStoppedError
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.session import Session
 
@@ -23,6 +23,12 @@ T = TypeVar("T")
 # Random, so that a hundred clients don't all come back in the same moment.
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10
 _GLANCE_S = 0.2
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, (DatabaseUnreachableError, ConflictError)) and not isinstance(
+        error, ServerStoppedError
+    )
 
 
 class Patient:
@@ -54,7 +60,7 @@ class Patient:
 
         enough = stop_after_delay(self._patience_s)
         return Retrying(
-            retry=retry_if_exception_type((DatabaseUnreachableError, ConflictError)),
+            retry=retry_if_exception(_may_pass),
             wait=wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S),
             stop=lambda state: self._stopping() or enough(state),
             sleep=self._sleep,

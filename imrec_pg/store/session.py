@@ -25,27 +25,28 @@ class Session:
     def restore(self) -> None:
         """Open the connection anew when it was lost; the embedded server is started again if need be."""
         if self.conn.closed:
-            self.conn = open_session(self._settings)
+            self.conn = open_session(self._settings, again=True)
 
     def another(self) -> Connection:
         """Return a second connection to the same database, on which nothing is checked."""
-        return connect(self._settings)
+        return connect(self._settings, again=True)
 
     def close(self) -> None:
         """Close the connection; an embedded server goes on running."""
         self.conn.close()
 
 
-def open_session(settings: Settings) -> Connection:
+def open_session(settings: Settings, *, again: bool = False) -> Connection:
     """Return a connection to an up-to-date database, on which vectors travel as NumPy arrays.
 
-    An embedded database is brought up to date here, another one only by `imrec-pg db upgrade`.
+    An embedded database is brought up to date here, another one only by `imrec-pg db upgrade`. With again, an
+    embedded server that somebody has stopped meanwhile is not started.
 
     Raises:
         DatabaseUnreachableError: no server, wrong DSN or password.
         SchemaError: pgvector or the schema is missing or has another version.
     """
-    conn = connect(settings)
+    conn = connect(settings, again=again)
     try:
         with translated():
             version = schema_version(conn)
