@@ -100,8 +100,8 @@ def ingest(
         run = _Run(database, claims, embedders, options, stopping)
         run.work(_files(database, folders, tally, seen), tally)
         while claims.held and not stopping():
-            # Those are done by now, or their ingest is dead or was stopped, or one batch dropped an image that
-            # a file of the next was known to hold: another walk tells.
+            # Those are done by now, or their ingest is dead or was stopped, or a batch dropped an image that
+            # a file of the next one was known to hold: another walk tells.
             claims.held = 0
             claims.wait_for_others(stopping)
             again = Tally()
