@@ -118,8 +118,8 @@ def ingest_scope(
         roots = find.Roots(database, scope.top)
         run.work(_files(database, roots, scope, tally, seen), tally)
         while claims.held and not stopping():
-            # Those are done by now, or their ingest is dead or was stopped, or they took an image with them
-            # to which another file had come: another walk tells.
+            # Those are done by now, or their ingest is dead or was stopped, or a batch dropped an image that
+            # a file of the next one was known to hold: another walk tells.
             claims.held = 0
             claims.wait_for_others(stopping)
             again = Tally()

@@ -10,8 +10,11 @@ from e2e.photos import save_many, scene
 
 
 def make_folder(folder: Path, photos: int) -> Path:
-    """Write that many photos, and bad files among them; return the folder."""
+    """Write that many photos, no two folders the same, and bad files among them; return the folder."""
     save_many(folder / "photos", photos, 64, 48)
+    for path in (folder / "photos").iterdir():
+        with path.open("ab") as file:
+            file.write(bytes(folder))
     bad_files(folder / "bad")
     return folder
 

@@ -12,18 +12,17 @@ from faults.ingester import Orders
 from faults.photos import make_folder
 from faults.running import Ingester, left_behind, started, until
 
-_PHOTOS = 240
 _EVERY = 16
 """Each such round also computes embeddings."""
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(56, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "photos"), [(2, 60), pytest.param(56, 240, marks=pytest.mark.slow)])
 @pytest.mark.timeout(900)
 def test_kill_9_of_an_ingester_loses_nothing(
-    kills: int, database: str, tmp_path: Path, figures: Figures
+    kills: int, photos: int, database: str, tmp_path: Path, figures: Figures
 ) -> None:
     rng = random.Random(kills)  # noqa: S311 - repeatable
-    folders = [make_folder(tmp_path / "0", _PHOTOS)]
+    folders = [make_folder(tmp_path / "0", photos)]
     done = 0
     while done < kills:
         orders = _orders(database, folders, tmp_path / f"{done}.log", done)
@@ -32,7 +31,7 @@ def test_kill_9_of_an_ingester_loses_nothing(
             _wait(ingester, rng, done)
             if not ingester.running:  # it was faster: there must be more to do
                 ingester.end()
-                folders.append(make_folder(tmp_path / str(len(folders)), _PHOTOS))
+                folders.append(make_folder(tmp_path / str(len(folders)), photos))
                 continue
             ingester.kill(group=group)
         figures.injected(f"kill -9 of an ingester, {'with its workers' if group else 'alone'}")
