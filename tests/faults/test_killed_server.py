@@ -22,7 +22,7 @@ from faults.running import Ingester, started, until
 
 from imrec_pg.embedded import EmbeddedServer
 
-_KINDS = ("the server and all its processes", "its first process alone", "one backend")
+_KINDS = ("the server and all its processes", "the server's first process alone", "one backend")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def _kill(server: EmbeddedServer, kind: str, rng: random.Random) -> bool:
                 if not backends:
                     return False
                 rng.choice(backends).send_signal(signal.SIGKILL)
-            case "its first process alone":
+            case "the server's first process alone":
                 first.send_signal(signal.SIGKILL)
             case _:
                 for process in (first, *children):
