@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from imrec_pg.features.embedding import crop
-from imrec_pg.images.decode import DEFAULT_LIMITS, FileContent, Limits, decode
+from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, Limits
+from imrec_pg.images.decode import decode
 from imrec_pg.records import Features, FeatureTable, FloatRow, ImageInfo, RgbArray
 
 # In pixels. A JPEG of 12 megapixels and more is decoded at half its sides.

@@ -14,7 +14,8 @@ from imrec_pg.bench.measure import bar
 from imrec_pg.errors import DecodeError, UsageError
 from imrec_pg.extraction import Extracted, extract
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.images.decode import FileContent, decode, image_id_of, read
+from imrec_pg.images.content import FileContent, image_id_of, read
+from imrec_pg.images.decode import decode
 from imrec_pg.paths import display_path
 from imrec_pg.records import Feature, FeatureTable, FloatRow, RgbArray
 

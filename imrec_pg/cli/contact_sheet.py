@@ -14,7 +14,7 @@ from typing import Any, cast
 from PIL import Image, ImageDraw, ImageFont
 
 from imrec_pg.errors import DecodeError, ImrecError, UsageError
-from imrec_pg.images import decode
+from imrec_pg.images import content, decode
 from imrec_pg.paths import display_path
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -161,8 +161,8 @@ def _draw_block(
 def _picture(path: bytes, ground: str) -> Image.Image:
     """Return a box with the image in its middle, smaller images not enlarged."""
     try:
-        content = decode.read(path)
-        pixels = decode.decode(content, display_path(path), enough=_ENOUGH).pixels
+        read = content.read(path)
+        pixels = decode.decode(read, display_path(path), enough=_ENOUGH).pixels
     except DecodeError:
         box = Image.new("RGB", (_BOX, _BOX), _GREY)
         middle = (_BOX // 2, _BOX // 2)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from PIL import Image, features
 
+from imrec_pg.errors import DecodeError
 from imrec_pg.images import formats
 
 
@@ -33,6 +34,17 @@ def refusal(name: str | None) -> Refusal | None:
     if formats.is_raw(name):
         return _missing(f"camera raws ({name}) need rawpy", "'imrec-pg[raw]'", here=_is_installed("rawpy"))
     return Refusal("UnsupportedFormat", f"{name} images are not read by imrec-pg yet; convert them to JPEG")
+
+
+def check(found: str | None, name: str) -> None:
+    """Return when files of this format are worth a try; name is the file, for messages.
+
+    Raises:
+        DecodeError: they are not read, or their decoder is not installed.
+    """
+    refused = refusal(found)
+    if refused is not None:
+        raise DecodeError(name, refused.kind, refused.reason)
 
 
 def open_heic(data: bytes) -> Image.Image:

@@ -12,7 +12,7 @@ from uuid import UUID
 from pebble import ProcessExpired
 
 from imrec_pg.errors import DecodeError, ImrecError
-from imrec_pg.images.decode import FileContent, Limits
+from imrec_pg.images.content import FileContent, Limits
 from imrec_pg.ingest.bounds import Bounds
 from imrec_pg.ingest.read import Content
 from imrec_pg.ingest.workers import Workers

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from imrec_pg.errors import ImrecError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.images.decode import DEFAULT_LIMITS, Limits
+from imrec_pg.images.content import DEFAULT_LIMITS, Limits
 from imrec_pg.images.walk import count
 from imrec_pg.ingest import find
 from imrec_pg.ingest.batches import batched

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.decode import CONTENT_KINDS, FileContent, Limits, read
+from imrec_pg.images.content import CONTENT_KINDS, FileContent, Limits, read
 from imrec_pg.records import NO_IMAGE, FailedFile, Features, FeatureTable, FoundFile, StoredImage
 from imrec_pg.store import catalogue
 from imrec_pg.store.patience import Patient

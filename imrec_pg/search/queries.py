@@ -9,7 +9,7 @@ from uuid import UUID
 
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.images.decode import FileContent, read
+from imrec_pg.images.content import FileContent, read
 from imrec_pg.paths import display_path
 from imrec_pg.records import FEATURE_TABLES, Feature, Features, FeatureTable
 from imrec_pg.search.options import QueryImage

@@ -1,6 +1,7 @@
 -- The k images whose hash is nearest to the queries, by Hamming distance; exact. combine = mean ranks by the
--- mean distance to the likes, since hashes have no mean, plus a quarter of what that exceeds the mean distance
--- to the dislikes by; min by the distance to the nearest like, what is nearer to a dislike coming last.
+-- mean distance to the likes, since hashes have no mean, plus a quarter of what that exceeds the mean
+-- distance to the dislikes by; min by the distance to the nearest like, what is nearer to a dislike coming
+-- last.
 CREATE OR REPLACE FUNCTION imrec.nearest_hashes(
     positive bit[], negative bit[], feature text, metric text, k bigint, combine text, exclude uuid[],
     filter jsonb, among uuid[]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.images.decode import FileContent, Limits
+from imrec_pg.images.content import FileContent, Limits
 from imrec_pg.ingest import extract, pipeline
 from imrec_pg.ingest.pipeline import IngestOptions, ingest
 from imrec_pg.ingest.tally import Tally

@@ -21,7 +21,7 @@ from support import ingest_into, settings_for
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.extraction import Extracted
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.images.decode import DEFAULT_LIMITS, FileContent, Limits, image_id_of
+from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, Limits, image_id_of
 from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.pipeline import IngestOptions

@@ -13,7 +13,8 @@ from PIL import ExifTags, Image, features
 
 from imrec_pg.errors import DecodeError
 from imrec_pg.images import decoders, memory
-from imrec_pg.images.decode import MAX_PIXELS, DecodedImage, FileContent, Limits, decode, image_id_of
+from imrec_pg.images.content import MAX_PIXELS, FileContent, Limits, image_id_of
+from imrec_pg.images.decode import DecodedImage, decode
 
 
 def decoded(data: bytes, name: str = "photo", limits: Limits | None = None) -> DecodedImage:
@@ -109,7 +110,8 @@ def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_common_formats_load_no_other_decoder() -> None:
     program = (
-        "import io, sys; from PIL import Image; from imrec_pg.images.decode import *; b = io.BytesIO(); "
+        "import io, sys; from PIL import Image; from imrec_pg.images.content import *; "
+        "from imrec_pg.images.decode import *; b = io.BytesIO(); "
         "Image.new('RGB', (9, 9)).save(b, 'JPEG'); d = b.getvalue(); "
         "decode(FileContent(d, len(d), 0, image_id_of(d)), 'a.jpg'); "
         "print({'pillow_heif', 'rawpy', 'PIL._avif'} & set(sys.modules))"

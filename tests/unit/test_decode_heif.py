@@ -9,7 +9,8 @@ import pytest
 from PIL import ExifTags, Image, features
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.decode import DecodedImage, FileContent, Limits, decode, image_id_of
+from imrec_pg.images.content import FileContent, Limits, image_id_of
+from imrec_pg.images.decode import DecodedImage, decode
 
 pillow_heif = pytest.importorskip("pillow_heif")
 KINDS = [

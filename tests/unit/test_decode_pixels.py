@@ -13,7 +13,8 @@ from dng import LONG, SHORT, Entry, tiff
 from PIL import Image
 
 from imrec_pg.images import colours
-from imrec_pg.images.decode import DecodedImage, FileContent, decode, image_id_of
+from imrec_pg.images.content import FileContent, image_id_of
+from imrec_pg.images.decode import DecodedImage, decode
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG's colour types
 A, B, C, D, E, F = ((v, 255 - v, v // 2) for v in (0, 50, 100, 150, 200, 250))

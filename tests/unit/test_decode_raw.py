@@ -10,7 +10,8 @@ from dng import LONG, SHORT, dng, patches, tiff
 from PIL import ExifTags, Image
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.decode import DecodedImage, FileContent, Limits, decode, image_id_of
+from imrec_pg.images.content import FileContent, Limits, image_id_of
+from imrec_pg.images.decode import DecodedImage, decode
 from imrec_pg.records import RgbArray
 
 pytest.importorskip("rawpy")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from imrec_pg.images.decode import DecodedImage, FileContent, decode, image_id_of
+from imrec_pg.images.content import FileContent, image_id_of
+from imrec_pg.images.decode import DecodedImage, decode
 from imrec_pg.images.exif import parse_date, parse_name
 
 

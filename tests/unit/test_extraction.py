@@ -11,7 +11,7 @@ from imrec_pg.extraction import Extracted, extract
 from imrec_pg.features.embedding import crop
 from imrec_pg.features.hashes import average_hash, difference_hash
 from imrec_pg.features.histogram import RgbHistogram
-from imrec_pg.images.decode import FileContent, image_id_of
+from imrec_pg.images.content import FileContent, image_id_of
 from imrec_pg.records import FeatureTable, RgbArray
 
 WIDTH, HEIGHT = 4000, 3000

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import decode, decoders
-from imrec_pg.images.decode import FileContent, Limits, read
+from imrec_pg.images import content, decoders
+from imrec_pg.images.content import FileContent, Limits, read
 
 
 def failure(path: Path | bytes, limits: Limits | None = None) -> DecodeError:
@@ -41,7 +41,7 @@ def when_first_looked_at(monkeypatch: pytest.MonkeyPatch, path: Path, data: byte
         return status
 
     monkeypatch.setattr("os.fstat", fstat)
-    monkeypatch.setattr(decode, "_TICK_NS", 0)  # else a file that was just written is looked at twice
+    monkeypatch.setattr(content, "_TICK_NS", 0)  # else a file that was just written is looked at twice
 
 
 def test_content_and_its_id(photo: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from imrec_pg.errors import DecodeError
 from imrec_pg.features.hashes import average_hash, difference_hash
 from imrec_pg.features.histogram import RgbHistogram
-from imrec_pg.images.decode import DecodedImage, decode, read
+from imrec_pg.images.content import read
+from imrec_pg.images.decode import DecodedImage, decode
 from imrec_pg.images.walk import Walk, count
 from imrec_pg.paths import display_path
 

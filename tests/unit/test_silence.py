@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.decode import DecodedImage, FileContent, decode, image_id_of
+from imrec_pg.images.content import FileContent, image_id_of
+from imrec_pg.images.decode import DecodedImage, decode
 from imrec_pg.images.silence import silence
 
 

@@ -1,0 +1,134 @@
+"""Read image files: the whole of one moment, or a DecodeError.
+
+The kinds of DecodeError, here and in images.decode:
+    Vanished, Unreadable, ChangedWhileRead, OutOfMemory, DecoderMissing: of the moment; the same file may
+        decode next time.
+    Empty, TooLarge, TooManyPixels, Truncated, Corrupt, NotAnImage, UnsupportedFormat: of the content.
+"""
+
+import hashlib
+import os
+import stat
+import time
+from dataclasses import dataclass, field
+from typing import IO
+from uuid import UUID
+
+from imrec_pg.errors import DecodeError
+from imrec_pg.images import decoders, formats
+from imrec_pg.images.explain import one_line
+from imrec_pg.images.walk import VANISHED
+from imrec_pg.paths import display_path
+
+MAX_PIXELS = 200_000_000
+"""The largest phone cameras make 199.8 million; one such picture takes 0.8 GB decoded."""
+
+CONTENT_KINDS = frozenset(
+    {"Empty", "TooLarge", "TooManyPixels", "Truncated", "Corrupt", "NotAnImage", "UnsupportedFormat"}
+)
+"""Kinds of DecodeError that come from what the file holds, so that it no longer holds what it did before."""
+
+# File systems give times from a clock that ticks up to 100 times a second.
+_TICK_NS = 20_000_000
+_LOOKS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused.
+
+    Attributes:
+        max_bytes: the largest file.
+        max_pixels: width times height, checked before the pixels are decoded; beyond MAX_PIXELS is
+            refused whatever is said here.
+    """
+
+    max_bytes: int = 512 * 1024 * 1024
+    max_pixels: int = MAX_PIXELS
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """A whole file, as it was at one moment.
+
+    Attributes:
+        image_id: made from the content alone.
+    """
+
+    data: bytes = field(repr=False)
+    size: int
+    mtime_ns: int
+    image_id: UUID
+
+
+def image_id_of(data: bytes) -> UUID:
+    """Return the first 128 bits of the content's SHA-256."""
+    return UUID(bytes=hashlib.sha256(data).digest()[:16])
+
+
+def read(path: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
+    """Return a file's content, read once; links are followed.
+
+    Raises:
+        DecodeError: it cannot be read, changed meanwhile, is empty or too large, or begins like a format
+            that is not read (a folder of camera raws would else be read in full, 30 MB a file, for nothing).
+    """
+    name = display_path(path)
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            return _read(file, path, name, limits)
+    except OSError as error:
+        kind = "Vanished" if error.errno in VANISHED else "Unreadable"
+        raise DecodeError(name, kind, one_line(error.strerror or str(error))) from error
+    except ValueError as error:  # a NUL in the path
+        raise DecodeError(name, "Unreadable", one_line(str(error))) from error
+    except MemoryError as error:
+        raise DecodeError(name, "OutOfMemory", "not enough memory to read the file") from error
+
+
+def _open_without_waiting(path: bytes | str, flags: int) -> int:
+    # A FIFO that took a file's place since the walk would else block until somebody writes to it.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileContent:
+    before = _settled(file.fileno(), name)
+    if not stat.S_ISREG(before.st_mode):
+        raise DecodeError(name, "Unreadable", "not a regular file")
+    if before.st_size == 0:
+        raise DecodeError(name, "Empty", "the file is empty")
+    if before.st_size > limits.max_bytes:
+        reason = f"{before.st_size:,} bytes, more than the limit of {limits.max_bytes:,}"
+        raise DecodeError(name, "TooLarge", reason)
+    head = os.pread(file.fileno(), formats.HEAD_SIZE, 0)
+    decoders.check(formats.recognise(head, formats.extension(path)), name)
+    data = file.read(before.st_size)
+    after = os.fstat(file.fileno())
+    if len(data) != before.st_size or _changed(before, after):
+        raise DecodeError(name, "ChangedWhileRead", "the file changed while it was read")
+    return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
+
+
+def _settled(descriptor: int, name: str) -> os.stat_result:
+    """Return the file's status once nobody has written for a tick, so that the next change will show.
+
+    Raises:
+        DecodeError: somebody goes on writing.
+    """
+    for _ in range(_LOOKS):
+        status = os.fstat(descriptor)
+        # A write sets the time before it copies the bytes, and two in the same tick get the same time.
+        if abs(time.time_ns() - status.st_ctime_ns) >= _TICK_NS:
+            return status
+        time.sleep(_TICK_NS / 1e9)
+    raise DecodeError(name, "ChangedWhileRead", "another program is writing the file")
+
+
+def _changed(before: os.stat_result, after: os.stat_result) -> bool:
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        return True
+    # Programs set the modification time back, but not this one; losing its name changes it too.
+    return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink
