@@ -116,14 +116,15 @@ def ingest_scope(
     with Claims(database, options.lease_s) as claims:
         run = _Run(database, claims, embedders, options, stopping)
         roots = find.Roots(database, scope.top)
-        run.work(_files(database, roots, scope, tally, seen), tally)
+        run.work(_files(database, roots, scope, tally, seen), tally, retry=options.retry)
         while claims.held and not stopping():
             # Those are done by now, or their ingest is dead or was stopped, or a batch dropped an image that
             # a file of the next one was known to hold: another walk tells.
             claims.held = 0
             claims.wait_for_others(stopping)
             again = Tally()
-            run.work(_files(database, roots, scope, again, Seen()), again)
+            # What failed just now is not tried once more.
+            run.work(_files(database, roots, scope, again, Seen()), again, retry=False)
             tally.add_work_of(again)
     interrupted = stopping()
     changes = NO_CHANGES
@@ -153,13 +154,11 @@ class _Run:
         self._stopping = stopping
         self._rows = options.batch
 
-    def work(self, files: Iterable[FoundFile], tally: Tally) -> None:
+    def work(self, files: Iterable[FoundFile], tally: Tally, *, retry: bool) -> None:
         """Store what is new of the files, or record why that failed; return when all is written."""
         options, database = self._options, self._database
-        to_do = find.files_to_do(database, files, options.features, tally, retry=options.retry)
-        mine = self._claims.claimed(
-            _until(self._stopping, to_do), options.features, tally, retry=options.retry
-        )
+        to_do = find.files_to_do(database, files, options.features, tally, retry=retry)
+        mine = self._claims.claimed(_until(self._stopping, to_do), options.features, tally, retry=retry)
         contents = read_contents(database, mine, options.features, options.limits)
         decoded = decode_all(
             contents, workers=options.workers, limits=options.limits, stopping=self._stopping

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from support import AddImage, settings_for
+from support import settings_for
 
 from imrec_pg.ingest.find import location_id, root_of
-from imrec_pg.records import FailedFile, Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
-from imrec_pg.store import claims, index
+from imrec_pg.records import FailedFile, Features, FoundFile, ImageInfo, StoredImage
+from imrec_pg.store import claims
 from imrec_pg.store.claims import Worker
 from imrec_pg.store.connection import Connection
 from imrec_pg.store.roots import add_root
@@ -184,20 +184,3 @@ def test_a_statement_timeout_makes_smaller_batches(conn: Connection, files: list
     merged = write_batch(conn, [an_image(i, file) for i, file in enumerate(files)])
     assert merged == Merged(6, 0, 0)
     assert merged.rows == 3
-
-
-def test_two_sessions_that_build_the_same_index_build_it_once(conn: Connection, add_image: AddImage) -> None:
-    add_image.many([{"name": f"{i}.jpg"} for i in range(50)])
-    results: list[bool] = []
-
-    def build() -> None:
-        with open_session(settings_for(conn.info.dsn)) as own:
-            results.append(index.build_index(own, Feature.HISTOGRAM, Metric.COSINE))
-
-    threads = [threading.Thread(target=build) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(results) == [False, False, True]
-    assert index.valid_index(conn, Feature.HISTOGRAM, Metric.COSINE)

@@ -108,6 +108,7 @@ def test_an_ingest_whose_files_were_taken_over_sees_that_they_get_done(
 ) -> None:
     """Another one takes its claims over and dies without having written anything."""
     save_scenes(tmp_path, range(6))
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
     thief = claims.Worker(uuid4(), "elsewhere", 1, LEASE)
     stolen: list[FoundFile] = []
 
@@ -121,8 +122,11 @@ def test_an_ingest_whose_files_were_taken_over_sees_that_they_get_done(
         return write_batch(own, images, failed)
 
     monkeypatch.setattr(pipeline, "write_batch", write)
-    tally = ingest_into(conn, [bytes(tmp_path)], EmbedderSource(settings_for("")), LIGHT).tally
-    assert (tally.new, tally.elsewhere, tally.done) == (6, 0, 6)
+    retrying = replace(LIGHT, retry=True)
+    tally = ingest_into(conn, [bytes(tmp_path)], EmbedderSource(settings_for("")), retrying).tally
+    assert (tally.new, tally.failed, tally.elsewhere, tally.done) == (6, 1, 0, 7)
+    # The second look leaves alone what failed in the first.
+    assert conn.execute("SELECT attempts FROM imrec.failure").fetchall() == [(1,)]
 
 
 def test_two_that_build_the_same_index_at_once_build_one(settings: Settings, add_image: AddImage) -> None:
