@@ -168,7 +168,7 @@ def test_a_writer_cut_off_for_its_silence_counts_as_one_that_lost_the_database(
         real_copy(cur, images)
 
     monkeypatch.setattr(write, "_copy_features", slow)
-    with pytest.raises(DatabaseUnreachableError, match="idle-in-transaction"):
+    with pytest.raises(DatabaseUnreachableError, match="lost the database"):
         write_batch(conn, [], [FailedFile(files[0], None, "Empty", "again")])
 
 
