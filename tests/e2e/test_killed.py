@@ -1,4 +1,4 @@
-"""kill -9 at random moments, ten times in all (tests/faults has more): restarts end with the database of one undisturbed run."""
+"""kill -9 at random moments: restarts end with the database of one undisturbed run; tests/faults has more."""
 
 import random
 import signal
