@@ -276,6 +276,11 @@ class FailedFile:
     error_class: str
     error: str
 
+    @property
+    def files(self) -> tuple[FoundFile, ...]:
+        """The one file, as a StoredImage has several."""
+        return (self.file,)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:

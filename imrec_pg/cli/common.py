@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from imrec_pg import settings as settings_module
+from imrec_pg.errors import UsageError
 from imrec_pg.settings import Settings
 
 if TYPE_CHECKING:
@@ -142,6 +143,17 @@ class EnumChoice(click.Choice[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> StrEnum:
         """Return the member."""
         return self._kind(super().convert(value, param, ctx))
+
+
+def ask(question: str, *, unasked: str) -> None:
+    """Return when a person says yes.
+
+    Raises:
+        UsageError: nobody is there to be asked; unasked says what to do then.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(unasked)
+    click.confirm(question, abort=True, err=True)
 
 
 def print_json(value: object) -> None:

@@ -1,13 +1,11 @@
 """imrec-pg prune."""
 
 import re
-import sys
 from datetime import timedelta
 
 import click
 
-from imrec_pg.cli.common import database_options, invocation, json_option, print_json, say
-from imrec_pg.errors import UsageError
+from imrec_pg.cli.common import ask, database_options, invocation, json_option, print_json, say
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
@@ -65,7 +63,7 @@ def command(*, older_than: timedelta, dry_run: bool, yes: bool, as_json: bool) -
 
 
 def _ask(files: int, images: int) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(f"{files:,} files would be forgotten: say --yes, or --dry-run to look")
-    question = f"Forget {files:,} missing files, and {images:,} photos that no other file holds?"
-    click.confirm(question, abort=True, err=True)
+    ask(
+        f"Forget {files:,} missing files, and {images:,} photos that no other file holds?",
+        unasked=f"{files:,} files would be forgotten: say --yes, or --dry-run to look",
+    )

@@ -1,7 +1,6 @@
 """imrec-pg root."""
 
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, say
-from imrec_pg.errors import UsageError
+from imrec_pg.cli.common import PATH, ask, database_options, invocation, json_option, print_json, say
 from imrec_pg.paths import display_path
 from imrec_pg.settings import this_host
 
@@ -176,9 +174,10 @@ def _told(placed: "Placed") -> Iterator[str]:
 
 def _ask(name: str, files: int, images: int) -> None:
     what = f"{files:,} files, and {images:,} photos that no other file holds"
-    if not sys.stdin.isatty():
-        raise UsageError(f"{name} has {what}: say --yes to forget them, or --dry-run to look")
-    click.confirm(f"Forget {name}: {what}?", abort=True, err=True)
+    ask(
+        f"Forget {name}: {what}?",
+        unasked=f"{name} has {what}: say --yes to forget them, or --dry-run to look",
+    )
 
 
 @contextmanager

@@ -62,18 +62,21 @@ class Roots:
 
     def locate(self, path: bytes, size: int, mtime_ns: int) -> FoundFile:
         """Return the file with its ids; a new root is stored with the first file that it holds."""
-        root = self._here.around(os.path.dirname(path))  # noqa: PTH120 - bytes
-        assert root is not None, "each folder that is walked lies in a root"
+        root, relative = self._placed(path)
         if root.root_id in self._unsaved:
             self._database.run(stored_roots.add_root, root, self._host)
             self._unsaved.remove(root.root_id)
-        return _found(root, stored_path(path[len(slashed(root.here)) :]), path, size, mtime_ns)
+        return _found(root, relative, path, size, mtime_ns)
 
     def place_of(self, path: bytes) -> UUID:
         """Return the id that a file has or would have; its folder lies below those given."""
+        root, relative = self._placed(path)
+        return location_id(root.root_id, relative)
+
+    def _placed(self, path: bytes) -> tuple[Root, bytes]:
         root = self._here.around(os.path.dirname(path))  # noqa: PTH120 - bytes
         assert root is not None, "each folder that is looked at lies in a root"
-        return location_id(root.root_id, stored_path(path[len(slashed(root.here)) :]))
+        return root, stored_path(path[len(slashed(root.here)) :])
 
 
 def location_id(root_id: UUID, relative_path: bytes) -> UUID:

@@ -207,7 +207,7 @@ class _Run:
 
     def _undone(self, batch: Sequence[StoredImage | FailedFile]) -> int:
         """Return how many of the files whoever took them over has still to do, or are to be read again."""
-        files = [f for item in batch for f in (item.files if isinstance(item, StoredImage) else (item.file,))]
+        files = [file for item in batch for file in item.files]
         states = self._database.run(catalogue.file_states, files, self._options.features, retry=False)
         return sum(state not in {"unchanged", "failed"} for state in states)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import FeatureTable, FoundFile, Root
 from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.parts import in_parts
@@ -65,7 +64,6 @@ def _tables(missing: object) -> frozenset[FeatureTable] | None:
 
 def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> list[Failure]:
     """Return the files that could not be read, by path; they are named as the roots' host names them."""
-    folders = {root.root_id: slashed(root.here) for root in roots.all}
     with translated():
         rows = conn.execute(
             "SELECT root_id, relative_path, bytes, error_class, error, attempts, last_attempt_at "
@@ -73,9 +71,9 @@ def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> li
             (limit,),
         ).fetchall()
     found = [
-        Failure(display_path(folders[row[0]] + row[1]), *row[2:])  # type: ignore[index, operator, arg-type]  # rows are objects
-        for row in rows
-        if row[0] in folders  # a root may be newer than the list
+        Failure(shown, *rest)  # type: ignore[arg-type]  # rows are objects
+        for root_id, relative, *rest in rows
+        if (shown := roots.shown(root_id, relative)) is not None  # type: ignore[arg-type]  # as above
     ]
     return sorted(found, key=lambda failure: failure.path)
 

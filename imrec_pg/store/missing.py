@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from imrec_pg.paths import display_path, slashed
+from imrec_pg.paths import slashed
 from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.roots import RootsHere
 
@@ -103,16 +103,15 @@ class MissingFile:
 
 def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
     """Return the files that are marked as missing, the first ones first."""
-    folders = {root.root_id: slashed(root.here) for root in roots.all}
     with translated():
         rows = conn.execute(
             "SELECT l.root_id, l.relative_path, m.since FROM imrec.missing AS m "
             "INNER JOIN imrec.location AS l ON l.location_id = m.location_id ORDER BY m.since, l.path"
         ).fetchall()
     return [
-        MissingFile(display_path(folders[row[0]] + row[1]), row[2])  # type: ignore[index, operator, arg-type]  # rows are objects
-        for row in rows
-        if row[0] in folders  # a root may be newer than the list
+        MissingFile(shown, since)  # type: ignore[arg-type]  # rows are objects
+        for root_id, relative, since in rows
+        if (shown := roots.shown(root_id, relative)) is not None  # type: ignore[arg-type]  # as above
     ]
 
 
@@ -133,14 +132,6 @@ def unmark(conn: Connection, location_ids: Sequence[UUID]) -> None:
         return  # who may only read may still ask what there is to do
     with translated():
         conn.execute("DELETE FROM imrec.missing WHERE location_id = ANY(%s)", (list(location_ids),))
-
-
-def count_missing(conn: Connection) -> int:
-    """Return how many files are missing."""
-    with translated():
-        row = conn.execute("SELECT count(*) FROM imrec.missing").fetchone()
-    assert row is not None
-    return int(str(row[0]))
 
 
 def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:

@@ -48,6 +48,7 @@ class RootsHere:
 
     def __init__(self, roots: Sequence[Root]) -> None:
         self.all = list(roots)
+        self._by_id = {root.root_id: root for root in roots}
         self._by_folder: dict[bytes, Root] = {}
         for root in sorted(roots, key=lambda root: (root.mounted is None, bool(root.elsewhere))):
             self._by_folder.setdefault(slashed(root.here), root)
@@ -55,11 +56,17 @@ class RootsHere:
     def add(self, root: Root) -> None:
         """Take in a root that is new here."""
         self.all.append(root)
+        self._by_id[root.root_id] = root
         self._by_folder[slashed(root.here)] = root
 
     def counting(self) -> list[Root]:
         """Return those that count on this host."""
         return list(self._by_folder.values())
+
+    def shown(self, root_id: UUID, relative: bytes) -> str | None:
+        """Return a file's path on this host, for display; None where its root is newer than this list."""
+        root = self._by_id.get(root_id)
+        return None if root is None else display_path(slashed(root.here) + relative)
 
     def named(self, name: str) -> Root | None:
         """Return the root of that name."""

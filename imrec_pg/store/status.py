@@ -7,7 +7,6 @@ from imrec_pg.records import ModelIdentity
 from imrec_pg.store.claims import Running, running
 from imrec_pg.store.connection import Connection, schema_version, translated
 from imrec_pg.store.index import IndexState, index_states
-from imrec_pg.store.missing import count_missing
 from imrec_pg.store.roots import RootState, states
 from imrec_pg.store.tuning import Tuning, tunings
 from imrec_pg.store.write import recorded_model
@@ -16,7 +15,7 @@ _COUNTS = """
 SELECT
     (SELECT count(*) FROM imrec.image) AS images,
     (SELECT count(*) FROM imrec.location) AS files,
-    (SELECT count(*) FROM imrec.failure) AS failures,
+    (SELECT count(*) FROM imrec.missing) AS missing_files,
     (SELECT count(*) FROM imrec.embedding) AS embeddings,
     (SELECT count(*) FROM imrec.histogram) AS histograms,
     (SELECT count(*) FROM imrec.hash) AS hashes,
@@ -74,14 +73,15 @@ def status(conn: Connection, host: str) -> Status:
         schema = schema_version(conn)
     assert counts is not None
     assert versions is not None
-    images, files, failures, embeddings, histograms, hashes, photo_bytes, database_bytes = (
+    images, files, missing_files, embeddings, histograms, hashes, photo_bytes, database_bytes = (
         int(str(value)) for value in counts
     )
+    failure_classes = {str(name): int(str(number)) for name, number in classes}
     return Status(
         images=images,
         files=files,
-        failures=failures,
-        missing_files=count_missing(conn),
+        failures=sum(failure_classes.values()),
+        missing_files=missing_files,
         missing={
             "embedding": images - embeddings,
             "histogram": images - histograms,
@@ -89,7 +89,7 @@ def status(conn: Connection, host: str) -> Status:
         },
         photo_bytes=photo_bytes,
         running=running(conn),
-        failure_classes={str(name): int(str(number)) for name, number in classes},
+        failure_classes=failure_classes,
         database_bytes=database_bytes,
         roots=states(conn, host),
         model=recorded_model(conn),

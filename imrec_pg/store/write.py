@@ -16,8 +16,8 @@ from imrec_pg.store.connection import Connection, translated
 from imrec_pg.store.parts import in_parts
 
 # Two ingesters met: waiting for each other's rows, or one saw the other's half of a change.
-_CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
-_ATTEMPTS = 5
+CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
+ATTEMPTS = 5
 # For a client that froze, or is cut off, between its last statement and COMMIT. Its locks would keep others
 # from taking over what it claimed for as long as the system believes in the connection: two hours.
 _IDLE = "60s"
@@ -78,9 +78,9 @@ def _write_again(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> 
     while True:
         try:
             merged = _write_once(conn, images, failed)
-        except _CONFLICTS as error:
+        except CONFLICTS as error:
             attempt += 1
-            if attempt == _ATTEMPTS:
+            if attempt == ATTEMPTS:
                 raise
             if isinstance(error, pg.ForeignKeyViolation):
                 there = _without_gone(conn, images)
@@ -118,8 +118,8 @@ def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
             (*_FILE_TYPES, "text", "text", "uuid"),
             ((*_file_row(f.file), f.error_class, f.error, f.image_id) for f in failed),
         )
-        files = [*(file for image in images for file in image.files), *(f.file for f in failed)]
-        claims = ((file.location_id, file.token) for file in files if file.token)
+        written: list[StoredImage | FailedFile] = [*images, *failed]
+        claims = ((file.location_id, file.token) for item in written for file in item.files if file.token)
         _copy(cur, "stage_claim", ("location_id", "token"), ("uuid", "int8"), claims)
         row = cur.execute(
             "SELECT new_images, duplicates, replaced, elsewhere FROM imrec.merge_stage()"

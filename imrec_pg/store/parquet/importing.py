@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
-from psycopg import errors as pg
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Table
 
@@ -27,10 +26,7 @@ from imrec_pg.store.parquet.merging import Merged, merge_catalogue, merge_featur
 from imrec_pg.store.parquet.reading import TableFile, batches, open_export
 from imrec_pg.store.parquet.staging import blamed, check_keys, create_key_stage, create_stage, staged
 from imrec_pg.store.parquet.tables import exported_tables, is_feature, key_of
-from imrec_pg.store.write import check_model
-
-_CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.UniqueViolation, pg.ForeignKeyViolation)
-_ATTEMPTS = 5
+from imrec_pg.store.write import ATTEMPTS, CONFLICTS, check_model
 
 Result = TypeVar("Result")
 
@@ -173,9 +169,9 @@ def _copy(conn: Connection, table: Table, batch: pa.RecordBatch) -> None:
 
 def _retried(action: Callable[[], Result]) -> Result:
     """Return what the action returns, tried again when it met another writer."""
-    for attempt in range(_ATTEMPTS - 1):
+    for attempt in range(ATTEMPTS - 1):
         try:
             return action()
-        except _CONFLICTS:
+        except CONFLICTS:
             time.sleep(0.05 * 2**attempt)
     return action()
