@@ -39,7 +39,7 @@ check: $(VENV)/installed
 # BENCH="search --rows 450000" measures something else.
 BENCH ?= all
 bench: $(VENV)/installed
-	$(BIN)/imrec-pg bench $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	-$(BIN)/imrec-pg db stop --data demo/db

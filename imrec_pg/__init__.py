@@ -34,8 +34,8 @@ def open(  # noqa: A001 - as gzip.open, meant to be called by its module's name
         SchemaError: pgvector or the schema is missing or has another version.
     """
     # psycopg and NumPy take 0.2 s to import, and the command line imports this package first of all.
-    from imrec_pg import settings  # noqa: PLC0415
-    from imrec_pg.library import Library  # noqa: PLC0415
+    from imrec_pg import settings
+    from imrec_pg.library import Library
 
     used = settings.load(
         dsn=dsn,

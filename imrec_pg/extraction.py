@@ -73,19 +73,19 @@ def _thinned(pixels: Image.Image) -> Image.Image:
 
 def load_libraries() -> None:
     """Import what the histogram and the hashes need; otherwise the first image does."""
-    from imrec_pg.features import hashes, histogram  # noqa: F401, PLC0415
+    from imrec_pg.features import hashes, histogram  # noqa: F401
 
 
 def _histogram(pixels: Image.Image) -> FloatRow:
     # OpenCV takes 0.1 s to import, and a search by embedding does without.
-    from imrec_pg.features.histogram import RgbHistogram  # noqa: PLC0415
+    from imrec_pg.features.histogram import RgbHistogram
 
     return RgbHistogram().extract(np.asarray(pixels))
 
 
 def _hashes(pixels: Image.Image) -> tuple[bytes, bytes]:
     # imagehash brings SciPy: 0.3 s.
-    from imrec_pg.features import hashes  # noqa: PLC0415
+    from imrec_pg.features import hashes
 
     # Both hashes start by turning the picture grey, which costs most of their time.
     grey = pixels.convert("L")

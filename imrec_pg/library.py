@@ -8,24 +8,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from imrec_pg.access import grants
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.catalogue import index, missing, status, tuning
+from imrec_pg.catalogue.roots import roots_here
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import Session, open_session
 from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric
+from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric, OnProgress
 from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
 from imrec_pg.settings import Settings, this_host
-from imrec_pg.store import catalogue, grants, index, missing, status, tuning
-from imrec_pg.store.bulk import OnProgress
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import roots_here
-from imrec_pg.store.session import Session, open_session
 
 if TYPE_CHECKING:
-    from imrec_pg.store.doctor import Finding
-    from imrec_pg.store.parquet import Exported, Imported
+    from imrec_pg.backup.parquet import Exported, Imported
+    from imrec_pg.doctor import Finding
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -148,7 +149,7 @@ class Library:
         Raises:
             As ingest(), and ImrecError: a folder that is watched is gone.
         """
-        from imrec_pg.ingest.watch import WatchOptions, watch  # noqa: PLC0415 - only here
+        from imrec_pg.ingest.watch import WatchOptions, watch
 
         options = IngestOptions(features=tuple(features), workers=_checked(workers, 1), patience_s=patience)
         return watch(
@@ -266,7 +267,7 @@ class Library:
             ImrecError: pyarrow is not installed, the disk is full, or the like.
         """
         with _pyarrow_needed():
-            from imrec_pg.store.parquet import export_library  # noqa: PLC0415 - an extra
+            from imrec_pg.backup.parquet import export_library
         return export_library(self._conn, _path(folder), overwrite=overwrite, on_progress=on_progress)
 
     def import_(
@@ -288,7 +289,7 @@ class Library:
             ImrecError: pyarrow is not installed.
         """
         with _pyarrow_needed():
-            from imrec_pg.store.parquet import import_library  # noqa: PLC0415 - an extra
+            from imrec_pg.backup.parquet import import_library
         return import_library(self._conn, _path(folder), replace=replace, on_progress=on_progress)
 
     def status(self) -> status.Status:
@@ -298,13 +299,13 @@ class Library:
     def doctor(self, *, full: bool = False) -> "list[Finding]":
         """Return what is well and what is not in this database, each finding with what mends it.
 
-        imrec_pg.store.doctor.examine() does the same where no library can be opened: the schema is missing,
+        imrec_pg.doctor.examine() does the same where no library can be opened: the schema is missing,
         old, or closed to the role.
 
         Args:
             full: look at all rows; else at a sample of large tables.
         """
-        from imrec_pg.store import doctor  # noqa: PLC0415 - a dozen modules that other calls do not need
+        from imrec_pg import doctor
 
         return doctor.examine(self._settings, full=full)
 
@@ -312,9 +313,9 @@ class Library:
         """Return whether any embedding is stored."""
         return status.has_embeddings(self._conn)
 
-    def failures(self) -> list[catalogue.Failure]:
+    def failures(self) -> list[catalogue_files.Failure]:
         """Return the files that could not be read, by path."""
-        return catalogue.failures(self._conn, roots_here(self._conn, this_host()))
+        return catalogue_files.failures(self._conn, roots_here(self._conn, this_host()))
 
     def missing(self) -> list[missing.MissingFile]:
         """Return the files that were not there any more when ingest last looked, the first ones first."""

@@ -1,5 +1,6 @@
 """Frozen records and array types that travel between stages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +15,9 @@ FloatRow: TypeAlias = NDArray[np.float32]
 
 RgbArray: TypeAlias = NDArray[np.uint8]
 """Pixels: uint8 (H, W, 3), channels red, green, blue."""
+
+OnProgress: TypeAlias = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and of how much, where that is known."""
 
 
 class Feature(StrEnum):

@@ -1,10 +1,10 @@
-"""Alembic's entry: runs the migrations on the connection that imrec_pg.store.migrating hands over."""
+"""Alembic's entry: runs the migrations on the connection that imrec_pg.db.migrate hands over."""
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-from imrec_pg.store import migrating
-from imrec_pg.store.metadata import SCHEMA, metadata
+from imrec_pg.db import migrate
+from imrec_pg.db.metadata import SCHEMA, metadata
 
 
 def _ours(name: str | None, kind: str, _parents: object) -> bool:
@@ -32,5 +32,5 @@ if given is not None:
     _run(given)
 else:
     # `alembic upgrade head` by hand: the same database that imrec-pg itself would use.
-    with migrating.connection() as opened:
+    with migrate.connection() as opened:
         _run(opened)

@@ -12,13 +12,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from support import AddImage, new_database, settings_for
 
+from imrec_pg.db import migrate
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import open_session
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.features import weights
 from imrec_pg.settings import Settings
 from imrec_pg.settings import load as load_settings
-from imrec_pg.store import migrating
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.session import open_session
 
 _TEMPLATE = "imrec_template"
 _DATABASE_VARIABLES = ("IMREC_DATABASE_URL", "IMREC_DATA", "DATABASE_URL", "IMREC_WEIGHTS")
@@ -57,7 +57,7 @@ def template(server: EmbeddedServer) -> str:
     """Create a database with the newest schema and return the server's dsn."""
     with psycopg.connect(server.dsn, autocommit=True) as conn:
         conn.execute(SQL("CREATE DATABASE {}").format(Identifier(_TEMPLATE)))
-    migrating.upgrade(settings_for(make_conninfo(server.dsn, dbname=_TEMPLATE)))
+    migrate.upgrade(settings_for(make_conninfo(server.dsn, dbname=_TEMPLATE)))
     return server.dsn
 
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
+from imrec_pg.catalogue.roots import add_root
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import Session
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
+from imrec_pg.ingest.write import write_batch
 from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
 from imrec_pg.settings import Settings
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import add_root
-from imrec_pg.store.session import Session
-from imrec_pg.store.write import write_batch
 
 
 def settings_for(dsn: str) -> Settings:

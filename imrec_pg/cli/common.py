@@ -38,7 +38,7 @@ class Invocation:
         self, *, weights: Path | None = None, device: str = "auto", allow_other_weights: bool = False
     ) -> "Library":
         """Open the photo library."""
-        from imrec_pg.library import Library  # noqa: PLC0415 - psycopg and NumPy take 0.2 s
+        from imrec_pg.library import Library
 
         return Library(self.settings(weights), device=device, allow_other_weights=allow_other_weights)
 
@@ -162,7 +162,7 @@ def print_json(value: object) -> None:
 
 
 def _plain(value: object) -> object:
-    from datetime import datetime  # noqa: PLC0415 - not at every start
+    from datetime import datetime
 
     return value.isoformat() if isinstance(value, datetime) else str(value)
 

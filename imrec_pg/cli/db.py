@@ -98,9 +98,12 @@ def upgrade() -> None:
     The own PostgreSQL is upgraded by itself; another server only by this command. It needs a role
     that may create a schema, and pgvector: CREATE EXTENSION vector, by an administrator if need be.
     """
-    from imrec_pg.store import migrating, session  # noqa: PLC0415 - Alembic takes 0.3 s
+    from imrec_pg.db import (
+        migrate,
+        session,
+    )
 
-    migrating.upgrade(invocation().settings())
+    migrate.upgrade(invocation().settings())
     say(f"the schema imrec is at {session.HEAD}")
 
 

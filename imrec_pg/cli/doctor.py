@@ -13,7 +13,7 @@ from imrec_pg.cli.common import database_options, invocation, json_option, print
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imrec_pg.store.doctor import Finding
+    from imrec_pg.doctor import Finding
 
 _STYLES = {"ok": "green", "notice": "cyan", "warning": "yellow", "error": "bold red"}
 _INDENT = " " * 9  # "warning", the longest of them, and two blanks
@@ -41,7 +41,7 @@ def command(*, verbose: bool, full: bool, as_json: bool) -> int:
 
     Nothing is changed. A role that may only read is enough; what it cannot check is said so.
     """
-    from imrec_pg.store.doctor import examine  # noqa: PLC0415 - psycopg and NumPy take 0.2 s
+    from imrec_pg.doctor import examine
 
     findings = examine(invocation().settings(), full=full)
     if as_json:
@@ -52,7 +52,7 @@ def command(*, verbose: bool, full: bool, as_json: bool) -> int:
 
 
 def _print(findings: "Sequence[Finding]", *, verbose: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415 - not for --help
+    from rich.console import Console
 
     # A file or pipe has no width: lines must not be folded there.
     console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, soft_wrap=True)
@@ -66,7 +66,7 @@ def _print(findings: "Sequence[Finding]", *, verbose: bool) -> None:
 
 
 def _print_one(finding: "Finding", console: "Console") -> None:
-    from rich.text import Text  # noqa: PLC0415
+    from rich.text import Text
 
     console.print(
         Text(f"{finding.level:<{len(_INDENT)}}", style=_STYLES[finding.level]),

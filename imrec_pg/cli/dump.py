@@ -24,10 +24,10 @@ def dump(*, file: Path, overwrite: bool) -> None:
     For PostgreSQL alone; imrec-pg export writes what other programs read too. FILE appears when all is
     written.
     """
-    from imrec_pg.store import dumping  # noqa: PLC0415 - not for --help
+    from imrec_pg.backup import dump
 
     with _bytes("dump") as show:
-        dumping.dump(invocation().settings(), file, overwrite=overwrite, on_bytes=show)
+        dump.dump(invocation().settings(), file, overwrite=overwrite, on_bytes=show)
     say(f"wrote {size(file.expanduser().stat().st_size)}")
 
 
@@ -45,16 +45,16 @@ def restore(*, file: Path) -> None:
     Restore only dumps that you trust: they hold SQL, which is carried out. Indexes are built anew, which
     takes long. Who may use the database is to be said again, by db grant.
     """
-    from imrec_pg.store import dumping  # noqa: PLC0415 - not for --help
+    from imrec_pg.backup import dump
 
     with _bytes("restore") as show:
-        dumping.restore(invocation().settings(), file, on_bytes=show)
+        dump.restore(invocation().settings(), file, on_bytes=show)
     say("restored")
 
 
 @contextmanager
 def _bytes(name: str) -> Iterator[Callable[[int], object]]:
-    from tqdm import tqdm  # noqa: PLC0415 - not for --help
+    from tqdm import tqdm
 
     with tqdm(unit="B", unit_scale=True, desc=name, disable=None, dynamic_ncols=True, delay=1) as bar:
         yield lambda done: bar.update(done - bar.n)

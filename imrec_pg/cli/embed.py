@@ -44,8 +44,8 @@ def command(
     A vector is printed as [0.1,0.2,...], a hash as 64 digits 0 and 1. With --json all features of each
     image are printed. No database is needed.
     """
-    from imrec_pg.features.model import EmbedderSource  # noqa: PLC0415 - NumPy
-    from imrec_pg.search import extract_features  # noqa: PLC0415
+    from imrec_pg.features.model import EmbedderSource
+    from imrec_pg.search import extract_features
 
     source = EmbedderSource(
         invocation().settings(weights),

@@ -122,7 +122,7 @@ class _Progress:
     """A bar of files, with rate, remaining time and failures."""
 
     def __init__(self, *, quiet: bool) -> None:
-        from tqdm import tqdm  # noqa: PLC0415 - not for --help
+        from tqdm import tqdm
 
         # disable=None: no bar where stderr is no terminal, such as in a log.
         self._bar = tqdm(unit=" files", desc="ingest", disable=True if quiet else None, dynamic_ncols=True)

@@ -32,7 +32,6 @@ _COMMANDS = {
     "db": "Start, stop, upgrade, dump and restore the database.",
     "psql": "Open psql on the database in use.",
     "weights": "Show where the model's weights are, and fetch them.",
-    "bench": "Measure speed, memory and recall beside what you would take instead.",
 }
 _INTERRUPTED = 130
 
@@ -97,13 +96,18 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    code = _run(sys.argv[1:])
+    run(cli, "imrec-pg")
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run a command as a program of this name and exit: every error is one line and an exit code."""
+    code = _run(command, name, sys.argv[1:])
     # Ctrl-C now ends the program without a word; Python would show a traceback of its own shutdown.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(command: click.Command, name: str, arguments: list[str]) -> int:
     invocation = Invocation()
     logging.basicConfig(level=logging.WARNING, format="imrec-pg: %(message)s", stream=sys.stderr)
     # It warns of the rollback that fails after a second Ctrl-C; what matters it raises.
@@ -112,7 +116,7 @@ def _run(arguments: list[str]) -> int:
         # A path with a letter that the terminal's encoding lacks must not end the program.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        result = cli.main(arguments, prog_name="imrec-pg", standalone_mode=False, obj=invocation)
+        result = command.main(arguments, prog_name=name, standalone_mode=False, obj=invocation)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()

@@ -9,7 +9,7 @@ OnStep = Callable[[str, int, int | None], None]
 @contextmanager
 def steps(name: str, *, quiet: bool, unit: str = " rows") -> Iterator[OnStep]:
     """Yield what to call with the step, how much of it is done, and of how much; a new step begins anew."""
-    from tqdm import tqdm  # noqa: PLC0415 - not for --help
+    from tqdm import tqdm
 
     # disable=None: no bar where stderr is no terminal, such as in a log.
     with tqdm(unit=unit, desc=name, disable=True if quiet else None, dynamic_ncols=True, delay=1) as bar:

@@ -20,8 +20,8 @@ Examples:
 @database_options
 def command(*, arguments: tuple[str, ...]) -> None:
     """Open psql on the database in use; options are handed on to it."""
-    from imrec_pg.embedded import psql_path  # noqa: PLC0415 - not for --help
-    from imrec_pg.store.connection import psql_call  # noqa: PLC0415
+    from imrec_pg.db.connection import psql_call
+    from imrec_pg.embedded import psql_path
 
     connection, environment = psql_call(invocation().settings())
     psql = str(psql_path())

@@ -13,8 +13,8 @@ from imrec_pg.paths import display_path
 from imrec_pg.settings import this_host
 
 if TYPE_CHECKING:
+    from imrec_pg.catalogue.roots import RootState
     from imrec_pg.ingest.roots import Placed
-    from imrec_pg.store.roots import RootState
 
 _name = click.argument("name", metavar="NAME")
 
@@ -192,7 +192,7 @@ def _resumable() -> Iterator[None]:
 @contextmanager
 def _counted(what: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """Yield what is told the number done so far, and shows it; a second's work shows nothing."""
-    from tqdm import tqdm  # noqa: PLC0415 - not for --help
+    from tqdm import tqdm
 
     disable = True if quiet else None
     with tqdm(unit=f" {what}", total=total, disable=disable, dynamic_ncols=True, delay=1, leave=False) as bar:

@@ -134,10 +134,10 @@ def command(
     if fuse and explain:
         raise click.UsageError("--explain shows the plan of one feature: it does not go with --fuse")
     if plot is not None:
-        from imrec_pg.cli.contact_sheet import check_target  # noqa: PLC0415 - Pillow
+        from imrec_pg.cli.contact_sheet import check_target
 
         check_target(plot)
-    from imrec_pg.search import FuseOptions, SearchOptions  # noqa: PLC0415 - NumPy and psycopg take 0.2 s
+    from imrec_pg.search import FuseOptions, SearchOptions
 
     shared: dict[str, Any] = {
         "k": k,
@@ -159,7 +159,7 @@ def command(
             answer = library.search(images, options, dislikes=dislikes)
         asked_for = "all features" if fuse else str(feature or Feature.EMBEDDING)
         hint = None if answer.neighbours else _why_empty(library, asked_for, filtered=any(filters.values()))
-    from imrec_pg.cli import search_output  # noqa: PLC0415 - as above
+    from imrec_pg.cli import search_output
 
     search_output.print_answer(answer, as_json=as_json, as_csv=as_csv, as_paths=as_paths, null=null)
     if plot is not None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from imrec_pg.catalogue.tuning import summary
 from imrec_pg.cli.common import print_json, say
 from imrec_pg.paths import display_path
 from imrec_pg.records import Certainty, Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer
-from imrec_pg.store.answers import FusedNeighbour, Neighbour
-from imrec_pg.store.tuning import summary
+from imrec_pg.search.answers import FusedNeighbour, Neighbour
 
 _VECTOR = r"\[[-+.,\de]{100,}\]"
 
@@ -37,7 +37,7 @@ def print_answer(answer: AnyAnswer, *, as_json: bool, as_csv: bool, as_paths: bo
 
 def draw(answer: AnyAnswer, target: Path) -> None:
     """Draw the queries beside the matches into a PNG."""
-    from imrec_pg.cli.contact_sheet import Tile, write_contact_sheet  # noqa: PLC0415 - Pillow
+    from imrec_pg.cli.contact_sheet import Tile, write_contact_sheet
 
     queries = [
         Tile(q.path, ("not " if q.disliked else "") + _file_name(display_path(q.path)), "")
@@ -137,9 +137,9 @@ def _print_csv(answer: AnyAnswer) -> None:
 
 
 def _print_table(answer: AnyAnswer) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only for the table
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", style="dim")

@@ -9,8 +9,8 @@ import click
 from imrec_pg.cli.common import database_options, invocation, json_option, print_json, size
 
 if TYPE_CHECKING:
-    from imrec_pg.store.roots import RootState
-    from imrec_pg.store.status import Status
+    from imrec_pg.catalogue.roots import RootState
+    from imrec_pg.catalogue.status import Status
 
 
 @click.command(
@@ -34,13 +34,13 @@ def command(*, as_json: bool) -> None:
 
 
 def _root(root: "RootState") -> str:
-    from imrec_pg.cli.root import described  # noqa: PLC0415 - only here
+    from imrec_pg.cli.root import described
 
     return described(root) if root.name == root.path else f"{root.name}: {described(root)}"
 
 
 def _lines(status: "Status") -> list[tuple[str, str]]:
-    from imrec_pg.store.tuning import summary  # noqa: PLC0415 - psycopg
+    from imrec_pg.catalogue.tuning import summary
 
     lines = [
         ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_bytes)})"),

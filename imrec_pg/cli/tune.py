@@ -33,7 +33,7 @@ def command(
     the smallest that reaches the recall is stored, and searches use it from then on. imrec-pg status
     shows it. Needs the right to write to imrec.tuning.
     """
-    from tqdm import tqdm  # noqa: PLC0415 - not for --help
+    from tqdm import tqdm
 
     with invocation().library() as library:
         pairs = [(state.feature, state.metric) for state in library.indexes() if state.valid]

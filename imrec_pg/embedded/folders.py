@@ -233,7 +233,7 @@ def _refuse_foreign(layout: Layout, names: set[str]) -> None:
 
 
 def _user_name(uid: int) -> str:
-    import pwd  # noqa: PLC0415 - absent on Windows, where the package must still import
+    import pwd
 
     try:
         return pwd.getpwuid(uid).pw_name

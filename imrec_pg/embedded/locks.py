@@ -22,7 +22,7 @@ def exclusive(path: Path, timeout: float) -> Iterator[None]:
     Raises:
         EmbeddedServerError: another process kept it for longer than the timeout.
     """
-    import fcntl  # noqa: PLC0415 - absent on Windows, where the package must still import
+    import fcntl
 
     lock = acquire(path, timeout)
     try:
@@ -39,7 +39,7 @@ def acquire(path: Path, timeout: float) -> int:
     Raises:
         EmbeddedServerError: another process kept it for longer than the timeout.
     """
-    import fcntl  # noqa: PLC0415 - see above
+    import fcntl
 
     deadline = time.monotonic() + timeout
     # As root the folder is another user's: a link planted there must not lead elsewhere.
@@ -63,7 +63,7 @@ def acquire(path: Path, timeout: float) -> int:
 
 def is_held(path: Path) -> bool:
     """Return whether a process holds the lock."""
-    import fcntl  # noqa: PLC0415 - see above
+    import fcntl
 
     try:
         lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)

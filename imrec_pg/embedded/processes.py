@@ -72,7 +72,7 @@ def launch(layout: Layout, account: Account, programs: Path, socket_dir: Path) -
 
 def postmaster(layout: Layout) -> "psutil.Process | None":
     """Return the live first process of a server on our cluster, by whomever started, or None."""
-    import psutil  # noqa: PLC0415 - 20 ms, needed only when a server is started or stopped
+    import psutil
 
     pid_file = read_pid_file(layout)
     if pid_file is None:
@@ -107,7 +107,7 @@ def remove_stale_files(layout: Layout, socket_dir: Path) -> None:
 
 def request_stop(layout: Layout) -> None:
     """Ask the server for a fast shutdown (SIGINT): clients are cut off, open transactions rolled back."""
-    import psutil  # noqa: PLC0415 - see above
+    import psutil
 
     with suppress(psutil.NoSuchProcess):
         if process := postmaster(layout):
@@ -123,7 +123,7 @@ def has_lost_socket(layout: Layout) -> bool:
 
 def end_orphans(layout: Layout) -> None:
     """Kill backends whose first process is gone, as that would have done in a crash (SIGQUIT)."""
-    import psutil  # noqa: PLC0415 - see above
+    import psutil
 
     for process in psutil.process_iter():
         if _uses(process, layout):
@@ -150,7 +150,7 @@ def rotate_log(layout: Layout) -> None:
 
 
 def _uses(process: "psutil.Process", layout: Layout) -> bool:
-    import psutil  # noqa: PLC0415 - see above
+    import psutil
 
     try:
         if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):

@@ -67,7 +67,7 @@ class Embedder:
     """
 
     def __init__(self, weights: Weights, *, device: str = "auto", threads: int | None = None) -> None:
-        import torch  # noqa: PLC0415 - takes 1 to 2 s; commands that need no model start without
+        import torch
 
         self.identity = ModelIdentity("resnet18", weights.sha256, EXTRACTION_VERSION)
         self.device = _choose_device(device)
@@ -90,7 +90,7 @@ class Embedder:
         Raises:
             WeightsError: a value is not finite.
         """
-        import torch  # noqa: PLC0415 - as above
+        import torch
 
         rows = np.empty((len(crops), DIMENSIONS), dtype=np.float32)
         start = 0
@@ -115,7 +115,7 @@ class Embedder:
         return rows
 
     def _forward(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch  # noqa: PLC0415 - as above
+        import torch
 
         with torch.inference_mode():
             # Permuted, (n, 224, 224, 3) is channels_last already.
@@ -134,7 +134,7 @@ def _resized(width: int, height: int) -> tuple[int, int]:
 
 
 def _choose_device(device: str) -> str:
-    import torch  # noqa: PLC0415 - as above
+    import torch
 
     available = ["cpu"]
     if torch.backends.mps.is_available():
@@ -149,7 +149,7 @@ def _choose_device(device: str) -> str:
 
 
 def _build(weights: Weights) -> "torch.nn.Module":
-    import torch  # noqa: PLC0415 - as above
+    import torch
 
     models = import_torchvision().models
     # Without values at first, so that nothing random can stay: what the weights lack is an error.

@@ -58,7 +58,7 @@ class OpenVinoEmbedder:
     def __init__(
         self, weights: Weights, *, threads: int | None = None, precision: Precision = "auto"
     ) -> None:
-        import openvino  # noqa: PLC0415 - takes 0.2 s; commands that need no model start without
+        import openvino
 
         self.identity = ModelIdentity("resnet18", weights.sha256, EXTRACTION_VERSION)
         self.device = "cpu"
@@ -131,7 +131,7 @@ class _FloatLayers:
 
     def stem(self) -> tuple[Node, Node]:
         """Return the input, uint8 (n, 224, 224, 3), and the first convolution of it."""
-        from openvino import opset13 as op  # noqa: PLC0415 - as above
+        from openvino import opset13 as op
 
         pixels = _pixels_node(CROP_SIZE)
         mean, std = (np.array(values, dtype=np.float32).reshape(1, 3, 1, 1) for values in (MEAN, STD))
@@ -141,14 +141,14 @@ class _FloatLayers:
 
     def convolution(self, x: Node, name: str, norm: str, *, stride: int, padding: int) -> Node:
         """Return a convolution with the batch normalisation after it."""
-        from openvino import opset13 as op  # noqa: PLC0415 - as above
+        from openvino import opset13 as op
 
         kernel, bias = _folded(self.tensors, name, norm)
         return _convolved(x, op.constant(kernel.astype(np.float32)), bias, stride, padding)
 
     def activation(self, x: Node, name: str) -> Node:  # noqa: ARG002 - for _Int8Layers
         """Return the values above zero."""
-        from openvino import opset13 as op  # noqa: PLC0415 - as above
+        from openvino import opset13 as op
 
         return op.relu(x)
 
@@ -158,7 +158,7 @@ class _Int8Layers(_FloatLayers):
 
     def stem(self) -> tuple[Node, Node]:
         """Return the input, uint8 (n, 230, 230, 3) with the padding, and the first convolution of it."""
-        from openvino import opset13 as op  # noqa: PLC0415 - as above
+        from openvino import opset13 as op
 
         pixels = _pixels_node(CROP_SIZE + 2 * _PADDING)
         x = _fake_quantized(op.convert(op.transpose(pixels, [0, 3, 1, 2]), "f32"), 255)
@@ -183,8 +183,8 @@ class _Int8Layers(_FloatLayers):
 
 def _build(layers: _FloatLayers) -> "openvino.Model":
     """Return the network: pixels to float32 (n, 512)."""
-    import openvino  # noqa: PLC0415 - as above
-    from openvino import opset13 as op  # noqa: PLC0415
+    import openvino
+    from openvino import opset13 as op
 
     pixels, x = layers.stem()
     x = op.max_pool(layers.activation(x, "conv1"), [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
@@ -209,14 +209,14 @@ def _folded(tensors: Tensors, name: str, norm: str) -> tuple[NDArray[np.float64]
 
 
 def _pixels_node(size: int) -> Node:
-    import openvino  # noqa: PLC0415 - as above
-    from openvino import opset13 as op  # noqa: PLC0415
+    import openvino
+    from openvino import opset13 as op
 
     return op.parameter(openvino.PartialShape([-1, size, size, 3]), np.uint8, name="pixels")
 
 
 def _convolved(x: Node, kernel: Node, bias: NDArray[np.float64], stride: int, padding: int) -> Node:
-    from openvino import opset13 as op  # noqa: PLC0415 - as above
+    from openvino import opset13 as op
 
     strides, pads = [stride] * 2, [padding] * 2
     y = op.convolution(x, kernel, strides, pads, pads, [1, 1])
@@ -224,14 +224,14 @@ def _convolved(x: Node, kernel: Node, bias: NDArray[np.float64], stride: int, pa
 
 
 def _dequantized(steps: NDArray[np.int8], scales: NDArray[np.float64]) -> Node:
-    from openvino import opset13 as op  # noqa: PLC0415 - as above
+    from openvino import opset13 as op
 
     scale = op.constant(scales.astype(np.float32).reshape(-1, 1, 1, 1))
     return op.multiply(op.convert(op.constant(steps), "f32"), scale)
 
 
 def _fake_quantized(x: Node, high: float) -> Node:
-    from openvino import opset13 as op  # noqa: PLC0415 - as above
+    from openvino import opset13 as op
 
     low, top = op.constant(np.float32(0)), op.constant(np.float32(high))
     return op.fake_quantize(x, low, top, low, top, 256)

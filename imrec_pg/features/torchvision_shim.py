@@ -34,7 +34,7 @@ def import_torchvision() -> ModuleType:
 
 @functools.cache  # the operators live only as long as the library object
 def _operators() -> "torch.library.Library":
-    import torch  # noqa: PLC0415 - already imported by torchvision
+    import torch
 
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):

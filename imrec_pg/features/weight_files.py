@@ -56,7 +56,7 @@ def parse_pth(data: bytes) -> Tensors:
     Raises:
         WeightsError: damaged, unsafe, or not ResNet-18.
     """
-    import torch  # noqa: PLC0415 - takes 1 to 2 s, and safetensors do without
+    import torch
 
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -101,7 +101,7 @@ class _StateDictUnpickler(pickle.Unpickler):
     """Admits only what a pickled state dict of tensors needs; the tensors' bytes go through weights_only."""
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
-        import torch  # noqa: PLC0415 - takes 1 to 2 s
+        import torch
 
         admitted = {
             ("collections", "OrderedDict"): OrderedDict,
@@ -118,7 +118,7 @@ class _StateDictUnpickler(pickle.Unpickler):
 
 
 def _from_state_dict(state: object) -> Tensors:
-    import torch  # noqa: PLC0415 - takes 1 to 2 s
+    import torch
 
     if not isinstance(state, dict):
         raise WeightsError(f"holds no state dict but {type(state).__name__}")

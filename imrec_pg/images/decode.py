@@ -103,7 +103,7 @@ def _open(data: bytes, found: str | None, sizes: Sizes) -> Image.Image:
 
 
 def _develop(content: FileContent, found: str, sizes: Sizes, enough: int | None) -> DecodedImage:
-    from imrec_pg.images import raw  # noqa: PLC0415 - few libraries hold raws
+    from imrec_pg.images import raw
 
     developed = raw.develop(content.data, enough, sizes.check)
     return DecodedImage(_info(content, developed.size, found, developed.photo), to_rgb(developed.pixels))

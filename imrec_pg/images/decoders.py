@@ -49,7 +49,7 @@ def check(found: str | None, name: str) -> None:
 
 def open_heic(data: bytes) -> Image.Image:
     """Return the primary picture, not yet decoded; libheif turns it upright and says so in its EXIF."""
-    import pillow_heif  # noqa: PLC0415 - an extra, and 20 MB of libraries
+    import pillow_heif
 
     # One core a file, as everywhere: the workers share the cores.
     pillow_heif.options.DECODE_THREADS = 1
@@ -58,7 +58,7 @@ def open_heic(data: bytes) -> Image.Image:
 
 def open_avif(data: bytes) -> Image.Image:
     """Return the first picture, not yet decoded; what turns it upright stands in its EXIF."""
-    from PIL import AvifImagePlugin  # noqa: PLC0415 - loads an AV1 decoder
+    from PIL import AvifImagePlugin
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     return AvifImagePlugin.AvifImageFile(io.BytesIO(data))

@@ -48,7 +48,7 @@ def develop(data: bytes, enough: int | None, check_size: Callable[[int, int], No
         NotImplementedError, UnidentifiedImageError: LibRaw knows no such camera; it is no raw at all.
         MemoryError, OSError: it is too large, or broken; and whatever check_size raises.
     """
-    import rawpy  # noqa: PLC0415 - an extra, and 10 MB of libraries
+    import rawpy
 
     try:
         return _develop(data, enough, check_size)
@@ -66,7 +66,7 @@ def develop(data: bytes, enough: int | None, check_size: Callable[[int, int], No
 
 
 def _develop(data: bytes, enough: int | None, check_size: Callable[[int, int], None]) -> Developed:
-    import rawpy  # noqa: PLC0415 - as above
+    import rawpy
 
     with rawpy.imread(io.BytesIO(data)) as raw:
         sizes = raw.sizes
@@ -88,7 +88,7 @@ def _develop(data: bytes, enough: int | None, check_size: Callable[[int, int], N
 
 def _preview(raw: "RawPy") -> Image.Image | None:
     """Return the largest preview, not yet decoded."""
-    import rawpy  # noqa: PLC0415 - as above
+    import rawpy
 
     try:
         preview = raw.extract_thumb()

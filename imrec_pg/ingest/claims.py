@@ -11,14 +11,15 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID, uuid4
 
+from imrec_pg.catalogue import claims
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.retry import Patient
 from imrec_pg.errors import DatabaseUnreachableError, ImrecError
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.records import FeatureTable, FoundFile
 from imrec_pg.settings import this_host
-from imrec_pg.store import catalogue, claims
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.patience import Patient
 
 logger = logging.getLogger(__name__)
 # As many as are read at a time: what is claimed and not yet written is lost to the others for so long.
@@ -61,7 +62,7 @@ class Claims:
             mine = self._claim(group)
             tally.elsewhere += len(group) - len(mine)
             # Since the first question another ingest may have finished some; from now on none does.
-            states = self._database.run(catalogue.file_states, mine, wanted, retry=retry)
+            states = self._database.run(catalogue_files.file_states, mine, wanted, retry=retry)
             for file, state in zip(mine, states, strict=True):
                 if state in {"unchanged", "failed"}:
                     tally.elsewhere += 1

@@ -169,7 +169,7 @@ class _Decoding:
 def _extract_or_error(
     content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
 ) -> "Extracted | DecodeError":
-    from imrec_pg.extraction import extract  # noqa: PLC0415 - in the worker alone
+    from imrec_pg.extraction import extract
 
     try:
         return extract(content, path, tables, limits)

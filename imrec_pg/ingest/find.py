@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.catalogue import roots as stored_roots
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.retry import Patient
 from imrec_pg.errors import UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk
@@ -15,10 +19,6 @@ from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path, slashed, stored_path
 from imrec_pg.records import FeatureTable, FoundFile, Root
 from imrec_pg.settings import this_host
-from imrec_pg.store import catalogue
-from imrec_pg.store import roots as stored_roots
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.patience import Patient
 
 # One question to the database: at 1,000 the round trip is a hundredth of the walk, and memory stays small.
 _QUESTION = 1000
@@ -188,13 +188,13 @@ def failed_files(database: Patient, tally: Tally) -> Iterator[FoundFile]:
     not mounted.
     """
     here = database.run(stored_roots.roots_here, this_host())
-    for key, root, relative in database.run(catalogue.failed_files, here):
+    for key, root, relative in database.run(catalogue_files.failed_files, here):
         path = slashed(root.here) + relative
         try:
             status = os.stat(path)  # noqa: PTH116 - bytes
         except OSError as error:
             if error.errno in VANISHED and os.path.isdir(root.here):  # noqa: PTH112 - bytes
-                database.run(catalogue.forget_failures, [key])
+                database.run(catalogue_files.forget_failures, [key])
             continue
         tally.found += 1
         yield _found(root, relative, path, status.st_size, status.st_mtime_ns)
@@ -210,7 +210,7 @@ def files_to_do(
 ) -> Iterator[FoundFile]:
     """Yield the files that are new, changed or lack a wanted feature; count the others."""
     for group in batched(files, _QUESTION):
-        states = database.run(catalogue.file_states, group, wanted, retry=retry)
+        states = database.run(catalogue_files.file_states, group, wanted, retry=retry)
         for file, state in zip(group, states, strict=True):
             match state:
                 case "unchanged":

@@ -10,12 +10,13 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.catalogue import missing
+from imrec_pg.catalogue.roots import RootsHere, roots_here
+from imrec_pg.db.connection import Connection
 from imrec_pg.images.walk import VANISHED
 from imrec_pg.paths import slashed
 from imrec_pg.settings import this_host
-from imrec_pg.store import catalogue, missing
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import RootsHere, roots_here
 
 # A disk that is not mounted leaves an empty folder, or one with a few files of its own. People delete many
 # photos at once too, but seldom more than half of all.
@@ -80,7 +81,7 @@ def find_missing(
         return Changes(back=len(back), doubted=len(gone), known=known)
     missing.mark(conn, gone)
     _forget_failures(conn, roots, folders)
-    catalogue.forget_failures(conn, [key for key, path in files.items() if _vanished(path)])
+    catalogue_files.forget_failures(conn, [key for key, path in files.items() if _vanished(path)])
     return Changes(gone=len(gone), back=len(back), known=known)
 
 
@@ -88,11 +89,11 @@ def _forget_failures(conn: Connection, roots: RootsHere, folders: Sequence[bytes
     """What could not be read and is gone needs no mending."""
     below = tuple(slashed(folder) for folder in folders)
     forgotten = []
-    for key, root, relative in catalogue.failed_files(conn, roots):
+    for key, root, relative in catalogue_files.failed_files(conn, roots):
         path = slashed(root.here) + relative
         if path.startswith(below) and _vanished(path):
             forgotten.append(key)
-    catalogue.forget_failures(conn, forgotten)
+    catalogue_files.forget_failures(conn, forgotten)
 
 
 def _among(keys: NDArray[np.uint64], location_id: UUID) -> bool:

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.catalogue.model import claim_model
+from imrec_pg.db.retry import Patient
+from imrec_pg.db.session import Session
 from imrec_pg.errors import ImrecError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import DEFAULT_LIMITS, Limits
@@ -17,12 +21,9 @@ from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing
 from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
+from imrec_pg.ingest.write import write_batch
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, FeatureTable, FloatRow, FoundFile, StoredImage
-from imrec_pg.store import catalogue
-from imrec_pg.store.patience import Patient
-from imrec_pg.store.session import Session
-from imrec_pg.store.write import claim_model, write_batch
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ class _Run:
     def _undone(self, batch: Sequence[StoredImage | FailedFile]) -> int:
         """Return how many of the files whoever took them over has still to do, or are to be read again."""
         files = [file for item in batch for file in item.files]
-        states = self._database.run(catalogue.file_states, files, self._options.features, retry=False)
+        states = self._database.run(catalogue_files.file_states, files, self._options.features, retry=False)
         return sum(state not in {"unchanged", "failed"} for state in states)
 
 

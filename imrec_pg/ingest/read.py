@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.db.retry import Patient
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.content import CONTENT_KINDS, FileContent, Limits, read
 from imrec_pg.records import NO_IMAGE, FailedFile, Features, FeatureTable, FoundFile, StoredImage
-from imrec_pg.store import catalogue
-from imrec_pg.store.patience import Patient
 
 # Threads, not processes: reading and SHA-256 let go of Python's lock.
 _THREADS = 4
@@ -46,7 +46,7 @@ def _ask(
     by_image: dict[UUID, list[tuple[FoundFile, FileContent]]] = {}
     for file, content in contents:
         by_image.setdefault(content.image_id, []).append((file, content))
-    missing = database.run(catalogue.missing_features, list(by_image), wanted)
+    missing = database.run(catalogue_files.missing_features, list(by_image), wanted)
     for (image_id, same), lacks in zip(by_image.items(), missing, strict=True):
         files = tuple(file for file, _ in same)
         if lacks is not None and not lacks:

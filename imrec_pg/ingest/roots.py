@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from imrec_pg.catalogue import root_files
+from imrec_pg.catalogue import roots as store
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.ingest.find import check_folders, new_root
 from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import Root
-from imrec_pg.store import root_files
-from imrec_pg.store import roots as store
-from imrec_pg.store.connection import Connection
 
 _MOST_LETTERS = 255
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from watchfiles import watch as watch_files
 
+from imrec_pg.db.session import Session
 from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.walk import is_passed_over
 from imrec_pg.ingest.find import Scope, check_folders, outermost
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest, ingest_scope
 from imrec_pg.paths import display_path, slashed
-from imrec_pg.store.session import Session
 
 logger = logging.getLogger(__name__)
 # How often to look whether something has been quiet for long enough, in milliseconds.

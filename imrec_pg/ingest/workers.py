@@ -78,9 +78,9 @@ def _start(started: Semaphore) -> None:
     harden()
     # Read when LibRaw loads its OpenMP: one core a worker.
     os.environ["OMP_NUM_THREADS"] = "1"
-    import cv2  # noqa: PLC0415 - in the worker alone
+    import cv2
 
-    from imrec_pg import extraction  # noqa: PLC0415 - in the worker alone
+    from imrec_pg import extraction
 
     # Else the first file's time limit pays for it.
     extraction.load_libraries()

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from imrec_pg.catalogue.tuning import Tuning
 from imrec_pg.records import NO_FILTER, Certainty, Combine, Feature, Filter, Metric
-from imrec_pg.store.answers import FusedNeighbour, Neighbour
-from imrec_pg.store.tuning import Tuning
+from imrec_pg.search.answers import FusedNeighbour, Neighbour
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from imrec_pg.catalogue.model import check_model
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import FileContent, read
 from imrec_pg.paths import display_path
 from imrec_pg.records import FEATURE_TABLES, Feature, Features, FeatureTable
+from imrec_pg.search import ranking
 from imrec_pg.search.options import QueryImage
-from imrec_pg.store import search as ranking
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.write import check_model
 
 PathLike = str | bytes | os.PathLike[str]
 
@@ -103,7 +103,7 @@ def look_up(
 def _extracted(
     path: bytes, content: FileContent, embedders: EmbedderSource, tables: frozenset[FeatureTable]
 ) -> Features:
-    from imrec_pg.extraction import extract  # noqa: PLC0415 - costs a second; stored queries need none of it
+    from imrec_pg.extraction import extract
 
     extracted = extract(content, display_path(path), tables)
     if extracted.crop is None:

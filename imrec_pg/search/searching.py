@@ -3,17 +3,17 @@
 import dataclasses
 from collections.abc import Sequence
 
+from imrec_pg.catalogue.roots import roots_here
+from imrec_pg.catalogue.tuning import tuning
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.records import Feature, Filter
+from imrec_pg.search import ranking
+from imrec_pg.search.answers import Question
 from imrec_pg.search.options import Answer, FusedAnswer, FuseOptions, SearchOptions
 from imrec_pg.search.queries import PathLike, Queries, Stopwatch, look_up
 from imrec_pg.settings import this_host
-from imrec_pg.store import search as ranking
-from imrec_pg.store.answers import Question
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import roots_here
-from imrec_pg.store.tuning import tuning
 
 
 def search(

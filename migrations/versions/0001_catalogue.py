@@ -9,7 +9,7 @@ from alembic import op
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects.postgresql import BIT, UUID
 
-from imrec_pg.store.sql_files import run_sql_file
+from imrec_pg.db.apply_sql import run_sql_file
 
 revision = "0001"
 down_revision = None

@@ -9,7 +9,7 @@ from itertools import combinations
 import sqlalchemy as sa
 from alembic import op
 
-from imrec_pg.store.sql_files import run_sql_file
+from imrec_pg.db.apply_sql import run_sql_file
 
 revision = "0002"
 down_revision = "0001"

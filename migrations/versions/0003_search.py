@@ -7,7 +7,7 @@ Revises: 0002
 import sqlalchemy as sa
 from alembic import op
 
-from imrec_pg.store.sql_files import run_sql_file
+from imrec_pg.db.apply_sql import run_sql_file
 
 revision = "0003"
 down_revision = "0002"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import UUID
 
-from imrec_pg.store.sql_files import run_sql_file
+from imrec_pg.db.apply_sql import run_sql_file
 
 revision = "0005"
 down_revision = "0004"

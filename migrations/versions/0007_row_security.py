@@ -9,8 +9,8 @@ Revises: 0006
 import sqlalchemy as sa
 from alembic import op
 
+from imrec_pg.db.apply_sql import run_sql_file
 from imrec_pg.errors import SchemaError
-from imrec_pg.store.sql_files import run_sql_file
 
 revision = "0007"
 down_revision = "0006"

@@ -7,7 +7,7 @@ from e2e.database import one, query
 from psycopg.conninfo import make_conninfo
 from support import settings_for
 
-from imrec_pg.store import migrating
+from imrec_pg.db import migrate
 
 
 def test_nothing_to_mend_ends_with_0(album: Album) -> None:
@@ -49,7 +49,7 @@ def test_a_warning_or_an_error_ends_with_1_the_worst_first(copied_album: Album) 
 def test_a_database_that_other_commands_refuse(imrec: Imrec, empty_dsn: str, dsn: str) -> None:
     empty = imrec.on(url_of(empty_dsn))
     assert "imrec-pg db upgrade" in empty("doctor", code=1).out
-    migrating.downgrade(settings_for(dsn), "0001")
+    migrate.downgrade(settings_for(dsn), "0001")
     old = imrec.on(url_of(dsn))
     assert "the schema is at 0001" in old("doctor", code=1).out
     old("db", "upgrade")

@@ -18,7 +18,7 @@ from PIL import Image
 from psycopg.conninfo import make_conninfo
 from support import AddImage, new_database, settings_for
 
-from imrec_pg.store.session import open_session
+from imrec_pg.db.session import open_session
 
 # Names as files really have them; what the file system stores, and how the database shows it.
 NAMES = {

@@ -46,7 +46,6 @@ COMMANDS: list[list[str]] = [
     ["root", "remove"],
     ["psql"],
     ["weights"],
-    ["bench"],
 ]
 
 

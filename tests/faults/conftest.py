@@ -9,8 +9,8 @@ from faults.figures import Figures, table
 from psycopg.conninfo import make_conninfo
 from support import new_database, settings_for
 
+from imrec_pg.db import migrate
 from imrec_pg.embedded import EmbeddedServer
-from imrec_pg.store import migrating
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ def own_server(server_folder: Path) -> Iterator[EmbeddedServer]:
     """Return a server that tests may kill: it is not that of the other tests, whose fsync is off."""
     server = EmbeddedServer(server_folder / "f")
     server.start()
-    migrating.upgrade(settings_for(server.dsn))
-    migrating.upgrade(settings_for(_named(server, "template1")))
+    migrate.upgrade(settings_for(server.dsn))
+    migrate.upgrade(settings_for(_named(server, "template1")))
     yield server
     server.stop()
 

@@ -17,19 +17,18 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imrec_pg.catalogue.index import build_index
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import Session
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import FileContent, Limits
-from imrec_pg.ingest import extract, pipeline
+from imrec_pg.ingest import extract, pipeline, write
 from imrec_pg.ingest.pipeline import IngestOptions, ingest
 from imrec_pg.ingest.tally import Tally
+from imrec_pg.ingest.write import Merged
 from imrec_pg.records import FailedFile, Feature, FeatureTable, Metric, StoredImage
 from imrec_pg.settings import Settings
-from imrec_pg.store import write
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.index import build_index
-from imrec_pg.store.session import Session
-from imrec_pg.store.write import Merged
 
 if TYPE_CHECKING:
     from imrec_pg.extraction import Extracted

@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from imrec_pg.bench import from_library, ingesting, photos, rivals, run
-from imrec_pg.bench.dataset import Dataset, generate
-from imrec_pg.bench.fidelity import differing_bits, l1, similarity
-from imrec_pg.bench.generated import BLOCK, HELD_OUT, Block, Mixture
-from imrec_pg.bench.ground import load as load_rows
-from imrec_pg.bench.measure import Effort, recall, side_by_side, summary
-from imrec_pg.bench.processes import Usage, shares
-from imrec_pg.bench.report import as_dict, as_markdown, print_table, verdict
-from imrec_pg.bench.results import (
+from benchmarks import bulk, from_library, ingesting, photos, rivals, run
+from benchmarks.__main__ import command
+from benchmarks.dataset import Dataset, generate
+from benchmarks.fidelity import differing_bits, l1, similarity
+from benchmarks.generated import BLOCK, HELD_OUT, Block, Mixture
+from benchmarks.ground import load as load_rows
+from benchmarks.measure import Effort, recall, side_by_side, summary
+from benchmarks.processes import Usage, shares
+from benchmarks.report import as_dict, as_markdown, print_table, verdict
+from benchmarks.results import (
     Line,
     Report,
     Section,
@@ -37,24 +38,22 @@ from imrec_pg.bench.results import (
     ratio_at_most,
     ratio_below,
 )
-from imrec_pg.bench.rivals import faiss_indexes, seed_compare
-from imrec_pg.bench.rivals.plain_pgvector import PlainPgvector
-from imrec_pg.bench.rivals.seed_loop import SeedLoop
-from imrec_pg.bench.run import Options, new_report
-from imrec_pg.bench.scratch import Scratch, scratch
-from imrec_pg.cli.bench import command
+from benchmarks.rivals import faiss_indexes, seed_compare
+from benchmarks.rivals.plain_pgvector import PlainPgvector
+from benchmarks.rivals.seed_loop import SeedLoop
+from benchmarks.run import Options, new_report
+from benchmarks.scratch import Scratch, scratch
+from imrec_pg.catalogue.index import valid_index
+from imrec_pg.catalogue.roots import add_root
 from imrec_pg.cli.common import Invocation
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import open_session
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import StoreError, UsageError
 from imrec_pg.features.embedding import Embedder, crop
 from imrec_pg.features.weights import Weights
 from imrec_pg.records import Feature, Features, FeatureTable, Metric
 from imrec_pg.settings import Settings
-from imrec_pg.store import bulk
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.index import valid_index
-from imrec_pg.store.roots import add_root
-from imrec_pg.store.session import open_session
 
 TINY = Effort(rounds=2, seconds=0, least=1)
 
@@ -478,7 +477,7 @@ def test_faiss_can_be_left_out(
 ) -> None:
     monkeypatch.setattr(run, "find_spec", lambda _: None)
     monkeypatch.delattr(rivals, "faiss_indexes")
-    monkeypatch.setitem(sys.modules, "imrec_pg.bench.rivals.faiss_indexes", None)
+    monkeypatch.setitem(sys.modules, "benchmarks.rivals.faiss_indexes", None)
     options = Options(
         sections=(Section.SEARCH, Section.HAMMING),
         rows=100,

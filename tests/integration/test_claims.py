@@ -10,14 +10,14 @@ import psycopg
 import pytest
 from support import settings_for
 
+from imrec_pg.catalogue import claims
+from imrec_pg.catalogue.claims import Worker
+from imrec_pg.catalogue.roots import add_root
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import open_session
 from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.write import Merged, write_batch
 from imrec_pg.records import FailedFile, Features, FoundFile, ImageInfo, StoredImage
-from imrec_pg.store import claims
-from imrec_pg.store.claims import Worker
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import add_root
-from imrec_pg.store.session import open_session
-from imrec_pg.store.write import Merged, write_batch
 
 ROOT = root_of(b"/photos")
 MINUTE = timedelta(minutes=1)

@@ -17,15 +17,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from support import AddImage, at_angle, new_database, settings_for
 
-from imrec_pg.embedded import EmbeddedServer
-from imrec_pg.embedded.configuration import Machine
-from imrec_pg.errors import DatabaseUnreachableError
-from imrec_pg.library import Library
-from imrec_pg.records import FailedFile, Feature, FoundFile, Metric, ModelIdentity
-from imrec_pg.settings import Settings
-from imrec_pg.store import doctor, migrating
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.doctor import (
+from imrec_pg import doctor
+from imrec_pg.catalogue.index import build_index
+from imrec_pg.catalogue.model import claim_model
+from imrec_pg.db import migrate
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import open_session
+from imrec_pg.doctor import (
     CHECKS,
     Finding,
     Level,
@@ -36,9 +34,13 @@ from imrec_pg.store.doctor import (
     upkeep,
     versions,
 )
-from imrec_pg.store.index import build_index
-from imrec_pg.store.session import open_session
-from imrec_pg.store.write import claim_model, write_batch
+from imrec_pg.embedded import EmbeddedServer
+from imrec_pg.embedded.configuration import Machine
+from imrec_pg.errors import DatabaseUnreachableError
+from imrec_pg.ingest.write import write_batch
+from imrec_pg.library import Library
+from imrec_pg.records import FailedFile, Feature, FoundFile, Metric, ModelIdentity
+from imrec_pg.settings import Settings
 
 INDEX = "embedding_cosine_hnsw"
 ROWS = 6_000
@@ -155,7 +157,7 @@ def test_an_empty_database(empty_dsn: str) -> None:
     assert found["pgvector"].level is found["schema"].level is Level.ERROR
     assert found["pgvector"].mend == "imrec-pg db upgrade, or as an administrator: CREATE EXTENSION vector;"
     assert found["schema"].mend == "imrec-pg db upgrade"
-    migrating.upgrade(settings)
+    migrate.upgrade(settings)
     assert not_ok(settings) == []
 
 
@@ -206,12 +208,12 @@ def test_pgvector_in_a_schema_that_is_not_searched(empty_dsn: str) -> None:
 
 def test_an_old_schema_is_told_and_the_rest_is_checked(large: Settings, conn: Connection) -> None:
     del conn
-    migrating.downgrade(large, "0001")
+    migrate.downgrade(large, "0001")
     found = not_ok(large)
     assert [(finding.check, finding.level) for finding in found] == [("schema", Level.ERROR)]
     assert found[0].mend == "imrec-pg db upgrade"
     assert [f.level for f in findings(large, "features")] == [Level.OK] * 3
-    migrating.upgrade(large)
+    migrate.upgrade(large)
     assert bad(large, "schema") == []
 
 
@@ -252,7 +254,7 @@ def test_what_is_missing_can_be_made_again(
 ) -> None:
     run(dsn, change)
     mend(settings, one(settings, "objects", level, says))
-    migrating.check(settings)
+    migrate.check(settings)
 
 
 @pytest.mark.parametrize(
@@ -686,7 +688,7 @@ def test_a_standby_set_up_badly(server_folder: Path) -> None:
     second = EmbeddedServer(server_folder / "standby")
     own = Settings(dsn=None, data_dir=second.data_dir, weights=None, dsn_source="default")
     try:
-        migrating.upgrade(own)
+        migrate.upgrade(own)
         assert not_ok(own) == []
         with (second.data_dir / "pg18" / "user.conf").open("a") as file:
             file.write("wal_level = replica\ndynamic_shared_memory_type = mmap\nautovacuum = off\n")

@@ -10,13 +10,16 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from support import AddImage, new_database, settings_for
 
+from imrec_pg import doctor
+from imrec_pg.access import grants
+from imrec_pg.backup import dump
+from imrec_pg.catalogue import index
+from imrec_pg.catalogue.model import claim_model
+from imrec_pg.db.session import open_session
+from imrec_pg.doctor import Level
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
 from imrec_pg.records import Feature, GrantedRole, Metric, ModelIdentity
-from imrec_pg.store import doctor, dumping, grants, index
-from imrec_pg.store.doctor import Level
-from imrec_pg.store.session import open_session
-from imrec_pg.store.write import claim_model
 
 TABLES = ("root", "image", "location", "embedding", "histogram", "hash", "model", "hamming_flip", "tuning")
 OBJECTS = """
@@ -62,7 +65,7 @@ def library(template: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def dumped(library: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("dump") / "photos é.dump"
-    dumping.dump(settings_for(library), file)
+    dump.dump(settings_for(library), file)
     return file
 
 
@@ -78,7 +81,7 @@ def content(dsn: str) -> list[set[str]]:
 
 
 def test_a_restored_library_is_the_same(library: str, empty_dsn: str, dumped: Path) -> None:
-    dumping.restore(settings_for(empty_dsn), dumped)
+    dump.restore(settings_for(empty_dsn), dumped)
     assert content(empty_dsn) == content(library)
     objects = rows(empty_dsn, OBJECTS)
     assert objects == rows(library, OBJECTS)
@@ -100,7 +103,7 @@ def test_a_restored_library_is_the_same(library: str, empty_dsn: str, dumped: Pa
 def test_the_doctor_finds_nothing_new_in_a_restored_library(
     library: str, empty_dsn: str, dumped: Path
 ) -> None:
-    dumping.restore(settings_for(empty_dsn), dumped)
+    dump.restore(settings_for(empty_dsn), dumped)
     found = {
         (finding.check, finding.what)
         for finding in doctor.examine(settings_for(empty_dsn))
@@ -110,10 +113,10 @@ def test_the_doctor_finds_nothing_new_in_a_restored_library(
 
 
 def test_a_dump_goes_into_an_empty_schema_and_not_beside_photos(dsn: str, library: str, dumped: Path) -> None:
-    dumping.restore(settings_for(dsn), dumped)
+    dump.restore(settings_for(dsn), dumped)
     assert content(dsn) == content(library)
     with pytest.raises(UsageError, match="holds photos already"):
-        dumping.restore(settings_for(dsn), dumped)
+        dump.restore(settings_for(dsn), dumped)
 
 
 def test_a_plain_role_may_restore_where_the_extension_is(library: str, empty_dsn: str, dumped: Path) -> None:
@@ -125,7 +128,7 @@ def test_a_plain_role_may_restore_where_the_extension_is(library: str, empty_dsn
             database = Identifier(admin.info.dbname)
             admin.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, Identifier(role)))
             admin.execute(SQL("GRANT CREATE ON SCHEMA public TO {}").format(Identifier(role)))
-            dumping.restore(settings_for(make_conninfo(empty_dsn, user=role)), dumped)
+            dump.restore(settings_for(make_conninfo(empty_dsn, user=role)), dumped)
             assert content(empty_dsn) == content(library)
         finally:
             admin.execute(SQL("DROP OWNED BY {}").format(Identifier(role)))
@@ -142,10 +145,10 @@ def test_readers_of_some_roots_are_restored_by_granting_anew(
         AddImage(conn, b"/theirs")("b.jpg", image_id=uuid4())
         grants.grant(conn, GrantedRole.READER, role, create=True, roots=["/mine"])
         file = tmp_path / "restricted.dump"
-        dumping.dump(settings_for(dsn), file)
+        dump.dump(settings_for(dsn), file)
         grants.revoke(conn, role)
         conn.execute(SQL("DROP ROLE {}").format(Identifier(role)))
-    dumping.restore(settings_for(empty_dsn), file)
+    dump.restore(settings_for(empty_dsn), file)
     with open_session(settings_for(empty_dsn)) as conn:
         assert conn.execute("SELECT count(*) FROM imrec.image").fetchone() == (2,)
         assert conn.execute("SELECT count(*) FROM pg_policy").fetchone() == (0,)
@@ -158,20 +161,20 @@ def test_a_broken_dump_changes_nothing(empty_dsn: str, dumped: Path, tmp_path: P
     broken = tmp_path / "broken.dump"
     broken.write_bytes(data[: len(data) * 2 // 3])
     with pytest.raises(ImrecError, match="pg_restore failed, and nothing was restored: pg_restore: error"):
-        dumping.restore(settings_for(empty_dsn), broken)
+        dump.restore(settings_for(empty_dsn), broken)
     assert rows(empty_dsn, "SELECT nspname FROM pg_namespace WHERE nspname = 'imrec'") == [set()]
     broken.write_bytes(b"no dump")
     with pytest.raises(ImrecError, match="is no dump that pg_restore can read"):
-        dumping.restore(settings_for(empty_dsn), broken)
+        dump.restore(settings_for(empty_dsn), broken)
     with pytest.raises(UsageError, match="is no file"):
-        dumping.restore(settings_for(empty_dsn), tmp_path / "nowhere")
+        dump.restore(settings_for(empty_dsn), tmp_path / "nowhere")
 
 
 def test_what_is_in_the_way_is_told_of_and_stays(empty_dsn: str, dumped: Path) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as conn:
         conn.execute("CREATE TABLE public.rating (mine int)")
     with pytest.raises(ImrecError, match=r'psql failed, and nothing was restored: .*"rating" already exists'):
-        dumping.restore(settings_for(empty_dsn), dumped)
+        dump.restore(settings_for(empty_dsn), dumped)
     assert rows(empty_dsn, "SELECT tablename FROM pg_tables WHERE schemaname IN ('public', 'imrec')") == [
         {"('rating',)"}
     ]
@@ -184,15 +187,15 @@ def test_a_dump_is_whole_or_not_there(library: str, empty_dsn: str, tmp_path: Pa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        dumping.dump(settings, file, on_bytes=interrupt)
+        dump.dump(settings, file, on_bytes=interrupt)
     assert not list(tmp_path.iterdir())
     file.write_text("another dump")
     with pytest.raises(UsageError, match="say --overwrite"):
-        dumping.dump(settings, file)
+        dump.dump(settings, file)
     with pytest.raises(UsageError, match="is no folder"):
-        dumping.dump(settings, tmp_path / "nowhere" / "a.dump")
+        dump.dump(settings, tmp_path / "nowhere" / "a.dump")
     with pytest.raises(SchemaError, match="holds no library"):
-        dumping.dump(settings_for(empty_dsn), file, overwrite=True)
+        dump.dump(settings_for(empty_dsn), file, overwrite=True)
     assert file.read_text() == "another dump"
     assert [path.name for path in tmp_path.iterdir()] == ["a.dump"]
 

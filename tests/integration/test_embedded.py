@@ -494,7 +494,7 @@ def test_full_disk_says_so(make_server: MakeServer, folder: Path, size: str, sta
 
 
 def test_dsn_is_one_string_for_every_client(running: EmbeddedServer) -> None:
-    import sqlalchemy  # noqa: PLC0415 - only here
+    import sqlalchemy
 
     engine = sqlalchemy.create_engine(running.dsn.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as conn:

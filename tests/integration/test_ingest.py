@@ -18,6 +18,9 @@ import pytest
 from PIL import Image
 from support import ingest_into, settings_for
 
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.catalogue.roots import roots_here
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.extraction import Extracted
 from imrec_pg.features.model import EmbedderSource
@@ -28,9 +31,6 @@ from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.read import Content
 from imrec_pg.records import FeatureTable, FoundFile
 from imrec_pg.settings import this_host
-from imrec_pg.store import catalogue
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import roots_here
 
 LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=2)
 # Pixels wide.
@@ -86,8 +86,8 @@ def dangerous(
     return result
 
 
-def failures_of(conn: Connection) -> list[catalogue.Failure]:
-    return catalogue.failures(conn, roots_here(conn, this_host()))
+def failures_of(conn: Connection) -> list[catalogue_files.Failure]:
+    return catalogue_files.failures(conn, roots_here(conn, this_host()))
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ import pytest
 from PIL import Image
 from support import ingest_into, settings_for
 
+from imrec_pg.catalogue import missing
+from imrec_pg.catalogue.status import status
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import ImrecError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
 from imrec_pg.records import Feature, FeatureTable, Metric
+from imrec_pg.search.answers import Question
+from imrec_pg.search.ranking import rank, stored_features
 from imrec_pg.settings import this_host
-from imrec_pg.store import missing
-from imrec_pg.store.answers import Question
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.search import rank, stored_features
-from imrec_pg.store.status import status
 
 LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=1)
 ACCEPTING = IngestOptions(features=LIGHT.features, workers=1, accept_deletions=True)

@@ -13,15 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 from support import AddImage, at_angle, new_database, settings_for
 
+from imrec_pg.backup.parquet import export_library, import_library
+from imrec_pg.catalogue import missing
+from imrec_pg.catalogue.model import claim_model
+from imrec_pg.catalogue.roots import add_root
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import HEAD, open_session
 from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.write import write_batch
 from imrec_pg.records import FailedFile, FoundFile, ModelIdentity
 from imrec_pg.settings import Settings
-from imrec_pg.store import missing
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.parquet import export_library, import_library
-from imrec_pg.store.roots import add_root
-from imrec_pg.store.session import HEAD, open_session
-from imrec_pg.store.write import claim_model, write_batch
 
 MODEL = ModelIdentity("resnet18", "ab" * 32, 1)
 TABLES = (

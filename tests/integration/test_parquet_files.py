@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 from support import AddImage, at_angle, new_database, settings_for
 
+from imrec_pg.backup.parquet import export_library, import_library
+from imrec_pg.backup.parquet.columns import codec_of
+from imrec_pg.backup.parquet.tables import LEFT_OUT, exported_tables
+from imrec_pg.catalogue import missing
+from imrec_pg.catalogue.model import claim_model
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.metadata import metadata
+from imrec_pg.db.session import HEAD, open_session
 from imrec_pg.errors import ExportFileError, ImrecError, ModelMismatchError, SchemaError, UsageError
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.library import Library
 from imrec_pg.records import ModelIdentity
-from imrec_pg.store import missing
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.metadata import metadata
-from imrec_pg.store.parquet import export_library, import_library
-from imrec_pg.store.parquet.columns import codec_of
-from imrec_pg.store.parquet.tables import LEFT_OUT, exported_tables
-from imrec_pg.store.session import HEAD, open_session
-from imrec_pg.store.write import claim_model
 
 MODEL = ModelIdentity("resnet18", "ab" * 32, 1)
 Change = Callable[[pa.Table], pa.Table]
@@ -341,7 +341,7 @@ def test_two_exports_into_one_folder_do_not_mix(export: Path, conn: Connection, 
 def test_without_pyarrow_the_extra_is_named(
     settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith(("pyarrow", "imrec_pg.store.parquet"))]:
+    for name in [name for name in sys.modules if name.startswith(("pyarrow", "imrec_pg.backup.parquet"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with Library(settings) as opened:

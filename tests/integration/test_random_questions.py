@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
+from benchmarks.bulk import load_features
+from imrec_pg.catalogue.roots import add_root
+from imrec_pg.db.connection import Connection
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.records import Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
-from imrec_pg.store.bulk import load_features
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import add_root
 
 NUMBER, QUESTIONS = 20_000, 1_000
 FORMATS = ["JPEG", "JPEG", "JPEG", "PNG"]

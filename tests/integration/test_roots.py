@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 from support import AddImage, ingest_into, settings_for
 
+from imrec_pg.catalogue import root_files
+from imrec_pg.catalogue.roots import add_root, roots_here
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest import extract as extract_module
@@ -17,9 +20,6 @@ from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
 from imrec_pg.ingest.roots import Contents, NamedRoots, Outcome
 from imrec_pg.records import FeatureTable
-from imrec_pg.store import root_files
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import add_root, roots_here
 
 LIGHT = IngestOptions(features=(FeatureTable.HASH,), workers=1)
 

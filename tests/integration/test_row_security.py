@@ -19,13 +19,16 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 from support import AddImage, at_angle, settings_for
 
+from imrec_pg import doctor
+from imrec_pg.access import grants, policies
+from imrec_pg.catalogue import claims
+from imrec_pg.catalogue.claims import Worker
+from imrec_pg.catalogue.index import build_index
+from imrec_pg.db import migrate
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import PermissionDeniedError, SchemaError, StoreError, UsageError
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.records import Feature, GrantedRole, Metric
-from imrec_pg.store import claims, doctor, grants, migrating, row_security
-from imrec_pg.store.claims import Worker
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.index import build_index
 
 MINE, THEIRS, SHARED = range(1, 41), range(101, 161), 500
 OWN = {*MINE, SHARED}
@@ -527,7 +530,7 @@ def test_a_table_of_a_later_version_is_closed_until_it_has_a_rule(
     conn.execute("CREATE TABLE imrec.later AS SELECT root_id, raw_path FROM imrec.root")
     with pytest.raises(pg.InsufficientPrivilege):
         restricted.rows("SELECT * FROM imrec.later")
-    monkeypatch.setitem(row_security.RULES, "later", row_security.RULES["root"])
+    monkeypatch.setitem(policies.RULES, "later", policies.RULES["root"])
     grants.renew(conn)  # as each upgrade does
     grants.renew(conn)
     assert restricted.rows("SELECT raw_path FROM imrec.later") == [(b"/mine",)]
@@ -537,7 +540,7 @@ def test_a_table_of_a_later_version_is_closed_until_it_has_a_rule(
 def test_a_grant_waits_for_others_but_not_for_long(
     conn: Connection, dsn: str, restricted: Restricted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_security, "_PATIENCE_S", 0)
+    monkeypatch.setattr(policies, "_PATIENCE_S", 0)
     with psycopg.connect(dsn) as busy:
         busy.execute("SELECT FROM imrec.hash LIMIT 1")
         with pytest.raises(StoreError, match="try again later"):
@@ -552,10 +555,10 @@ def test_the_schema_is_not_taken_back_while_somebody_is_restricted(
     conn: Connection, dsn: str, restricted: Restricted
 ) -> None:
     with pytest.raises(SchemaError, match="db revoke"):
-        migrating.downgrade(settings_for(dsn), "0006")
+        migrate.downgrade(settings_for(dsn), "0006")
     grants.revoke(conn, restricted.name)
     restricted.conn.close()
-    migrating.downgrade(settings_for(dsn), "0006")
+    migrate.downgrade(settings_for(dsn), "0006")
 
 
 def test_an_owner_who_is_no_superuser_may_grant(empty_dsn: str) -> None:
@@ -568,7 +571,7 @@ def test_an_owner_who_is_no_superuser_may_grant(empty_dsn: str) -> None:
         database = Identifier(admin.info.dbname)
         admin.execute(SQL("GRANT CREATE ON DATABASE {} TO {}").format(database, owner))
     dsn = make_conninfo(empty_dsn, user=f"owner_{suffix}")
-    migrating.upgrade(settings_for(dsn))
+    migrate.upgrade(settings_for(dsn))
     try:
         with psycopg.connect(dsn, autocommit=True) as conn:
             register_vector(conn)

@@ -9,12 +9,12 @@ import pytest
 from numpy.typing import NDArray
 from support import AddImage, at_angle
 
+from imrec_pg.catalogue.index import build_index, index_name, valid_index
+from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.records import METRICS, Combine, Feature, Features, Metric
-from imrec_pg.store import search
-from imrec_pg.store.answers import Question, Ranking
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.index import build_index, index_name, valid_index
+from imrec_pg.search import ranking
+from imrec_pg.search.answers import Question, Ranking
 
 PAIRS = [(feature, metric) for feature, metrics in METRICS.items() for metric in metrics]
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "manhattan": "<+>", "hamming": "<~>"}
@@ -31,7 +31,7 @@ def rank(
     conn: Connection, queries: Sequence[object], feature: Feature, metric: Metric, k: int, **how: Any
 ) -> Ranking:
     likes = [Features.of(feature, query) for query in queries]  # type: ignore[arg-type]
-    return search.rank(conn, Question(likes, k, **how), feature, metric)
+    return ranking.rank(conn, Question(likes, k, **how), feature, metric)
 
 
 def brute_force(queries: Sequence[object], rows: NDArray[np.generic], metric: Metric) -> NDArray[np.float64]:
@@ -235,16 +235,16 @@ def test_the_natural_query_in_psql_uses_the_hnsw_index(conn: Connection, add_ima
 
 def test_pairs_that_make_no_sense_are_refused_with_those_that_do() -> None:
     with pytest.raises(UsageError, match="ahash: hamming"):
-        search.check_pair(Feature.AVERAGE_HASH, Metric.COSINE)
+        ranking.check_pair(Feature.AVERAGE_HASH, Metric.COSINE)
     with pytest.raises(UsageError, match="embedding: cosine, euclidean, manhattan"):
-        search.check_pair(Feature.EMBEDDING, Metric.HAMMING)
-    assert search.check_pair(Feature.DIFFERENCE_HASH, None) is Metric.HAMMING
+        ranking.check_pair(Feature.EMBEDDING, Metric.HAMMING)
+    assert ranking.check_pair(Feature.DIFFERENCE_HASH, None) is Metric.HAMMING
 
 
 @pytest.mark.parametrize("k", [0, -1, 10**9])
 def test_k_out_of_range_is_refused(k: int) -> None:
     with pytest.raises(UsageError, match="from 1 to"):
-        search.check_k(k)
+        ranking.check_k(k)
 
 
 def test_an_index_left_by_a_broken_build_is_not_used_and_is_built_anew(

@@ -14,22 +14,22 @@ import pytest
 from e2e.photos import save_scenes
 from support import AddImage, ingest_into, settings_for
 
+from imrec_pg.catalogue import claims
+from imrec_pg.catalogue.index import build_index
+from imrec_pg.catalogue.roots import add_root
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.retry import Patient
+from imrec_pg.db.session import Session, open_session
 from imrec_pg.errors import ConflictError, DatabaseUnreachableError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.ingest import pipeline
+from imrec_pg.ingest import pipeline, write
 from imrec_pg.ingest.claims import Claims
 from imrec_pg.ingest.find import location_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.tally import Tally
+from imrec_pg.ingest.write import Merged, write_batch
 from imrec_pg.records import FailedFile, Feature, FeatureTable, FoundFile, Metric, StoredImage
 from imrec_pg.settings import Settings
-from imrec_pg.store import claims, write
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.index import build_index
-from imrec_pg.store.patience import Patient
-from imrec_pg.store.roots import add_root
-from imrec_pg.store.session import Session, open_session
-from imrec_pg.store.write import Merged, write_batch
 
 LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=1, batch=8, patience_s=20)
 ROOT = root_of(b"/photos")

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from support import AddImage
 
+from imrec_pg.db.connection import Connection
 from imrec_pg.embedded import psql_path
-from imrec_pg.store.connection import Connection
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sql.md"
 BLOCKS = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)

@@ -13,10 +13,10 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from support import AddImage, at_angle
 
-from imrec_pg.bench.ranking import FUSION
+from benchmarks.ranking import FUSION
+from imrec_pg.catalogue.index import build_index
+from imrec_pg.db.connection import Connection
 from imrec_pg.records import Feature, Metric
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.index import build_index
 
 NUMBER = 90
 Row = Mapping[str, Any]

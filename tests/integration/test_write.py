@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 from support import AddImage
 
+from imrec_pg.catalogue import files as catalogue_files
+from imrec_pg.catalogue.model import check_model, claim_model
+from imrec_pg.catalogue.roots import add_root, roots_here
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.session import open_session
 from imrec_pg.errors import ModelMismatchError, StoreError
 from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.write import Merged, write_batch
 from imrec_pg.records import (
     FailedFile,
     Features,
@@ -20,11 +26,6 @@ from imrec_pg.records import (
     StoredImage,
 )
 from imrec_pg.settings import Settings
-from imrec_pg.store import catalogue
-from imrec_pg.store.connection import Connection
-from imrec_pg.store.roots import add_root, roots_here
-from imrec_pg.store.session import open_session
-from imrec_pg.store.write import Merged, check_model, claim_model, write_batch
 
 ROOT = root_of(b"/photos")
 TABLES = ("image", "location", "embedding", "histogram", "hash", "failure")
@@ -116,10 +117,10 @@ def test_a_failure_is_counted_up_and_forgotten_when_the_file_is_read(conn: Conne
     failed = FailedFile(a_file("a.jpg"), None, "Unreadable", "Permission denied")
     write_batch(conn, [], [failed])
     write_batch(conn, [], [failed])
-    (failure,) = catalogue.failures(conn, roots_here(conn, ""))
+    (failure,) = catalogue_files.failures(conn, roots_here(conn, ""))
     assert (failure.path, failure.error_class, failure.attempts) == ("/photos/a.jpg", "Unreadable", 2)
     write_batch(conn, [an_image(1, "a.jpg")])
-    assert catalogue.failures(conn, roots_here(conn, "")) == []
+    assert catalogue_files.failures(conn, roots_here(conn, "")) == []
 
 
 def test_a_file_whose_new_bytes_are_no_image_leaves_its_old_image(conn: Connection) -> None:
@@ -188,7 +189,7 @@ def test_missing_features_are_told_per_image(conn: Connection, add_image: AddIma
     complete = add_image("a.jpg")
     bare = an_image(99, "b.jpg")
     write_batch(conn, [replace(bare, features=Features(histogram=bare.features.histogram))])
-    missing = catalogue.missing_features(
+    missing = catalogue_files.missing_features(
         conn, [complete.image_id, UUID(int=99), UUID(int=12345)], list(FeatureTable)
     )
     assert missing == [frozenset(), frozenset({"embedding", "hash"}), None]
@@ -212,6 +213,6 @@ def test_file_states(conn: Connection) -> None:
     ]
     wanted = list(FeatureTable)
     states = ["unchanged", "new", "changed", "failed", "incomplete", "new"]
-    assert catalogue.file_states(conn, files, wanted, retry=False) == states
-    assert catalogue.file_states(conn, files, wanted, retry=True)[3] == "new"
-    assert catalogue.file_states(conn, files[4:5], wanted[1:], retry=False) == ["unchanged"]
+    assert catalogue_files.file_states(conn, files, wanted, retry=False) == states
+    assert catalogue_files.file_states(conn, files, wanted, retry=True)[3] == "new"
+    assert catalogue_files.file_states(conn, files[4:5], wanted[1:], retry=False) == ["unchanged"]

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from imrec_pg.bench.alterations import ALTERATIONS, LARGEST, WINDOW, Alteration, reduced
+from imrec_pg.images.alterations import ALTERATIONS, LARGEST, WINDOW, Alteration, reduced
 
 WIDTH, HEIGHT = 200, 150
 BY_NAME = {alteration.name: alteration for alteration in ALTERATIONS}

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
+from benchmarks import quality as section
+from benchmarks import run
+from benchmarks.copies import make_windows, read_photos
+from benchmarks.ranking import FUSION, Fusion, Vote, distances, fusion, quality, ranks_of
+from benchmarks.report import as_dict, as_markdown, print_table
+from benchmarks.results import Grid, GridRow, Report, Section
 from imrec_pg import settings
-from imrec_pg.bench import quality as section
-from imrec_pg.bench import run
-from imrec_pg.bench.alterations import ALTERATIONS
-from imrec_pg.bench.copies import make_windows, read_photos
-from imrec_pg.bench.ranking import FUSION, Fusion, Vote, distances, fusion, quality, ranks_of
-from imrec_pg.bench.report import as_dict, as_markdown, print_table
-from imrec_pg.bench.results import Grid, GridRow, Report, Section
 from imrec_pg.errors import UsageError
 from imrec_pg.features import model
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images.alterations import ALTERATIONS
 from imrec_pg.records import METRICS, VECTOR_METRICS, Feature, Metric, RgbArray
 
 

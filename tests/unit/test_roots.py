@@ -5,12 +5,12 @@ from uuid import UUID
 
 import pytest
 
+from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.errors import UsageError
 from imrec_pg.ingest.find import location_id, new_root, root_of
 from imrec_pg.paths import stored_path
 from imrec_pg.records import Root
 from imrec_pg.settings import this_host
-from imrec_pg.store.roots import RootsHere
 
 NFC = unicodedata.normalize("NFC", "Zoë/Åland é.jpg").encode()
 NFD = unicodedata.normalize("NFD", "Zoë/Åland é.jpg").encode()

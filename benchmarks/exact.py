@@ -1,0 +1,119 @@
+"""Exact search: ours beside the seed's compare step, FAISS and a plain pgvector table."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ground import COLUMNS, PAUSE, Ground, K, as_query
+from benchmarks.measure import Timings, side_by_side
+from benchmarks.results import Line, Section, Value, at_least, ratio_at_most
+from benchmarks.rivals import seed_compare
+from benchmarks.rivals.plain_pgvector import PlainPgvector
+from imrec_pg.db.connection import Connection
+from imrec_pg.records import VECTOR_METRICS, Feature, Metric
+from imrec_pg.search.answers import Question
+from imrec_pg.search.ranking import rank
+
+_RIVALS = {
+    "seed": "NumPy, the seed's compare",
+    "pgvector": "pgvector, plain table",
+    "faiss": "FAISS flat",
+}
+_GOAL = 0.5
+
+Search = Callable[[int], Sequence[float]]
+"""Returns the distances to the query of a round, nearest first."""
+
+
+def exact_lines(ground: Ground, conn: Connection, plain: PlainPgvector | None) -> Iterator[Line]:
+    """Yield lines for each vector feature and metric; plain holds the embeddings.
+
+    The last line says whether our distances were those that NumPy found.
+    """
+    equal: list[bool] = []
+    for feature in (Feature.EMBEDDING, Feature.HISTOGRAM):
+        rows = np.asarray(ground.dataset.column(COLUMNS[feature]), dtype=np.float32)
+        queries = np.asarray(ground.queries(feature), dtype=np.float32)
+        with ExitStack() as stack:
+            table = plain if feature is Feature.EMBEDDING else _table(ground, rows, stack)
+            for metric in VECTOR_METRICS:
+                contenders = _contenders(ground, conn, (feature, metric), rows, queries, table)
+                title = f"exact {feature} {metric}"
+                timings = side_by_side(contenders, ground.effort, title=title, pause=PAUSE)
+                yield from _lines(f"exact {feature} {metric}, k = {K}", timings)
+                equal += _agreement(timings)
+    if equal:
+        share = sum(equal) / len(equal)
+        yield Line(
+            Section.SEARCH,
+            "exact answers whose distances are NumPy's",
+            "share",
+            Value(share, count=len(equal)),
+            goal=at_least(1, share, "100 %"),
+        )
+
+
+def _table(ground: Ground, rows: NDArray[np.float32], stack: ExitStack) -> PlainPgvector | None:
+    if "pgvector" in ground.without:
+        return None
+    table = PlainPgvector(ground.place.database("plain_histograms"), "items")
+    stack.callback(table.close)
+    table.load([rows])
+    return table
+
+
+def _contenders(
+    ground: Ground,
+    conn: Connection,
+    pair: tuple[Feature, Metric],
+    rows: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    table: PlainPgvector | None,
+) -> dict[str, Search]:
+    feature, metric = pair
+
+    def query(number: int) -> NDArray[np.float32]:
+        return np.asarray(queries[number % len(queries)])
+
+    def ours(number: int) -> Sequence[float]:
+        question = Question([as_query(query(number), feature)], K, exact=True)
+        found = rank(conn, question, feature, metric)
+        return [neighbour.distance for neighbour in found.neighbours]
+
+    found: dict[str, Search] = {"ours": ours}
+    if "seed" not in ground.without:
+        compare = seed_compare.DISTANCES[metric]
+        found["seed"] = lambda number: seed_compare.nearest(compare(rows, query(number)), K)[1]
+    if table is not None:
+        found["pgvector"] = lambda number: table.nearest(query(number), metric, K)[1]
+    if "faiss" not in ground.without:
+        from benchmarks.rivals import faiss_indexes
+
+        flat = faiss_indexes.Flat(rows, metric)
+        found["faiss"] = lambda number: flat.nearest(query(number), K)[1]
+    return found
+
+
+def _lines(what: str, timings: dict[str, Timings[Sequence[float]]]) -> Iterator[Line]:
+    ours = timings["ours"].value
+    rivals = [name for name in _RIVALS if name in timings]
+    for name in rivals:
+        theirs = timings[name].value
+        goal = ratio_at_most(_GOAL, ours, theirs) if name == "seed" else None
+        yield Line(Section.SEARCH, what, "s", ours, _RIVALS[name], theirs, goal)
+    if not rivals:
+        yield Line(Section.SEARCH, what, "s", ours)
+
+
+def _agreement(timings: dict[str, Timings[Sequence[float]]]) -> list[bool]:
+    if "seed" not in timings:
+        return []
+    pairs = zip(timings["ours"].answers, timings["seed"].answers, strict=True)
+    # float32 sums of 512 values differ in the last digits by their order.
+    return [
+        np.shape(ours) == np.shape(theirs)
+        and np.allclose(np.array(ours, dtype=float), np.array(theirs, dtype=float), rtol=1e-3, atol=1e-4)
+        for ours, theirs in pairs
+    ]

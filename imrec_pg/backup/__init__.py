@@ -1,0 +1,1 @@
+"""Dumps of the whole database, and exchange by Parquet."""

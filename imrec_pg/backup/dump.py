@@ -1,0 +1,240 @@
+"""pg_dump and pg_restore of the whole database, with what a library needs around them."""
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from imrec_pg.db import migrate
+from imrec_pg.db.connection import Connection, connect, psql_call, schema_version, translated
+from imrec_pg.embedded import client_path
+from imrec_pg.errors import ImrecError, SchemaError, UsageError
+from imrec_pg.paths import display_path
+from imrec_pg.settings import Settings
+
+OnBytes = Callable[[int], object]
+"""Called with how many bytes are done; how many there will be is not known."""
+
+_CHUNK = 1 << 20
+# The schema's own tables may hold photos; all others are made by migrations.
+_HOLDS = """
+SELECT EXISTS (SELECT FROM imrec.image) OR EXISTS (SELECT FROM imrec.location)
+    OR EXISTS (SELECT FROM imrec.failure) OR EXISTS (SELECT FROM imrec.root)
+"""
+_TABLES = "SELECT quote_ident(tablename) FROM pg_catalog.pg_tables WHERE schemaname = 'imrec' ORDER BY 1"
+
+
+def dump(settings: Settings, file: Path, *, overwrite: bool = False, on_bytes: OnBytes | None = None) -> None:
+    """Write the whole database, as pg_dump's custom format, into a file that appears at the end.
+
+    Raises:
+        UsageError: the file exists, and overwrite is False; or its folder does not.
+        SchemaError: there is no library in the database.
+        ImrecError: there is no pg_dump for this server, or it failed.
+    """
+    file = file.expanduser().absolute()
+    if not file.parent.is_dir():
+        raise UsageError(f"{_shown(file.parent)} is no folder: name a file in one that is there")
+    if os.path.lexists(file) and not (overwrite and file.is_file()):
+        raise UsageError(f"{_shown(file)} exists: name a new file, or say --overwrite")
+    with connect(settings) as conn, translated():
+        if schema_version(conn) is None:
+            raise SchemaError("this database holds no library: there is nothing to dump")
+        program = _program("pg_dump", conn)
+    where, environment = psql_call(settings)
+    partial = file.with_name(f"{file.name}.partial")
+    # gzip's usual level takes 5 times as long, for a tenth less; the bundled pg_dump knows no other.
+    command: list[str | Path] = [
+        program,
+        *where,
+        "--format=custom",
+        "--compress=gzip:1",
+        "--no-password",
+        "--file",
+        partial,
+    ]
+    try:
+        with _running(command, environment) as (process, said):
+            while process.poll() is None:
+                if on_bytes is not None:
+                    on_bytes(partial.stat().st_size if partial.exists() else 0)
+                time.sleep(0.1)
+            _check(process, said, "pg_dump failed, and left no file")
+        _to_disk(partial)
+        partial.replace(file)
+    except OSError as error:
+        raise ImrecError(f"{_shown(file)} could not be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) -> None:
+    """Fill a database without photos from what dump() has written, all or nothing.
+
+    Owners, privileges and row-level security are not restored: all belongs to the role that connects, and
+    readers are granted anew.
+
+    Raises:
+        UsageError: the database holds photos, or other tables in the schema imrec.
+        SchemaError: pgvector is missing, and the role may not create it.
+        ImrecError: the file is no dump of a library, there is no pg_restore for this server, or it failed.
+    """
+    file = file.expanduser().absolute()
+    with connect(settings) as conn, translated():
+        pg_restore, psql = _program("pg_restore", conn), _program("psql", conn)
+        entries = _entries(pg_restore, file)
+        has_schema = schema_version(conn) is not None
+        if has_schema and conn.execute(_HOLDS).fetchone() != (False,):
+            raise UsageError("this database holds photos already: restore into a new one (--data, --dsn)")
+    migrate.ensure_pgvector(settings)
+    if has_schema:
+        _drop_schema(settings)
+    _pour(settings, [pg_restore, psql], file, entries, on_bytes)
+    with connect(settings) as conn, translated():
+        for (table,) in conn.execute(_TABLES).fetchall():
+            # Also sets the visibility map, which the first searches would else have to.
+            conn.execute(f"VACUUM (ANALYZE) imrec.{table}".encode())
+
+
+def _pour(
+    settings: Settings, programs: list[Path], file: Path, entries: str, on_bytes: OnBytes | None
+) -> None:
+    """Hand what pg_restore writes to psql, in one transaction.
+
+    pg_restore on its own cannot do this: a role that is no superuser may name pgvector's settings in a
+    function only in a session that has loaded pgvector before.
+    """
+    pg_restore, psql = programs
+    where, environment = psql_call(settings)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list") as wanted:
+        wanted.write(entries)
+        wanted.flush()
+        reading: list[str | Path] = [
+            pg_restore,
+            "--no-owner",
+            "--no-privileges",
+            "--use-list",
+            wanted.name,
+            "--file=-",
+            file,
+        ]
+        writing: list[str | Path] = [psql, *where, "--no-psqlrc", "--no-password", "--quiet"]
+        writing += ["--single-transaction", "--set=ON_ERROR_STOP=1", "--output", os.devnull]
+        writing += ["--command", "SELECT '[1]'::vector", "--file=-"]
+        with (
+            _running(reading, {}, stdout=subprocess.PIPE) as (source, source_said),
+            _running(writing, environment, stdin=subprocess.PIPE) as (target, target_said),
+        ):
+            assert source.stdout is not None
+            assert target.stdin is not None
+            done = 0
+            try:
+                while chunk := source.stdout.read(_CHUNK):
+                    target.stdin.write(chunk)
+                    done += len(chunk)
+                    if on_bytes is not None:
+                        on_bytes(done)
+                # Before psql sees the end: it would commit what there is of a file that is cut short.
+                _check(source, source_said, "pg_restore failed, and nothing was restored")
+                target.stdin.close()
+            except BrokenPipeError:  # psql says why
+                pass
+            _check(target, target_said, "psql failed, and nothing was restored")
+
+
+def _entries(program: Path, file: Path) -> str:
+    """Return the dump's table of contents, without what is not restored.
+
+    That is the extension, which must be there before, and row-level security, which like all privileges is
+    granted anew: the roles it names may not be here, or be somebody else.
+
+    Raises:
+        ImrecError: it is no dump of a library.
+    """
+    if not file.is_file():
+        raise UsageError(f"{_shown(file)} is no file: name one that imrec-pg db dump has written")
+    listed = subprocess.run([program, "--list", file], capture_output=True, check=False)
+    if listed.returncode != 0:
+        raise ImrecError(f"{_shown(file)} is no dump that pg_restore can read: {_line(listed.stderr)}")
+    lines = listed.stdout.decode(errors="surrogateescape").splitlines()
+    if not any(" SCHEMA - imrec " in line for line in lines):
+        raise ImrecError(f"{_shown(file)} holds no library: name a file that imrec-pg db dump has written")
+    # Only its owner may comment on it, and that is an administrator on most servers.
+    unwanted = (
+        " EXTENSION - vector",
+        " COMMENT - EXTENSION vector",
+        " POLICY imrec ",
+        " ROW SECURITY imrec ",
+    )
+    return "\n".join(line for line in lines if not any(words in line for words in unwanted)) + "\n"
+
+
+def _drop_schema(settings: Settings) -> None:
+    """Remove the schema, in which there are no photos; tables of others in it are in the way."""
+    migrate.downgrade(settings, "base")
+    with connect(settings) as conn, translated(), conn.transaction():
+        conn.execute("DROP TABLE imrec.alembic_version")
+        conn.execute("DROP SCHEMA imrec")
+
+
+def _program(name: str, conn: Connection) -> Path:
+    # Another major version's would dump too, but write settings that this server may not know.
+    major = conn.info.server_version // 10_000
+    found = client_path(name, major)
+    if found is None:
+        raise ImrecError(
+            f"this server is PostgreSQL {major}, and there is no {name} {major}: install its client programs "
+            f"(Debian: postgresql-client-{major}) and put them on PATH"
+        )
+    return found
+
+
+@contextmanager
+def _running(
+    command: list[str | Path],
+    environment: dict[str, str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes]]]:
+    """Yield a started program and what it says on stderr; it does not outlive the block."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=stdout, stderr=said, env=os.environ | environment
+        )
+        try:
+            yield process, said
+        finally:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with suppress(OSError):
+                        pipe.close()
+
+
+def _check(process: "subprocess.Popen[bytes]", said: IO[bytes], failed: str) -> None:
+    if process.wait() != 0:
+        said.seek(0)
+        raise ImrecError(f"{failed}: {_line(said.read(100_000))}")
+
+
+def _line(said: bytes) -> str:
+    """Return the first error among what a program said."""
+    lines = [display_path(line) for line in said.splitlines() if line.strip()]
+    return next(
+        (line for line in lines if "rror:" in line or "FATAL" in line or "ERROR" in line), "".join(lines[:1])
+    )
+
+
+def _shown(path: Path) -> str:
+    return display_path(os.fsencode(path))
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

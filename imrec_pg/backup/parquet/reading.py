@@ -1,0 +1,194 @@
+"""Read an export, which may be broken, of another version, or made to do harm."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import Column, Table
+
+from imrec_pg.backup.parquet.columns import codec_of
+from imrec_pg.backup.parquet.folder import SUFFIX, shown
+from imrec_pg.backup.parquet.tables import exported_tables
+from imrec_pg.db.session import HEAD
+from imrec_pg.errors import ExportFileError, SchemaError
+
+# 5,000 vectors are 10 MB.
+_ROWS = 5_000
+# Texts of a row group: reading takes four times as much. A row group of 122,880 paths, as DuckDB writes them,
+# has some 20 MB.
+_MAX_TEXTS = 1 << 28
+# Of all else: a vector has 2,048.
+_MAX_ROW = 1 << 14
+_UPDATE = "update it with pip install --upgrade imrec-pg"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """One file of an export, of which names and types have been checked.
+
+    Attributes:
+        columns: those of the table that the file has; an export of an older version may lack some.
+    """
+
+    table: Table
+    path: Path
+    rows: int
+    columns: tuple[Column[Any], ...]
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+
+def open_export(folder: Path) -> tuple[TableFile, ...]:
+    """Return the files of an export, each after those that it refers to.
+
+    Raises:
+        ExportFileError: one is missing, broken, has other columns or types, or is of another export.
+        SchemaError: the export is of a newer imrec-pg.
+    """
+    folder = folder.expanduser().absolute()
+    if not folder.is_dir():
+        raise ExportFileError(shown(folder), "is no folder; name one that imrec-pg export has made")
+    known = {table.name: table for table in exported_tables()}
+    about = _about(folder / f"image{SUFFIX}")
+    _check_version(about["imrec.schema"])
+    held = set(about["imrec.tables"].split(","))
+    if about["imrec.schema"] == HEAD:
+        held |= known.keys()
+    return tuple(
+        _table_file(table, folder / f"{name}{SUFFIX}", about) for name, table in known.items() if name in held
+    )
+
+
+def batches(file: TableFile) -> Iterator[pa.RecordBatch]:
+    """Yield the rows, 5,000 at a time, their columns in the order of file.columns.
+
+    Raises:
+        ExportFileError: the file is broken, or a value is none that the database may hold.
+    """
+    done = 0
+    names = [column.name for column in file.columns]
+    with _opened(file.path) as parquet:
+        found = parquet.iter_batches(_ROWS, columns=names, use_threads=False)
+        while (batch := _next(file.name, found)) is not None:
+            batch = batch.select(names)
+            _check_values(file, batch, done)
+            done += len(batch)
+            yield batch
+    if done != file.rows:
+        raise ExportFileError(file.name, f"has {done:,} rows, and says that it has {file.rows:,}")
+
+
+def _next(name: str, found: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    with _explained(name):
+        return next(found, None)
+
+
+def _table_file(table: Table, path: Path, about: dict[str, str]) -> TableFile:
+    own = _about(path)
+    for key, what in (("imrec.table", table.name), ("imrec.exported_at", about["imrec.exported_at"])):
+        if own[key] != what:
+            raise ExportFileError(path.name, f"is another file than it should be: {key} is {own[key]!r}")
+    with _opened(path) as parquet:
+        with _explained(path.name):
+            types = {field.name: field.type for field in parquet.schema_arrow}
+        columns = _columns(table, path.name, types, same_version=about["imrec.schema"] == HEAD)
+        _check_sizes(path.name, parquet.metadata, columns)
+        return TableFile(table, path, parquet.metadata.num_rows, columns)
+
+
+def _columns(
+    table: Table, name: str, types: dict[str, pa.DataType], *, same_version: bool
+) -> tuple[Column[Any], ...]:
+    if unknown := types.keys() - set(table.columns.keys()):
+        raise ExportFileError(name, f"has a column {min(unknown)!r}, which imrec.{table.name} has not")
+    columns = tuple(column for column in table.columns if column.name in types)
+    for column in table.columns:
+        if column.name not in types:
+            if same_version or not (column.nullable or column.server_default is not None):
+                raise ExportFileError(name, f"has no column {column.name}")
+            continue
+        found, codec = types[column.name], codec_of(column)
+        if found not in codec.accepted:
+            raise ExportFileError(name, f"the column {column.name} is {found}, not {codec.arrow}")
+    return columns
+
+
+def _check_sizes(name: str, metadata: pq.FileMetaData, columns: tuple[Column[Any], ...]) -> None:
+    """Refuse what would fill the memory before its values can be looked at."""
+    texts = {column.name for column in columns if codec_of(column).arrow in (pa.string(), pa.binary())}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            column = chunk.path_in_schema.partition(".")[0]
+            most = _MAX_TEXTS if column in texts else _MAX_ROW * (group.num_rows + 1)
+            if chunk.total_uncompressed_size > most:
+                size = f"{chunk.total_uncompressed_size:,} bytes"
+                raise ExportFileError(
+                    name, f"{column} has {size} in one row group of {group.num_rows:,} rows"
+                )
+
+
+def _check_values(file: TableFile, batch: pa.RecordBatch, before: int) -> None:
+    for column, array in zip(file.columns, batch.columns, strict=True):
+        fault = None
+        with _explained(file.name):
+            if array.null_count and not column.nullable:
+                fault = array.is_null().index(True).as_py(), "is NULL"
+            else:
+                fault = codec_of(column).fault(array)
+        if fault is not None:
+            row, why = fault
+            raise ExportFileError(file.name, f"row {before + row + 1:,}: {column.name} {why}")
+
+
+def _check_version(version: str) -> None:
+    if not (version.isdecimal() and version.isascii()):
+        raise ExportFileError(f"image{SUFFIX}", f"the schema is no number: {version!r}")
+    if version > HEAD:
+        raise SchemaError(
+            f"the export is of schema {version}, newer than this imrec-pg knows ({HEAD}): {_UPDATE}"
+        )
+
+
+def _about(path: Path) -> dict[str, str]:
+    """Return what a file says of itself."""
+    with _opened(path) as parquet:
+        said = parquet.metadata.metadata or {}
+    about = {}
+    for key in ("imrec.schema", "imrec.exported_at", "imrec.table", "imrec.tables"):
+        try:
+            about[key] = said[key.encode()].decode()
+        except (KeyError, UnicodeDecodeError):
+            raise ExportFileError(
+                path.name, f"has no {key} in its key-value metadata, as imrec-pg export writes it"
+            ) from None
+    return about
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():  # also keeps out pipes, which would hang
+        raise ExportFileError(path.name, f"is not in {shown(path.parent)}: the export is not whole")
+    with _explained(path.name):
+        file = path.open("rb")
+    with file:
+        with _explained(path.name):
+            # Pages are read one by one, not a row group at once.
+            parquet = pq.ParquetFile(file, buffer_size=1 << 20, page_checksum_verification=True)
+        yield parquet
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise ExportFileError(name, "needs more memory than there is") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
+        raise ExportFileError(name, f"cannot be read: {' '.join(str(error).split())[:300]}") from error

@@ -1,0 +1,53 @@
+"""Which tables an export holds, and what kind each of them is; all of it follows from store.metadata."""
+
+from typing import Any
+
+from sqlalchemy import Column, DefaultClause, Table, UniqueConstraint
+from sqlalchemy.sql.functions import now
+
+from imrec_pg.db.metadata import metadata
+
+LEFT_OUT = frozenset(
+    {
+        "alembic_version",  # each file states it
+        "claim",
+        "hamming_flip",  # the same in every database: a migration makes it
+        "tuning",  # was measured of an index, and an import builds another one
+        "worker",
+    }
+)
+"""Tables that tell of the moment or the server, not of photos."""
+
+
+def exported_tables() -> tuple[Table, ...]:
+    """Return the tables of an export, each after those that it refers to."""
+    return tuple(table for table in metadata.sorted_tables if table.name not in LEFT_OUT)
+
+
+def is_feature(table: Table) -> bool:
+    """Return whether a table has one row an image, which goes when the image goes."""
+    keys = list(table.primary_key.columns)
+    return len(keys) == 1 and any(
+        key.column.table.name == "image" and key.ondelete == "CASCADE" for key in keys[0].foreign_keys
+    )
+
+
+def key_of(table: Table) -> tuple[str, ...]:
+    """Return the names of the primary key's columns."""
+    return tuple(column.name for column in table.primary_key.columns)
+
+
+def unique_keys(table: Table) -> list[tuple[str, ...]]:
+    """Return the columns of each key that no two rows share, the primary one first."""
+    others = [key for key in table.constraints if isinstance(key, UniqueConstraint)]
+    return [key_of(table), *(tuple(column.name for column in key.columns) for key in others)]
+
+
+def content_of(table: Table) -> tuple[str, ...]:
+    """Return the columns besides the key that do not just tell when the row was written."""
+    return tuple(column.name for column in table.columns if not column.primary_key and not _is_clock(column))
+
+
+def _is_clock(column: Column[Any]) -> bool:
+    default = column.server_default
+    return isinstance(default, DefaultClause) and isinstance(default.arg, now)

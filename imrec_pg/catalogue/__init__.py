@@ -1,0 +1,1 @@
+"""What is stored: roots, files, indexes, and their state."""

@@ -1,0 +1,128 @@
+"""Claims of running ingests to files: one works on a file at a time, and a dead one's come back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from psycopg import errors as pg
+from psycopg.rows import class_row
+
+from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.split import in_parts
+from imrec_pg.records import FoundFile
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A running ingest.
+
+    Attributes:
+        lease: for so long after its last sign of life nobody takes over what it claimed.
+    """
+
+    worker_id: UUID
+    host: str
+    pid: int
+    lease: timedelta
+
+
+def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
+    """Say that the worker lives."""
+    with translated():
+        conn.execute(
+            "SELECT imrec.renew(%s, %s, %s, %s, %s)",
+            (worker.worker_id, worker.host, worker.pid, worker.lease, locked),
+        )
+
+
+def lock(conn: Connection, worker: Worker) -> bool:
+    """Hold the lock by which others see at once when this process dies; return whether it is held."""
+    with translated():
+        row = conn.execute(
+            "SELECT pg_try_advisory_lock(imrec.worker_lock(%s))", (worker.worker_id,)
+        ).fetchone()
+    return bool(row and row[0])
+
+
+def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[UUID, int]:
+    """Return the token for each file that the worker may work on, by location_id; others work on the rest."""
+
+    def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
+        return conn.execute(
+            "SELECT location_id, token FROM imrec.claim(%s, %s::uuid[], %s::uuid[])",
+            (worker.worker_id, [file.location_id for file in part], [file.root_id for file in part]),
+        ).fetchall()
+
+    with translated():
+        try:
+            rows = [row for part in in_parts(files, once) for row in part]
+        except pg.ForeignKeyViolation:
+            # Stopped for so long that it was forgotten.
+            renew(conn, worker, locked=False)
+            rows = [row for part in in_parts(files, once) for row in part]
+    return {UUID(str(location_id)): int(str(token)) for location_id, token in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What other running ingests work on.
+
+    Attributes:
+        files: how many; workers says who.
+        token: of the last claim counted.
+    """
+
+    files: int
+    workers: str
+    token: int
+
+
+def claimed_by_others(
+    conn: Connection, worker: Worker, root_ids: Sequence[UUID], latest: int | None
+) -> Others:
+    """Return what others work on, of those files that were claimed up to a token; None: up to now."""
+    with translated():
+        row = conn.execute(
+            "SELECT files, workers, token FROM imrec.claimed_by_others(%s, %s::uuid[], %s)",
+            (worker.worker_id, list(root_ids), latest),
+        ).fetchone()
+    assert row is not None
+    return Others(int(str(row[0])), str(row[1]), int(str(row[2])))
+
+
+def give_back(conn: Connection, worker: Worker) -> None:
+    """Give back what the worker claimed and has not written; it lives on."""
+    with translated():
+        conn.execute("DELETE FROM imrec.claim WHERE worker_id = %s", (worker.worker_id,))
+
+
+def release(conn: Connection, worker: Worker) -> None:
+    """Forget the worker, which has ended, and what it claimed."""
+    with translated():
+        conn.execute("DELETE FROM imrec.worker WHERE worker_id = %s", (worker.worker_id,))
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An ingest at work.
+
+    Attributes:
+        files: how many it has claimed and not written yet.
+    """
+
+    host: str
+    pid: int
+    started_at: datetime
+    files: int
+
+
+def running(conn: Connection) -> list[Running]:
+    """Return the ingests at work, the longest at it first."""
+    with translated(), conn.cursor(row_factory=class_row(Running)) as cur:
+        return cur.execute(
+            "SELECT w.host, w.pid, w.started_at, count(c.location_id) AS files FROM imrec.worker AS w "
+            "LEFT JOIN imrec.claim AS c ON c.worker_id = w.worker_id "
+            "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec.live_workers() AS l) "
+            "GROUP BY w.worker_id ORDER BY w.started_at"
+        ).fetchall()

@@ -1,0 +1,142 @@
+"""Files that are gone: found, marked with the date, and forgotten on request."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from imrec_pg.catalogue.roots import RootsHere
+from imrec_pg.db.connection import Connection, translated
+from imrec_pg.paths import slashed
+
+_BATCH = 5_000
+_UNDER = """
+SELECT l.location_id, r.folder || l.relative_path, m.location_id IS NOT NULL
+FROM imrec.location AS l
+INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
+LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id
+WHERE l.location_id > %(last)s
+AND EXISTS (
+    SELECT FROM unnest(%(folders)s::bytea[]) AS f (folder)
+    WHERE substring(r.folder || l.relative_path FROM 1 FOR octet_length(f.folder)) = f.folder
+)
+AND NOT EXISTS ( -- a root inside this one hides what this one has there
+    SELECT FROM unnest(%(roots)s::bytea[]) AS i (folder)
+    WHERE octet_length(i.folder) > octet_length(r.folder)
+    AND substring(r.folder || l.relative_path FROM 1 FOR octet_length(i.folder)) = i.folder
+)
+ORDER BY l.location_id LIMIT %(most)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of the catalogue.
+
+    Attributes:
+        path: raw bytes, absolute, on this host.
+        missing: whether it is marked as such.
+    """
+
+    location_id: UUID
+    path: bytes
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was forgotten, or would be."""
+
+    files: int
+    images: int
+
+
+def known_files(conn: Connection, roots: RootsHere, folders: Sequence[bytes]) -> Iterator[KnownFile]:
+    """Yield the files known below folders (raw bytes, absolute) of the roots' host, in order of ids."""
+    below = [slashed(folder) for folder in folders]
+    counting = {
+        root.root_id: here
+        for root in roots.counting()
+        if (here := slashed(root.here)).startswith(tuple(below)) or any(b.startswith(here) for b in below)
+    }
+    parameters = {"ids": list(counting), "roots": list(counting.values()), "folders": below, "most": _BATCH}
+    last = UUID(int=0)
+    while below:
+        with translated():
+            rows = conn.execute(_UNDER, parameters | {"last": last}).fetchall()
+        for location_id, path, missing in rows:
+            assert isinstance(location_id, UUID)
+            last = location_id
+            yield KnownFile(location_id, bytes(path), bool(missing))  # type: ignore[call-overload]
+        if len(rows) < _BATCH:
+            return
+
+
+def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> Iterator[KnownFile]:
+    """Yield the files stored under these ids; their paths are those given."""
+    all_ids = list(places)
+    for start in range(0, len(all_ids), _BATCH):
+        ids = all_ids[start : start + _BATCH]
+        with translated():
+            rows = conn.execute(
+                "SELECT l.location_id, m.location_id IS NOT NULL FROM imrec.location AS l "
+                "LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id WHERE l.location_id = ANY(%s)",
+                (ids,),
+            ).fetchall()
+        for location_id, missing in rows:
+            assert isinstance(location_id, UUID)
+            yield KnownFile(location_id, places[location_id], bool(missing))
+
+
+@dataclass(frozen=True, slots=True)
+class MissingFile:
+    """A file that is not there any more.
+
+    Attributes:
+        path: as the roots' host names it, for display.
+        since: when that was first seen.
+    """
+
+    path: str
+    since: datetime
+
+
+def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
+    """Return the files that are marked as missing, the first ones first."""
+    with translated():
+        rows = conn.execute(
+            "SELECT l.root_id, l.relative_path, m.since FROM imrec.missing AS m "
+            "INNER JOIN imrec.location AS l ON l.location_id = m.location_id ORDER BY m.since, l.path"
+        ).fetchall()
+    return [
+        MissingFile(shown, since)  # type: ignore[arg-type]  # rows are objects
+        for root_id, relative, since in rows
+        if (shown := roots.shown(root_id, relative)) is not None  # type: ignore[arg-type]  # as above
+    ]
+
+
+def mark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+    """Say of files that they are missing, from now on; of those that are marked already, nothing changes."""
+    with translated():
+        for start in range(0, len(location_ids), _BATCH):
+            conn.execute(
+                "INSERT INTO imrec.missing (location_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
+                "ORDER BY n.id ON CONFLICT DO NOTHING",
+                (list(location_ids[start : start + _BATCH]),),
+            )
+
+
+def unmark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+    """Say of files that they are there again."""
+    if not location_ids:
+        return  # who may only read may still ask what there is to do
+    with translated():
+        conn.execute("DELETE FROM imrec.missing WHERE location_id = ANY(%s)", (list(location_ids),))
+
+
+def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:
+    """Forget files missing for so long, and images that no other file holds; or only say how many."""
+    with translated():
+        row = conn.execute("SELECT files, images FROM imrec.prune(%s, %s)", (older_than, dry_run)).fetchone()
+    assert row is not None
+    return Pruned(int(str(row[0])), int(str(row[1])))

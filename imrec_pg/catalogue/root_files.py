@@ -1,0 +1,97 @@
+"""The files of a root as a whole: their displayed paths, how many there are, and forgetting them."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.db.connection import Connection, translated
+from imrec_pg.paths import display_path, slashed
+from imrec_pg.records import Root
+
+OnProgress = Callable[[int], None]
+"""Called with how many files are done."""
+
+# So many rows a transaction.
+_BATCH = 5_000
+_SHOWN = SQL(
+    "SELECT location_id, relative_path, path FROM {} WHERE root_id = %s AND location_id > %s "
+    "ORDER BY location_id LIMIT %s"
+)
+# In key order, as ingest takes rows, so that the two wait for each other instead of deadlocking.
+_REWRITE = SQL(
+    "WITH stale AS MATERIALIZED (SELECT t.location_id, n.path FROM {table} AS t "
+    "INNER JOIN unnest(%s::uuid[], %s::text[]) AS n (location_id, path) ON n.location_id = t.location_id "
+    "ORDER BY t.location_id FOR UPDATE OF t) "
+    "UPDATE {table} AS t SET path = stale.path FROM stale WHERE t.location_id = stale.location_id"
+)
+_HOLDS = """
+SELECT EXISTS (
+    SELECT FROM imrec.location WHERE root_id = %s AND substring(relative_path FROM 1 FOR %s) = %s
+)
+"""
+_CONTENTS = """
+SELECT count(*), count(DISTINCT l.image_id) FILTER (WHERE NOT EXISTS (
+    SELECT FROM imrec.location AS o WHERE o.image_id = l.image_id AND o.root_id <> l.root_id
+))
+FROM imrec.location AS l WHERE l.root_id = %s
+"""
+_FORGET = "SELECT files, images, last FROM imrec.forget_files(%s, %s, %s)"
+
+
+def rewrite_paths(conn: Connection, root: Root, on_progress: OnProgress) -> int:
+    """Bring the displayed paths of a root's files in step with its canonical path; return how many changed.
+
+    Each batch is a transaction: when it ends early, the next call does the rest.
+    """
+    changed = done = 0
+    folder = slashed(root.raw_path)
+    for table in (Identifier("imrec", "location"), Identifier("imrec", "failure")):
+        last: object = UUID(int=0)
+        while last is not None:
+            with translated():
+                rows = conn.execute(_SHOWN.format(table), (root.root_id, last, _BATCH)).fetchall()
+                shown = [(key, display_path(folder + relative), old) for key, relative, old in rows]  # type: ignore[operator]  # bytes
+                stale = [(key, new) for key, new, old in shown if new != old]
+                if stale:
+                    keys, paths = zip(*stale, strict=True)
+                    conn.execute(_REWRITE.format(table=table), (list(keys), list(paths)))
+            changed, done = changed + len(stale), done + len(rows)
+            on_progress(done)
+            last = rows[-1][0] if len(rows) == _BATCH else None
+    return changed
+
+
+def holds_below(conn: Connection, root_id: UUID, relative: bytes) -> bool:
+    """Return whether files of a root are known below a folder in it."""
+    prefix = slashed(relative)
+    with translated():
+        row = conn.execute(_HOLDS, (root_id, len(prefix), prefix)).fetchone()
+    return bool(row and row[0])
+
+
+def contents(conn: Connection, root_id: UUID) -> tuple[int, int]:
+    """Return how many files a root has, and how many images no file outside it holds."""
+    with translated():
+        row = conn.execute(_CONTENTS, (root_id,)).fetchone()
+    assert row is not None
+    return int(str(row[0])), int(str(row[1]))
+
+
+def forget(conn: Connection, root_id: UUID, on_progress: OnProgress) -> tuple[int, int]:
+    """Forget a root, its files, and images that no other file holds; return how many of the two.
+
+    Each batch is a transaction: when it ends early, the next call does the rest.
+    """
+    files = images = 0
+    last: object = UUID(int=0)
+    with translated():
+        while last is not None:
+            row = conn.execute(_FORGET, (root_id, last, _BATCH)).fetchone()
+            assert row is not None
+            files, images, last = files + int(str(row[0])), images + int(str(row[1])), row[2]
+            on_progress(files)
+        with conn.transaction():
+            conn.execute("DELETE FROM imrec.failure WHERE root_id = %s", (root_id,))
+            conn.execute("DELETE FROM imrec.root WHERE root_id = %s", (root_id,))
+    return files, images

@@ -1,0 +1,249 @@
+"""The database under examination: what several checks ask of it, each fact read once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import LiteralString, TypeVar
+
+import psutil
+from psycopg.abc import Params
+from psycopg.rows import class_row
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from imrec_pg.db.connection import Connection, schema_version
+from imrec_pg.embedded.configuration import USER_FILE_NAME, Machine, this_machine
+from imrec_pg.embedded.folders import Layout
+from imrec_pg.records import Feature, Metric
+from imrec_pg.settings import Settings
+
+Record = TypeVar("Record")
+Statement = LiteralString | SQL | Composed
+
+WORTH_AN_INDEX = 5_000
+"""From so many rows on a search considers the index (docs/adr/0007)."""
+
+_METRICS = {
+    "vector_cosine_ops": Metric.COSINE,
+    "vector_l2_ops": Metric.EUCLIDEAN,
+    "vector_l1_ops": Metric.MANHATTAN,
+}
+# Where PostgreSQL has not counted yet. A vector of 512 takes 2,056 bytes of a page of 8,192.
+_ROWS_A_PAGE = {"embedding": 3, "histogram": 3, "hash": 107, "image": 80, "location": 40}
+# The clock may have been set between the start of the machine and that of the server.
+_CLOCK_SECONDS = 10
+
+# Whoever rebuilds a table holds a lock that pg_relation_size() would wait for: the size last known will do.
+_SIZE = """
+CASE WHEN c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks AS l WHERE l.mode = 'AccessExclusiveLock')
+    THEN c.relpages * current_setting('block_size')::bigint
+    ELSE coalesce(pg_catalog.pg_relation_size(c.oid), 0)
+END
+"""
+_TABLES = SQL("""
+SELECT
+    c.relname AS name,
+    c.reltuples AS known_rows,
+    c.relpages AS known_pages,
+    c.relallvisible AS visible_pages,
+    s.bytes,
+    s.bytes / current_setting('block_size')::bigint AS pages
+FROM pg_catalog.pg_class AS c
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (SELECT {size} AS bytes) AS s
+WHERE n.nspname = 'imrec' AND c.relkind = 'r'
+ORDER BY c.relname
+""").format(size=SQL(_SIZE))
+_INDEXES = SQL("""
+SELECT
+    c.oid::bigint AS oid,
+    c.relname AS name,
+    t.relname AS "table",
+    m.amname AS method,
+    a.attname AS "column",
+    o.opcname AS operator_class,
+    i.indpred IS NOT NULL AS partial,
+    i.indisvalid AS valid,
+    {size} AS bytes,
+    pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
+    -- By the transactions that wrote their rows in the catalogue: an update of the extension writes its row
+    -- anew, and a REINDEX that of the index.
+    age(c.xmin) > (
+        SELECT age(e.xmin) FROM pg_catalog.pg_extension AS e WHERE e.extname = 'vector'
+    ) AS older_than_extension
+FROM pg_catalog.pg_index AS i
+INNER JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+INNER JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
+INNER JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = i.indkey[0]
+LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[0]
+WHERE n.nspname = 'imrec'
+ORDER BY c.relname
+""").format(size=SQL(_SIZE))
+_OWN_PROCESS = """
+SELECT pid, extract(epoch FROM backend_start)::double precision
+FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the schema imrec.
+
+    Attributes:
+        known_rows: what PostgreSQL believes; -1 when it has never counted.
+        known_pages: how many pages there were then.
+        visible_pages: those of which no row needs to be looked up to know that all may see it.
+        pages: how many there are now.
+    """
+
+    name: str
+    known_rows: float
+    known_pages: int
+    visible_pages: int
+    bytes: int
+    pages: int
+
+    @property
+    def rows(self) -> int:
+        """About how many rows there are now: as the planner reckons, by the size of the file."""
+        if self.known_rows >= 0 and self.known_pages > 0:
+            return round(self.known_rows / self.known_pages * self.pages)
+        return self.pages * _ROWS_A_PAGE.get(self.name, 50)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index on a table of the schema imrec.
+
+    Attributes:
+        column: the first one, or None for an expression.
+        valid: False when a build broke off; such an index is never used.
+        older_than_extension: whether it was built before the extension vector was last updated; None when
+            there is no extension.
+    """
+
+    oid: int
+    name: str
+    table: str
+    method: str
+    column: str | None
+    operator_class: str | None
+    partial: bool
+    valid: bool
+    bytes: int
+    comment: str | None
+    older_than_extension: bool | None
+
+    @property
+    def pair(self) -> tuple[Feature, Metric] | None:
+        """The feature and metric that it can serve, whatever its name; None for all but HNSW."""
+        metric = _METRICS.get(self.operator_class or "")
+        if self.method != "hnsw" or self.partial or metric is None or self.column != self.table:
+            return None
+        return (Feature(self.column), metric) if self.column in set(Feature) else None
+
+
+class Examined:
+    """The database under examination.
+
+    Attributes:
+        conn: in autocommit mode; the schema may be missing, old or closed to the role.
+        settings: which database it is.
+        full: whether to look at all rows of large tables.
+    """
+
+    def __init__(self, conn: Connection, settings: Settings, *, full: bool) -> None:
+        self.conn = conn
+        self.settings = settings
+        self.full = full
+
+    @cached_property
+    def schema(self) -> str | None:
+        """The migration the database stands at, or None when the schema is not there."""
+        return schema_version(self.conn)
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """The tables of the schema imrec by name; any role may know of them."""
+        return {table.name: table for table in self.records(Table, _TABLES)}
+
+    @cached_property
+    def indexes(self) -> list[Index]:
+        """The indexes on these tables."""
+        return self.records(Index, _INDEXES)
+
+    @property
+    def hnsw(self) -> list[Index]:
+        """The HNSW indexes that may be used."""
+        return [index for index in self.indexes if index.method == "hnsw" and index.valid]
+
+    @cached_property
+    def standby(self) -> bool:
+        """Whether this server only follows another one."""
+        return bool(self.value("SELECT pg_catalog.pg_is_in_recovery()"))
+
+    @cached_property
+    def machine(self) -> Machine | None:
+        """This machine, when the server runs on it beside us; None when it may be another one.
+
+        Neither a socket nor 127.0.0.1 says so: both may lead into a container, the latter down a tunnel too.
+        The process that serves us does, if it can be seen here.
+        """
+        ((pid, started),) = self.conn.execute(_OWN_PROCESS).fetchall()
+        try:
+            created = psutil.Process(int(str(pid))).create_time()
+        except psutil.Error:
+            return None
+        return this_machine() if abs(created - float(str(started))) < _CLOCK_SECONDS else None
+
+    def records(
+        self, kind: type[Record], statement: Statement, parameters: Params | None = None
+    ) -> list[Record]:
+        """Return the rows of an answer as dataclasses."""
+        with self.conn.cursor(row_factory=class_row(kind)) as cur:
+            return cur.execute(statement, parameters).fetchall()
+
+    def value(self, statement: Statement, parameters: Params | None = None) -> object:
+        """Return the one value of an answer."""
+        row = self.conn.execute(statement, parameters).fetchone()
+        assert row is not None
+        return row[0]
+
+    def number(self, statement: Statement, parameters: Params | None = None) -> int:
+        """Return the one value of an answer, a whole number."""
+        return int(str(self.value(statement, parameters)))
+
+    def setting(self, name: str) -> str:
+        """Return a setting as this session has it."""
+        return str(self.value("SELECT current_setting(%s)", (name,)))
+
+    def setting_bytes(self, name: str) -> int:
+        """Return a setting of memory in bytes."""
+        return self.number("SELECT pg_catalog.pg_size_bytes(current_setting(%s))", (name,))
+
+    def set_database(self, name: LiteralString, value: str) -> str:
+        """Return how to change a setting for all later sessions."""
+        if self.settings.embedded:
+            return self._set_embedded(name, value)
+        return self.sql(
+            SQL("ALTER DATABASE {} SET {} = {};").format(self._database, SQL(name), Literal(value))
+        )
+
+    def set_server(self, name: LiteralString, value: str) -> str:
+        """Return how to change a setting that holds from the server's next start."""
+        if self.settings.embedded:
+            return self._set_embedded(name, value)
+        statement = SQL("ALTER SYSTEM SET {} = {};").format(SQL(name), Literal(value))
+        return f"{self.sql(statement)} and restart the server (a managed one: in its provider's settings)"
+
+    def sql(self, statement: Composed) -> str:
+        """Return a statement as text, names quoted where they need it."""
+        return statement.as_string(self.conn)
+
+    @property
+    def _database(self) -> Identifier:
+        return Identifier(self.conn.info.dbname)
+
+    def _set_embedded(self, name: str, value: str) -> str:
+        file = Layout(self.settings.data_dir).cluster / USER_FILE_NAME
+        return f"write {name} = '{value}' into {file}, then imrec-pg db stop"

@@ -1,0 +1,164 @@
+"""What the role may do: search, ingest, build indexes."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.db.session import HEAD
+from imrec_pg.doctor.examined import Examined
+from imrec_pg.doctor.finding import Finding, notice, ok, warning
+from imrec_pg.records import FeatureTable
+
+_ROLE = """
+SELECT
+    current_user::text AS name,
+    has_schema_privilege(n.oid, 'USAGE') AS enters,
+    has_schema_privilege(n.oid, 'CREATE') AS creates,
+    has_database_privilege(current_database(), 'TEMPORARY') AS temporary
+FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'imrec'
+"""
+_RELATIONS = """
+SELECT
+    c.relname AS name,
+    has_table_privilege(c.oid, 'SELECT') AS reads,
+    has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
+        AND has_table_privilege(c.oid, 'DELETE') AS writes,
+    pg_has_role(c.relowner, 'USAGE') AS owns
+FROM pg_catalog.pg_class AS c
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = 'imrec' AND c.relkind IN ('r', 'v')
+ORDER BY c.relname
+"""
+_CLOSED_FUNCTIONS = """
+SELECT p.proname FROM pg_catalog.pg_proc AS p
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
+ORDER BY 1
+"""
+_HIDDEN = """
+SELECT imrec.restricted() AS restricted, EXISTS (
+    SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN LATERAL unnest(p.polroles) AS r (oid)
+    WHERE p.polrelid = 'imrec.location'::pg_catalog.regclass
+    AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
+) AS sees_some
+"""
+# What ingest writes into; where there is a table that it only reads, a role need not be able to write there.
+_WRITTEN = (
+    *("root", "mount", "image", "location", "missing", "failure", "model", "worker", "claim"),
+    *FeatureTable,
+)
+_INDEXED = (FeatureTable.EMBEDDING, FeatureTable.HISTOGRAM)
+
+
+@dataclass(frozen=True, slots=True)
+class _Role:
+    name: str
+    enters: bool
+    creates: bool
+    temporary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    restricted: bool
+    sees_some: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    name: str
+    reads: bool
+    writes: bool
+    owns: bool
+
+
+def privileges(examined: Examined) -> Iterator[Finding]:
+    """Yield whether the role may search, ingest and build indexes, and what it lacks."""
+    roles = examined.records(_Role, _ROLE)
+    if not roles or not examined.tables:
+        return
+    (role,) = roles
+    relations = examined.records(_Relation, _RELATIONS)
+    closed = [str(name) for (name,) in examined.conn.execute(_CLOSED_FUNCTIONS)]
+    lacks = [
+        *([] if role.enters else ["USAGE on the schema imrec"]),
+        *_named("SELECT on", [relation.name for relation in relations if not relation.reads]),
+        *_named("EXECUTE on", closed),
+    ]
+    yield _searching(examined, role, lacks)
+    if not lacks and examined.schema == HEAD:
+        yield from _hidden(examined, role)
+    lacks = ["what searching needs"] if lacks else []
+    lacks += _named("INSERT, UPDATE and DELETE on", [r.name for r in relations if _unwritable(r)])
+    lacks += [] if role.temporary else ["TEMPORARY on the database"]
+    yield _ingesting(examined, role, lacks)
+    foreign = [relation.name for relation in relations if relation.name in _INDEXED and not relation.owns]
+    lacks = [*_named("ownership of", foreign), *([] if role.creates else ["CREATE on the schema imrec"])]
+    yield _building(role, lacks)
+
+
+def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
+    if not lacks:
+        return ok(f"the role {role.name} may search")
+    statement = SQL(
+        "GRANT USAGE ON SCHEMA imrec TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA imrec TO {role}; "
+        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec TO {role};"
+    )
+    return warning(
+        f"the role {role.name} may not search: it lacks {'; '.join(lacks)}",
+        "Most other checks need this too.",
+        f"as the owner: {examined.sql(statement.format(role=Identifier(role.name)))}",
+    )
+
+
+def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
+    (hidden,) = examined.records(_Hidden, _HIDDEN)
+    mend = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
+    if hidden.restricted and hidden.sees_some:
+        yield notice(
+            f"the role {role.name} sees the photos of some roots alone",
+            "So does doctor: of the others it tells nothing.",
+            f"if it should see all, {mend}",
+        )
+    elif hidden.restricted:
+        yield warning(
+            f"row-level security hides all photos from the role {role.name}",
+            "It is on since a reader of some roots was granted; what is granted by hand then shows nothing.",
+            mend,
+        )
+
+
+def _ingesting(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
+    if not lacks:
+        return ok(f"the role {role.name} may ingest")
+    statement = SQL(
+        "GRANT USAGE ON SCHEMA imrec TO {role}; "
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA imrec TO {role}; "
+        "GRANT TEMPORARY ON DATABASE {database} TO {role};"
+    )
+    names = {"role": Identifier(role.name), "database": Identifier(examined.conn.info.dbname)}
+    return notice(
+        f"the role {role.name} may not ingest: it lacks {'; '.join(lacks)}",
+        "That is as it should be for one that only searches.",
+        f"if it should, as the owner: {examined.sql(statement.format(**names))}",
+    )
+
+
+def _building(role: _Role, lacks: list[str]) -> Finding:
+    if not lacks:
+        return ok(f"the role {role.name} may build indexes")
+    return notice(
+        f"the role {role.name} may not build indexes: it lacks {'; '.join(lacks)}",
+        "Only the owner of a table may; ingest --no-index does without.",
+        "imrec-pg index build as the owner",
+    )
+
+
+def _unwritable(relation: _Relation) -> bool:
+    return relation.name in _WRITTEN and not relation.writes
+
+
+def _named(privilege: str, names: list[str]) -> list[str]:
+    return [f"{privilege} {', '.join(names)}"] if names else []

@@ -1,0 +1,150 @@
+"""Which versions there are: of PostgreSQL, pgvector and the schema."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.db.connection import MIN_PGVECTOR, version_tuple
+from imrec_pg.db.session import HEAD
+from imrec_pg.doctor.examined import Examined
+from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
+
+_TRIED_FROM = 16
+_MIN = ".".join(map(str, MIN_PGVECTOR))
+_EXTENSION = """
+SELECT
+    e.extversion AS installed,
+    n.nspname AS schema,
+    (SELECT a.default_version FROM pg_catalog.pg_available_extensions AS a WHERE a.name = 'vector')
+        AS available,
+    to_regtype('vector') IS NOT NULL AS found
+FROM (SELECT 1) AS one
+LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'vector'
+LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extension:
+    """The extension vector.
+
+    Attributes:
+        installed: its version in this database.
+        available: the version of the server's files.
+        found: whether its type is found without naming its schema.
+    """
+
+    installed: str | None
+    schema: str | None
+    available: str | None
+    found: bool
+
+
+def postgresql(examined: Examined) -> Iterator[Finding]:
+    """Yield whether imrec-pg was ever tried on such a server."""
+    number = examined.conn.info.server_version
+    version = f"PostgreSQL {number // 10_000}.{number % 10_000}"
+    if number < _TRIED_FROM * 10_000:
+        yield notice(version, "imrec-pg was tried on PostgreSQL 16 and 18.", "update the server")
+    else:
+        yield ok(version)
+
+
+def encoding(examined: Examined) -> Iterator[Finding]:
+    """Yield whether the database can hold any path."""
+    name = examined.setting("server_encoding")
+    if name == "UTF8":
+        yield ok("the encoding is UTF8")
+    else:
+        yield warning(
+            f"the database's encoding is {name}",
+            "Files whose names have other letters cannot be stored.",
+            "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'; and ingest there",
+        )
+
+
+def pgvector(examined: Examined) -> Iterator[Finding]:
+    """Yield whether pgvector is there, without known faults, and as new as the server's files."""
+    (found,) = examined.records(_Extension, _EXTENSION)
+    if found.installed is None:
+        yield error("pgvector is not in this database", "imrec-pg cannot work without it.", _create(found))
+        return
+    if version_tuple(found.installed) < MIN_PGVECTOR:
+        yield error(
+            f"pgvector {found.installed} has known faults",
+            "Up to 0.8.1 it has a security fault (CVE-2026-3172), up to 0.8.3 VACUUM may corrupt HNSW "
+            "indexes. imrec-pg refuses to work with it.",
+            _update(found, examined),
+        )
+        return
+    yield _compared(found)
+    if not found.found:
+        yield error(
+            f"pgvector lies in the schema {found.schema}, which is not on this role's search_path",
+            "Its type and operators are not found.",
+            examined.sql(
+                SQL("ALTER DATABASE {} SET search_path = public, {};").format(
+                    Identifier(examined.conn.info.dbname), Identifier(found.schema or "")
+                )
+            ),
+        )
+
+
+def schema(examined: Examined) -> Iterator[Finding]:
+    """Yield whether the schema is the one that this imrec-pg needs."""
+    version = examined.schema
+    if version is None:
+        yield error("there is no schema imrec", "Nothing can be stored yet.", "imrec-pg db upgrade")
+    elif version < HEAD:
+        what = f"the schema is at {version}, this imrec-pg needs {HEAD}"
+        if examined.settings.embedded:
+            yield notice(what, "The next other command brings it up to date.", "imrec-pg db upgrade")
+        else:
+            yield error(what, "All other commands refuse to work with it.", "imrec-pg db upgrade")
+    elif version > HEAD:
+        yield error(
+            f"the schema is at {version}, newer than this imrec-pg knows ({HEAD})",
+            "All other commands refuse to work with it.",
+            "pip install --upgrade imrec-pg",
+        )
+    else:
+        yield ok(f"the schema is at {version}")
+
+
+def _compared(found: _Extension) -> Finding:
+    installed, available = found.installed or "", found.available
+    if available is None or version_tuple(installed) == version_tuple(available):
+        return ok(f"pgvector {installed}")
+    if version_tuple(installed) < version_tuple(available):
+        return notice(
+            f"pgvector {installed} is in use, and the server has {available}",
+            "The database gets what is new in it only by an update.",
+            "ALTER EXTENSION vector UPDATE;",
+        )
+    return warning(
+        f"pgvector {installed} is in use, and the server's files are of {available}",
+        "The server's package is older than the database: functions may be missing, old faults are back.",
+        f"install pgvector {installed} or newer on the server",
+    )
+
+
+def _create(found: _Extension) -> str:
+    if found.available is None:
+        return (
+            f"install pgvector {_MIN} or newer on the server (Debian: postgresql-NN-pgvector; managed "
+            "services: allow the extension vector), then imrec-pg db upgrade"
+        )
+    return "imrec-pg db upgrade, or as an administrator: CREATE EXTENSION vector;"
+
+
+def _update(found: _Extension, examined: Examined) -> str:
+    rebuild = " ".join(
+        examined.sql(SQL("REINDEX INDEX {};").format(Identifier("imrec", index.name)))
+        for index in examined.indexes
+        if index.method == "hnsw"
+    )
+    update = f"ALTER EXTENSION vector UPDATE; {rebuild}".strip()
+    if found.available is not None and version_tuple(found.available) >= MIN_PGVECTOR:
+        return update
+    return f"install pgvector {_MIN} or newer on the server, then: {update}"

@@ -1,0 +1,204 @@
+"""Write a batch: COPY into staging tables, then one function that merges them, all in one transaction."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import psycopg
+from pgvector import Bit
+from psycopg import errors as pg
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.retry import ATTEMPTS, CONFLICTS
+from imrec_pg.db.split import in_parts
+from imrec_pg.paths import display_path
+from imrec_pg.records import FailedFile, FoundFile, StoredImage
+
+# For a client that froze, or is cut off, between its last statement and COMMIT. Its locks would keep others
+# from taking over what it claimed for as long as the system believes in the connection: two hours.
+_IDLE = "60s"
+
+_FILE_COLUMNS = ("location_id", "root_id", "relative_path", "path", "bytes", "mtime_ns")
+_FILE_TYPES = ("uuid", "uuid", "bytea", "text", "int8", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What one batch changed.
+
+    Attributes:
+        new: images stored for the first time.
+        duplicates: files whose content was stored already, under another path or earlier in the batch.
+        replaced: files that held another image before.
+        elsewhere: files that another ingest had taken over, or that this batch had stored before.
+        gone: files not stored, for their image was known when they were read and is there no more.
+        rows: how many images and failures went through in one transaction at most.
+    """
+
+    new: int
+    duplicates: int
+    replaced: int
+    elsewhere: int = 0
+    gone: int = 0
+    rows: int = field(default=0, compare=False)
+
+    def __add__(self, other: "Merged") -> "Merged":
+        return Merged(
+            self.new + other.new,
+            self.duplicates + other.duplicates,
+            self.replaced + other.replaced,
+            self.elsewhere + other.elsewhere,
+            self.gone + other.gone,
+            max(self.rows, other.rows),
+        )
+
+
+def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile] = ()) -> Merged:
+    """Store images, places, features and failures, all or nothing; replaying it changes nothing.
+
+    Where the server allows a statement less time than that takes, it is cut into several transactions.
+
+    Raises:
+        StoreError: the database refused it.
+        DatabaseUnreachableError: the connection was lost; the batch may or may not be stored.
+    """
+    with translated():
+        rows: list[StoredImage | FailedFile] = [*images, *failed]
+        return sum(in_parts(rows, lambda part: _write_again(conn, part)), Merged(0, 0, 0))
+
+
+def _write_again(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
+    images = [row for row in rows if isinstance(row, StoredImage)]
+    failed = [row for row in rows if isinstance(row, FailedFile)]
+    gone = attempt = 0
+    while True:
+        try:
+            merged = _write_once(conn, images, failed)
+        except CONFLICTS as error:
+            attempt += 1
+            if attempt == ATTEMPTS:
+                raise
+            if isinstance(error, pg.ForeignKeyViolation):
+                there = _without_gone(conn, images)
+                gone += _files(images) - _files(there)
+                images = there
+            time.sleep(0.025 * 2**attempt)
+        else:
+            return replace(merged, gone=gone, rows=len(rows))
+
+
+def _without_gone(conn: Connection, images: Sequence[StoredImage]) -> list[StoredImage]:
+    """Return the images but those known ones that the last file has left that held them."""
+    known = [image.image_id for image in images if image.info is None]
+    rows = conn.execute("SELECT image_id FROM imrec.image WHERE image_id = ANY(%s)", (known,)).fetchall()
+    there = {row[0] for row in rows}
+    return [image for image in images if image.info is not None or image.image_id in there]
+
+
+def _files(images: Sequence[StoredImage]) -> int:
+    return sum(len(image.files) for image in images)
+
+
+def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile]) -> Merged:
+    with conn.transaction(), conn.cursor() as cur:
+        cur.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), imrec.create_stage()",
+            (_IDLE,),
+        )
+        _copy_images(cur, images)
+        _copy_features(cur, images)
+        _copy(
+            cur,
+            "stage_failure",
+            (*_FILE_COLUMNS, "error_class", "error", "image_id"),
+            (*_FILE_TYPES, "text", "text", "uuid"),
+            ((*_file_row(f.file), f.error_class, f.error, f.image_id) for f in failed),
+        )
+        written: list[StoredImage | FailedFile] = [*images, *failed]
+        claims = ((file.location_id, file.token) for item in written for file in item.files if file.token)
+        _copy(cur, "stage_claim", ("location_id", "token"), ("uuid", "int8"), claims)
+        row = cur.execute(
+            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec.merge_stage()"
+        ).fetchone()
+        assert row is not None
+        new, duplicates, replaced, elsewhere = (int(str(value)) for value in row)
+        return Merged(new, duplicates, replaced, elsewhere)
+
+
+def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:
+    infos = {image.image_id: image.info for image in images if image.info is not None}
+    _copy(
+        cur,
+        "stage_image",
+        ("image_id", "bytes", "width", "height", "format", "taken_at", "camera_make", "camera_model"),
+        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text"),
+        (
+            (i.image_id, i.size, i.width, i.height, i.format, i.taken_at, i.camera_make, i.camera_model)
+            for i in infos.values()
+        ),
+    )
+    _copy(
+        cur,
+        "stage_location",
+        ("image_id", *_FILE_COLUMNS),
+        ("uuid", *_FILE_TYPES),
+        ((image.image_id, *_file_row(file)) for image in images for file in image.files),
+    )
+
+
+def _copy_features(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:
+    unique = {image.image_id: image.features for image in images if image.info is not None}
+    _copy(
+        cur,
+        "stage_embedding",
+        ("image_id", "embedding"),
+        ("uuid", "vector"),
+        ((key, f.embedding) for key, f in unique.items() if f.embedding is not None),
+    )
+    _copy(
+        cur,
+        "stage_histogram",
+        ("image_id", "histogram"),
+        ("uuid", "vector"),
+        ((key, f.histogram) for key, f in unique.items() if f.histogram is not None),
+    )
+    _copy(
+        cur,
+        "stage_hash",
+        ("image_id", "average_hash", "difference_hash"),
+        ("uuid", "bit", "bit"),
+        (
+            (key, Bit(f.average_hash), Bit(f.difference_hash))
+            for key, f in unique.items()
+            if f.average_hash is not None and f.difference_hash is not None
+        ),
+    )
+
+
+def _copy(
+    cur: psycopg.Cursor[tuple[object, ...]],
+    table: str,
+    columns: Sequence[str],
+    types: Sequence[str],
+    rows: Iterable[Sequence[object]],
+) -> None:
+    # pg_temp: a table of this name that someone put into the search path must not catch the rows.
+    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+        Identifier("pg_temp", table), SQL(", ").join(map(Identifier, columns))
+    )
+    with cur.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+
+
+def _file_row(file: FoundFile) -> tuple[object, ...]:
+    return (
+        file.location_id,
+        file.root_id,
+        file.relative_path,
+        display_path(file.known_as or file.path),
+        file.size,
+        file.mtime_ns,
+    )
