@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from imrec_pg.search.answers import Question
 from numpy.typing import NDArray
 
 from benchmarks.ground import INDEXED, Ground, K
@@ -16,7 +17,6 @@ from benchmarks.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.catalogue.tuning import tune
 from imrec_pg.db.connection import Connection
 from imrec_pg.records import Features
-from imrec_pg.search.answers import Question
 from imrec_pg.search.ranking import rank
 
 _QUERIES = 200

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
+from imrec_pg.search.answers import Question
 from numpy.typing import NDArray
 
 from benchmarks.ground import COLUMNS, PAUSE, Ground, K, as_query
@@ -13,7 +14,6 @@ from benchmarks.rivals import seed_compare
 from benchmarks.rivals.plain_pgvector import PlainPgvector
 from imrec_pg.db.connection import Connection
 from imrec_pg.records import VECTOR_METRICS, Feature, Metric
-from imrec_pg.search.answers import Question
 from imrec_pg.search.ranking import rank
 
 _RIVALS = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from imrec_pg.search.answers import Question
 from numpy.typing import NDArray
 from pgvector import Bit
 from psycopg.sql import SQL, Composed, Identifier
@@ -14,7 +15,6 @@ from benchmarks.results import Line, Section, Value, at_least, ratio_at_most
 from benchmarks.rivals import seed_compare
 from imrec_pg.db.connection import Connection
 from imrec_pg.records import Feature, Metric
-from imrec_pg.search.answers import Question
 from imrec_pg.search.ranking import rank
 
 _RIVALS = {

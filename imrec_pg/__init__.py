@@ -1,16 +1,93 @@
 """An image recommender that lives in PostgreSQL.
 
 with imrec_pg.open() as library:
-library.ingest(["/photos"])
-answer = library.search(["a.jpg"])
+    library.ingest("/photos")
+    answer = library.search("a.jpg", k=20, feature="histogram", under="/photos/2024")
 """
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imrec_pg.errors import (
+    ConflictError,
+    DatabaseUnreachableError,
+    DecodeError,
+    EmbeddedServerError,
+    ExportFileError,
+    ImageNotFoundError,
+    ImrecError,
+    InvalidQueryError,
+    LibraryInUseError,
+    ModelMismatchError,
+    PermissionDeniedError,
+    SchemaError,
+    StoreError,
+    UsageError,
+    WeightsError,
+)
+
 if TYPE_CHECKING:
+    from imrec_pg.ingest.pipeline import IngestResult
     from imrec_pg.library import Library
+    from imrec_pg.records import Certainty, Combine, Feature, Features, Filter, Metric
+    from imrec_pg.search.results import Answer, FeatureRank, FusedAnswer, FusedNeighbour, Neighbour
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Certainty",
+    "Combine",
+    "ConflictError",
+    "DatabaseUnreachableError",
+    "DecodeError",
+    "EmbeddedServerError",
+    "ExportFileError",
+    "Feature",
+    "FeatureRank",
+    "Features",
+    "Filter",
+    "FusedAnswer",
+    "FusedNeighbour",
+    "ImageNotFoundError",
+    "ImrecError",
+    "IngestResult",
+    "InvalidQueryError",
+    "Library",
+    "LibraryInUseError",
+    "Metric",
+    "ModelMismatchError",
+    "Neighbour",
+    "PermissionDeniedError",
+    "SchemaError",
+    "StoreError",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "open",
+    "restore",
+    "upgrade",
+]
+
+# Imported when they are first used: psycopg and NumPy take 0.2 s, and the command line imports this package
+# first of all.
+_PLACES = {
+    **dict.fromkeys(
+        ("Answer", "FeatureRank", "FusedAnswer", "FusedNeighbour", "Neighbour"), "search.results"
+    ),
+    **dict.fromkeys(("Certainty", "Combine", "Feature", "Features", "Filter", "Metric"), "records"),
+    "IngestResult": "ingest.pipeline",
+    "Library": "library",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
 def open(  # noqa: A001 - as gzip.open, meant to be called by its module's name
@@ -33,7 +110,6 @@ def open(  # noqa: A001 - as gzip.open, meant to be called by its module's name
         DatabaseUnreachableError: no server, wrong DSN or password.
         SchemaError: pgvector or the schema is missing or has another version.
     """
-    # psycopg and NumPy take 0.2 s to import, and the command line imports this package first of all.
     from imrec_pg import settings
     from imrec_pg.library import Library
 
@@ -43,3 +119,31 @@ def open(  # noqa: A001 - as gzip.open, meant to be called by its module's name
         weights=None if weights is None else Path(weights),
     )
     return Library(used, device=device)
+
+
+def upgrade(dsn: str | None = None, *, data: str | os.PathLike[str] | None = None) -> None:
+    """Create or update the schema of a database, named as for open(); safe to run twice at once.
+
+    Raises:
+        DatabaseUnreachableError: no server, wrong DSN or password.
+        SchemaError: the server is too old or has no pgvector, or the role may not create that.
+    """
+    from imrec_pg import settings
+    from imrec_pg.db.migrate import upgrade as migrate
+
+    migrate(settings.load(dsn=dsn, data=None if data is None else Path(data)))
+
+
+def restore(
+    file: str | os.PathLike[str], dsn: str | None = None, *, data: str | os.PathLike[str] | None = None
+) -> None:
+    """Fill a database without photos, named as for open(), from what Library.dump() wrote, all or nothing.
+
+    Raises:
+        UsageError: the database holds photos, or other tables in our schemas.
+        ImrecError: the file is no dump of a library, there is no pg_restore for this server, or it failed.
+    """
+    from imrec_pg import settings
+    from imrec_pg.backup.dump import restore as pour
+
+    pour(settings.load(dsn=dsn, data=None if data is None else Path(data)), Path(file))

@@ -19,6 +19,18 @@ class UsageError(ImrecError):
     exit_code = 2
 
 
+class InvalidQueryError(UsageError):
+    """A search makes no sense, such as a feature and a metric that do not go together."""
+
+
+class ImageNotFoundError(UsageError):
+    """No image is stored under a path or an id."""
+
+
+class LibraryInUseError(ImrecError):
+    """A library cannot be used from here: a fork of the process that opened it shares its connections."""
+
+
 class DatabaseUnreachableError(ImrecError):
     """No connection to the database, or one that is of no use at the moment, such as with a full disk."""
 

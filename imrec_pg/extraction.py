@@ -1,21 +1,50 @@
 """All features of one image but the embedding's last step, from one decode."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import assert_never
 
 import numpy as np
 from PIL import Image
 
 from imrec_pg.features.embedding import crop
+from imrec_pg.images import exif
 from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, Limits
 from imrec_pg.images.decode import decode
-from imrec_pg.records import Features, FeatureTable, FloatRow, ImageInfo, RgbArray
+from imrec_pg.records import Feature, Features, FloatRow, ImageInfo, RgbArray, Wanted
 
 # In pixels. A JPEG of 12 megapixels and more is decoded at half its sides.
 _DECODED = 2_900_000
 # So many are counted in a histogram at least.
 _COUNTED = 700_000
 _SIDE = 512
+
+
+def wanted(features: Iterable[Feature] = tuple(Feature), *, refresh: bool = False) -> Wanted:
+    """Return features as an ingest is asked for them: with the present versions of their extraction."""
+    return Wanted({feature: version_of(feature) for feature in features}, exif.VERSION, refresh)
+
+
+def version_of(feature: Feature) -> int:
+    """Return the version of a feature's extraction, from decoding on.
+
+    Raise it when the same file would get another value than before, by more than rounding: status then counts
+    what is outdated, and ingest --refresh computes it again.
+    """
+    match feature:
+        case Feature.EMBEDDING:
+            return 1
+        case Feature.HISTOGRAM:
+            return 1
+        case Feature.AVERAGE_HASH:
+            return 1
+        case Feature.DIFFERENCE_HASH:
+            return 1
+        case Feature.PERCEPTUAL_HASH:
+            return 1
+    assert_never(feature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +62,7 @@ class Extracted:
 
 
 def extract(
-    content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits = DEFAULT_LIMITS
+    content: FileContent, path: str, features: frozenset[Feature], limits: Limits = DEFAULT_LIMITS
 ) -> Extracted:
     """Return the features asked for; path is for messages.
 
@@ -43,17 +72,54 @@ def extract(
         DecodeError: it is no image that can be read.
     """
     image = decode(content, path, limits, enough=_DECODED)
-    # From all that was decoded: of a flat area the bits depend on the grain, and means of it have less.
-    average_hash, difference_hash = _hashes(image.pixels) if FeatureTable.HASH in tables else (None, None)
+    picture = _Picture(image.pixels)
+    found = {
+        feature.value: picture.extract(feature)
+        for feature in Feature
+        if feature in features and feature is not Feature.EMBEDDING
+    }
     return Extracted(
         info=image.info,
-        crop=crop(_reduced(image.pixels)) if FeatureTable.EMBEDDING in tables else None,
-        features=Features(
-            histogram=_histogram(_thinned(image.pixels)) if FeatureTable.HISTOGRAM in tables else None,
-            average_hash=average_hash,
-            difference_hash=difference_hash,
-        ),
+        crop=crop(_reduced(image.pixels)) if Feature.EMBEDDING in features else None,
+        features=Features(**found),  # type: ignore[arg-type]  # a vector or a hash, as the field is
     )
+
+
+class _Picture:
+    """Decoded pixels, and what several features need of them, made once."""
+
+    def __init__(self, pixels: Image.Image) -> None:
+        self._pixels = pixels
+
+    @cached_property
+    def _grey(self) -> Image.Image:
+        # All hashes start by turning the picture grey, which costs most of their time. From all that was
+        # decoded: of a flat area the bits depend on the grain, and means of it have less.
+        return self._pixels.convert("L")
+
+    def extract(self, feature: Feature) -> FloatRow | bytes | None:
+        """Return one feature; of the embedding nothing, which the model makes of the crop."""
+        # OpenCV takes 0.1 s to import, imagehash with SciPy 0.3, and a search by embedding does without.
+        match feature:
+            case Feature.EMBEDDING:
+                return None
+            case Feature.HISTOGRAM:
+                from imrec_pg.features.histogram import RgbHistogram
+
+                return RgbHistogram().extract(np.asarray(_thinned(self._pixels)))
+            case Feature.AVERAGE_HASH:
+                from imrec_pg.features import hashes
+
+                return hashes.average_hash(self._grey)
+            case Feature.DIFFERENCE_HASH:
+                from imrec_pg.features import hashes
+
+                return hashes.difference_hash(self._grey)
+            case Feature.PERCEPTUAL_HASH:
+                from imrec_pg.features import hashes
+
+                return hashes.perceptual_hash(self._grey)
+        assert_never(feature)
 
 
 def _reduced(pixels: Image.Image) -> Image.Image:
@@ -74,19 +140,3 @@ def _thinned(pixels: Image.Image) -> Image.Image:
 def load_libraries() -> None:
     """Import what the histogram and the hashes need; otherwise the first image does."""
     from imrec_pg.features import hashes, histogram  # noqa: F401
-
-
-def _histogram(pixels: Image.Image) -> FloatRow:
-    # OpenCV takes 0.1 s to import, and a search by embedding does without.
-    from imrec_pg.features.histogram import RgbHistogram
-
-    return RgbHistogram().extract(np.asarray(pixels))
-
-
-def _hashes(pixels: Image.Image) -> tuple[bytes, bytes]:
-    # imagehash brings SciPy: 0.3 s.
-    from imrec_pg.features import hashes
-
-    # Both hashes start by turning the picture grey, which costs most of their time.
-    grey = pixels.convert("L")
-    return hashes.average_hash(grey), hashes.difference_hash(grey)

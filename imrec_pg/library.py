@@ -1,27 +1,42 @@
 """The Python API: one photo library in one database. The command line uses nothing else."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from imrec_pg.access import grants
 from imrec_pg.catalogue import files as catalogue_files
-from imrec_pg.catalogue import index, missing, status, tuning
+from imrec_pg.catalogue import index, tuning
+from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
 from imrec_pg.catalogue.roots import roots_here
+from imrec_pg.catalogue.status import Status, has_embeddings
+from imrec_pg.catalogue.status import status as library_status
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session, open_session
-from imrec_pg.errors import ImrecError, UsageError
+from imrec_pg.errors import ImrecError, LibraryInUseError, UsageError
+from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.records import Feature, FeatureTable, GrantedRole, Metric, OnProgress
-from imrec_pg.search import Answer, FusedAnswer, FuseOptions, SearchOptions, fuse, search
+from imrec_pg.records import (
+    Combine,
+    Feature,
+    Features,
+    Filter,
+    GrantedRole,
+    Metric,
+    OnProgress,
+    chosen,
+)
+from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fuse, search
+from imrec_pg.search.query import several
 from imrec_pg.settings import Settings, this_host
 
 if TYPE_CHECKING:
@@ -33,7 +48,7 @@ _MAX_WORKERS = 256
 
 
 class Library:
-    """Photos in a database; use it in a with statement, or close it.
+    """Photos in a database; use it in a with statement, or close it. Threads may share it.
 
     Args:
         settings: which database, which weights.
@@ -53,7 +68,10 @@ class Library:
         query_device = "cpu" if device == "auto" else device
         self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
         self._settings = settings
-        self._session = Session(settings)
+        self._process = os.getpid()
+        self._threads = threading.local()
+        self._sessions: list[Session] = []
+        self._session  # noqa: B018 - what is wrong with the database shows here
 
     def __enter__(self) -> Self:
         return self
@@ -64,8 +82,24 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; an embedded server goes on running."""
-        self._session.close()
+        """Close the connections; an embedded server goes on running."""
+        while self._sessions:
+            self._sessions.pop().close()
+        self._threads = threading.local()
+
+    @property
+    def _session(self) -> Session:
+        """The calling thread's own connection: several threads may search at once."""
+        if os.getpid() != self._process:
+            raise LibraryInUseError(
+                "this library was opened by the parent process: open another one after fork()"
+            )
+        session: Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = Session(self._settings)
+            self._threads.session = session
+            self._sessions.append(session)
+        return session
 
     @property
     def _conn(self) -> Connection:
@@ -74,12 +108,13 @@ class Library:
 
     def ingest(
         self,
-        paths: Sequence[PathLike],
+        paths: PathLike | Sequence[PathLike] = (),
         *,
-        features: Sequence[FeatureTable] = tuple(FeatureTable),
+        features: Sequence[Feature | str] = tuple(Feature),
         batch: int = 256,
         workers: int | None = None,
         retry: bool = False,
+        refresh: bool = False,
         accept_deletions: bool = False,
         patience: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
@@ -88,11 +123,12 @@ class Library:
         """Store all photos below the folders; what is stored and unchanged is left alone.
 
         Args:
-            paths: folders, or names of roots; none to try all recorded failures again.
+            paths: a folder, or the name of a root, or several; none to try all recorded failures again.
             features: what to compute; the rest can be filled in later.
             batch: rows a transaction.
             workers: decoder processes; None for one a core.
             retry: try files again that failed and have not changed.
+            refresh: compute again what an earlier version of the extraction computed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
             patience: how long to wait for a database that is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
@@ -106,16 +142,17 @@ class Library:
             DatabaseUnreachableError: the database was away for longer than that.
         """
         options = IngestOptions(
-            features=tuple(features),
+            features=tuple(chosen(Feature, name) for name in features),
             batch=batch,
             workers=_checked(workers, batch),
             retry=retry,
+            refresh=refresh,
             accept_deletions=accept_deletions,
             patience_s=patience,
         )
         return ingest(
             self._session,
-            folders_of(self._conn, [os.fsencode(path) for path in paths]),
+            folders_of(self._conn, _paths(paths)),
             self._embedders,
             options,
             on_progress=on_progress,
@@ -124,9 +161,9 @@ class Library:
 
     def watch(
         self,
-        paths: Sequence[PathLike],
+        paths: PathLike | Sequence[PathLike],
         *,
-        features: Sequence[FeatureTable] = tuple(FeatureTable),
+        features: Sequence[Feature | str] = tuple(Feature),
         workers: int | None = None,
         settle: float = 2,
         rescan: float = 3600,
@@ -151,10 +188,14 @@ class Library:
         """
         from imrec_pg.ingest.watch import WatchOptions, watch
 
-        options = IngestOptions(features=tuple(features), workers=_checked(workers, 1), patience_s=patience)
+        options = IngestOptions(
+            features=tuple(chosen(Feature, name) for name in features),
+            workers=_checked(workers, 1),
+            patience_s=patience,
+        )
         return watch(
             self._session,
-            folders_of(self._conn, [os.fsencode(path) for path in paths]),
+            folders_of(self._conn, _paths(paths)),
             self._embedders,
             options,
             WatchOptions(settle, rescan, polling),
@@ -163,42 +204,103 @@ class Library:
 
     def search(
         self,
-        images: Sequence[PathLike],
-        options: SearchOptions = SearchOptions(),  # noqa: B008 - frozen
+        query: Query | Sequence[Query],
         *,
-        dislikes: Sequence[PathLike] = (),
+        k: int = 5,
+        feature: Feature | str = Feature.EMBEDDING,
+        metric: Metric | str | None = None,
+        dislikes: Query | Sequence[Query] = (),
+        combine: Combine | str = Combine.MEAN,
+        exact: bool = False,
+        include_self: bool = False,
+        explain: bool = False,
+        **filter: Unpack[Filter],
     ) -> Answer:
-        """Return the k stored images nearest to the query images; fewer only when fewer are stored.
+        """Return the k stored photos most like the query, nearest first; fewer only when fewer are stored.
 
-        With dislikes the answer is far from those.
+        Args:
+            query: an image, or several: a path, the bytes of an image file, a Pillow image, or an array of
+                pixels, uint8 (H, W, 3) RGB.
+            k: how many photos to return.
+            feature: what to compare.
+            metric: how; None for the feature's default: cosine, or hamming for hashes.
+            dislikes: images that the answer is to be far from.
+            combine: how several queries become one ranking: by their mean, or by the nearest of them (min).
+            exact: compare with every photo, whatever indexes there are.
+            include_self: let the queries themselves appear in the answer.
+            explain: return PostgreSQL's plan too, for which the search is carried out once more.
+            **filter: which photos may be in the answer: under="/photos/2024", min_width=1920, …; see Filter.
 
         Raises:
-            UsageError: no query, k out of range, or a feature and metric that do not go together.
+            InvalidQueryError: no query, k out of range, a feature and a metric that do not go together, an
+                unknown root or format.
             DecodeError: a query is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
         """
-        return search(self._conn, images, self._query_embedders, options, dislikes)
+        return search(
+            self._conn,
+            several(query),
+            self._query_embedders,
+            feature=chosen(Feature, feature),
+            metric=None if metric is None else chosen(Metric, metric),
+            k=k,
+            dislikes=several(dislikes),
+            combine=chosen(Combine, combine),
+            exact=exact,
+            include_self=include_self,
+            explain=explain,
+            filter=filter,
+        )
 
     def fuse(
         self,
-        images: Sequence[PathLike],
-        options: FuseOptions = FuseOptions(),  # noqa: B008 - frozen
+        query: Query | Sequence[Query],
         *,
-        dislikes: Sequence[PathLike] = (),
+        k: int = 5,
+        weights: Mapping[Feature, float] | Mapping[str, float] | None = None,
+        dislikes: Query | Sequence[Query] = (),
+        combine: Combine | str = Combine.MEAN,
+        exact: bool = False,
+        include_self: bool = False,
+        **filter: Unpack[Filter],
     ) -> FusedAnswer:
-        """Return the k stored images nearest to the query images by several features at once.
+        """Return the k stored photos most like the query by several features at once.
+
+        Args:
+            query: as in search(), and so the others that are not named here.
+            weights: how much each feature counts, 0 or more; None for the defaults (docs/quality.md).
 
         Raises:
-            UsageError: no query, k out of range, or no feature with a weight above 0.
+            InvalidQueryError: no query, k out of range, or no feature with a weight above 0.
             DecodeError: a query is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
         """
-        return fuse(self._conn, images, self._query_embedders, options, dislikes)
+        return fuse(
+            self._conn,
+            several(query),
+            self._query_embedders,
+            weights=None if weights is None else {chosen(Feature, name): w for name, w in weights.items()},
+            k=k,
+            dislikes=several(dislikes),
+            combine=chosen(Combine, combine),
+            exact=exact,
+            include_self=include_self,
+            filter=filter,
+        )
+
+    def embed(self, query: Query, features: Sequence[Feature | str] = tuple(Feature)) -> Features:
+        """Return features of an image, as an ingest would store them; those not asked for are None.
+
+        Raises:
+            DecodeError: it is no image that can be read.
+            WeightsError: the model's weights were not found.
+        """
+        return extract_features(query, self._query_embedders, [chosen(Feature, name) for name in features])
 
     def tune(
         self,
-        feature: Feature = Feature.EMBEDDING,
-        metric: Metric = Metric.COSINE,
+        feature: Feature | str = Feature.EMBEDDING,
+        metric: Metric | str = Metric.COSINE,
         *,
         k: int = 10,
         recall: float = 0.99,
@@ -211,7 +313,13 @@ class Library:
             UsageError: a number is out of range, no usable index, or too few images.
         """
         return tuning.tune(
-            self._conn, feature, metric, k=k, wanted=recall, queries=queries, on_progress=on_progress
+            self._conn,
+            chosen(Feature, feature),
+            chosen(Metric, metric),
+            k=k,
+            wanted=recall,
+            queries=queries,
+            on_progress=on_progress,
         )
 
     def tunings(self) -> list[tuning.Tuning]:
@@ -240,12 +348,12 @@ class Library:
         """
         grants.revoke(self._conn, role)
 
-    def prune(self, older_than: timedelta = timedelta(0), *, dry_run: bool = False) -> missing.Pruned:
+    def prune(self, older_than: timedelta = timedelta(0), *, dry_run: bool = False) -> Pruned:
         """Forget files that have been missing for so long, and images that no other file holds.
 
         dry_run only counts them.
         """
-        return missing.prune(self._conn, older_than, dry_run=dry_run)
+        return prune(self._conn, older_than, dry_run=dry_run)
 
     @property
     def roots(self) -> NamedRoots:
@@ -292,9 +400,20 @@ class Library:
             from imrec_pg.backup.parquet import import_library
         return import_library(self._conn, _path(folder), replace=replace, on_progress=on_progress)
 
-    def status(self) -> status.Status:
+    def dump(self, file: PathLike, *, overwrite: bool = False) -> None:
+        """Write the whole database into one file, which imrec_pg.restore reads; it appears at the end.
+
+        Raises:
+            UsageError: the file exists, and overwrite is False; or its folder does not.
+            ImrecError: there is no pg_dump for this server, or it failed.
+        """
+        from imrec_pg.backup.dump import dump
+
+        dump(self._settings, _path(file), overwrite=overwrite)
+
+    def status(self) -> Status:
         """Return counts, sizes and versions."""
-        return status.status(self._conn, this_host())
+        return library_status(self._conn, this_host(), wanted())
 
     def doctor(self, *, full: bool = False) -> "list[Finding]":
         """Return what is well and what is not in this database, each finding with what mends it.
@@ -311,15 +430,15 @@ class Library:
 
     def has_embeddings(self) -> bool:
         """Return whether any embedding is stored."""
-        return status.has_embeddings(self._conn)
+        return has_embeddings(self._conn)
 
     def failures(self) -> list[catalogue_files.Failure]:
         """Return the files that could not be read, by path."""
         return catalogue_files.failures(self._conn, roots_here(self._conn, this_host()))
 
-    def missing(self) -> list[missing.MissingFile]:
+    def missing(self) -> list[MissingFile]:
         """Return the files that were not there any more when ingest last looked, the first ones first."""
-        return missing.missing_files(self._conn, roots_here(self._conn, this_host()))
+        return missing_files(self._conn, roots_here(self._conn, this_host()))
 
     def indexes(self) -> list[index.IndexState]:
         """Return every (feature, metric) pair with its index, if it has one."""
@@ -327,8 +446,8 @@ class Library:
 
     def build_index(
         self,
-        feature: Feature = Feature.EMBEDDING,
-        metric: Metric = Metric.COSINE,
+        feature: Feature | str = Feature.EMBEDDING,
+        metric: Metric | str = Metric.COSINE,
         *,
         on_progress: Callable[[str, int, int], None] | None = None,
     ) -> bool:
@@ -339,25 +458,25 @@ class Library:
         Raises:
             UsageError: the pair is always searched exactly.
         """
-        index.check_indexable(feature, metric)
+        feature, metric = chosen(Feature, feature), chosen(Metric, metric)
         if on_progress is None:
             return index.build_index(self._conn, feature, metric)
         with open_session(self._settings) as watcher, index.watched(watcher, self._conn, on_progress):
             return index.build_index(self._conn, feature, metric)
 
-    def drop_index(self, feature: Feature, metric: Metric) -> bool:
+    def drop_index(self, feature: Feature | str, metric: Metric | str) -> bool:
         """Drop the index of a pair; False when there was none.
 
         Raises:
             UsageError: the pair is always searched exactly.
         """
-        return index.drop_index(self._conn, feature, metric)
+        return index.drop_index(self._conn, chosen(Feature, feature), chosen(Metric, metric))
 
 
 def _checked(workers: int | None, batch: int) -> int:
     workers = workers if workers is not None else (os.cpu_count() or 1)
     if not 1 <= workers <= _MAX_WORKERS or batch < 1:
-        raise UsageError(f"--batch must be 1 or more, and --workers 1 to {_MAX_WORKERS}")
+        raise UsageError(f"the batch is 1 row or more, and the workers are 1 to {_MAX_WORKERS}")
     return workers
 
 
@@ -369,6 +488,12 @@ def _pyarrow_needed() -> Iterator[None]:
         if (error.name or "").partition(".")[0] != "pyarrow":
             raise
         raise ImrecError("Parquet needs pyarrow, an extra: pip install 'imrec-pg[parquet]'") from error
+
+
+def _paths(paths: PathLike | Sequence[PathLike]) -> list[bytes]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        return [os.fsencode(paths)]
+    return [os.fsencode(path) for path in paths]
 
 
 def _path(path: PathLike) -> Path:

@@ -20,6 +20,11 @@ def display_path(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace").translate(_CONTROLS)
 
 
+def absolute_path(path: str | bytes | os.PathLike[str]) -> str:
+    """Return an absolute path as display_path shows it; the file need not be there, and links stay."""
+    return display_path(os.path.abspath(os.fsencode(path)))  # noqa: PTH100 - bytes
+
+
 def slashed(folder: bytes) -> bytes:
     """Return a folder as the beginning of the paths below it; "/" stays itself."""
     return folder if folder.endswith(b"/") else folder + b"/"

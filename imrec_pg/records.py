@@ -1,14 +1,17 @@
 """Frozen records and array types that travel between stages."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict, TypeVar
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
+
+from imrec_pg.errors import InvalidQueryError
 
 FloatRow: TypeAlias = NDArray[np.float32]
 """One feature vector: float32 (512,)."""
@@ -20,25 +23,42 @@ OnProgress: TypeAlias = Callable[[str, int, int | None], None]
 """Called with what is being done, how much of it is done, and of how much, where that is known."""
 
 
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def chosen(kind: type[Choice], value: Choice | str) -> Choice:
+    """Return the member of an enum of that value.
+
+    Raises:
+        InvalidQueryError: there is none.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        name = kind.__name__.lower()
+        raise InvalidQueryError(f"there is no {name} {value!r}: choose from {', '.join(kind)}") from None
+
+
 class Feature(StrEnum):
-    """What is compared: what a photo shows, its colours, or its brightness pattern."""
+    """What is compared: what a photo shows, its colours, or its brightness pattern.
+
+    Each is stored in the table of its name, in the column of its name, and is a field of Features.
+    """
 
     EMBEDDING = "embedding"
     HISTOGRAM = "histogram"
-    AVERAGE_HASH = "ahash"
-    DIFFERENCE_HASH = "dhash"
+    AVERAGE_HASH = "average_hash"
+    DIFFERENCE_HASH = "difference_hash"
+    PERCEPTUAL_HASH = "perceptual_hash"
 
-
-class FeatureTable(StrEnum):
-    """Features that are computed and stored together; named as their tables."""
-
-    EMBEDDING = "embedding"
-    HISTOGRAM = "histogram"
-    HASH = "hash"
+    @property
+    def is_hash(self) -> bool:
+        """Whether it is 64 bits, and not a vector of 512 numbers."""
+        return self.value.endswith("_hash")
 
 
 class Metric(StrEnum):
-    """How two features are compared; smaller is nearer."""
+    """How two features are compared; smaller is nearer. The view imrec.feature has the pairs that make sense."""
 
     COSINE = "cosine"
     EUCLIDEAN = "euclidean"
@@ -47,32 +67,44 @@ class Metric(StrEnum):
 
 
 class Combine(StrEnum):
-    """How several query images become one ranking.
+    """How several likes become one ranking.
 
-    MEAN ranks by the distance to the mean of the queries' features; for hashes, whose mean is no hash, by
-    the mean of the Hamming distances (docs/adr/0004). MIN ranks by the distance to the nearest query.
+    MEAN ranks by the distance to the mean of their features; for hashes, whose mean is no hash, by the mean of
+    the Hamming distances (docs/adr/0004). MIN ranks by the distance to the nearest like.
     """
 
     MEAN = "mean"
     MIN = "min"
 
 
-VECTOR_METRICS = (Metric.COSINE, Metric.EUCLIDEAN, Metric.MANHATTAN)
-METRICS: dict[Feature, tuple[Metric, ...]] = {
-    Feature.EMBEDDING: VECTOR_METRICS,
-    Feature.HISTOGRAM: VECTOR_METRICS,
-    Feature.AVERAGE_HASH: (Metric.HAMMING,),
-    Feature.DIFFERENCE_HASH: (Metric.HAMMING,),
-}
-"""The pairs that make sense, each feature's default metric first."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an ingest computes.
 
+    Attributes:
+        versions: the present version of the extraction for each feature that is wanted.
+        metadata: the present version of what is read from EXIF and the file's header.
+        refresh: whether what an earlier version computed is to be computed again.
+    """
 
-FEATURE_TABLES: dict[Feature, FeatureTable] = {
-    Feature.EMBEDDING: FeatureTable.EMBEDDING,
-    Feature.HISTOGRAM: FeatureTable.HISTOGRAM,
-    Feature.AVERAGE_HASH: FeatureTable.HASH,
-    Feature.DIFFERENCE_HASH: FeatureTable.HASH,
-}
+    versions: Mapping[Feature, int]
+    metadata: int = 1
+    refresh: bool = False
+
+    @property
+    def features(self) -> frozenset[Feature]:
+        """The features that are wanted."""
+        return frozenset(self.versions)
+
+    @property
+    def names(self) -> list[str]:
+        """The names by which SQL knows what is wanted; versions are in the same order."""
+        return ["metadata", *map(str, self.versions)]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The versions, in the order of names."""
+        return [self.metadata, *self.versions.values()]
 
 
 class GrantedRole(StrEnum):
@@ -95,35 +127,30 @@ class Certainty(StrEnum):
     TRUNCATED = "truncated"
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which images may be in an answer; None does not matter. As imrec.filter in SQL.
+class Filter(TypedDict, total=False):
+    """Which photos may be in an answer; the keys are those of imrec.filter in SQL.
 
     Attributes:
-        under: a folder of this host, as its path is displayed.
+        under: a folder of this host.
         root: the name of a root.
-        after: taken then or later, by the camera's clock; images without a date are left out.
+        after: taken then or later, by the camera's clock; photos without a date are left out.
         before: taken earlier.
-        min_bytes: size of the file; max_bytes likewise.
+        min_size: of the file, in bytes; max_size likewise.
         min_width: pixels, as shown; min_height likewise.
         camera: a part of make and model, in small letters or capitals.
-        format: such as "JPEG".
+        format: such as "JPEG", "jpg" or "heic".
     """
 
-    under: str | None = None
-    root: str | None = None
-    after: datetime | None = None
-    before: datetime | None = None
-    min_bytes: int | None = None
-    max_bytes: int | None = None
-    min_width: int | None = None
-    min_height: int | None = None
-    camera: str | None = None
-    format: str | None = None
-
-
-NO_FILTER = Filter()
-"""Lets every image through."""
+    under: str | bytes | os.PathLike[str] | None
+    root: str | None
+    after: datetime | None
+    before: datetime | None
+    min_size: int | None
+    max_size: int | None
+    min_width: int | None
+    min_height: int | None
+    camera: str | None
+    format: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +183,7 @@ class FoundFile:
 
     Attributes:
         root_id: the root it belongs to.
-        location_id: made from root and relative path.
+        file_id: made from root and relative path.
         relative_path: raw bytes below the root, as they are stored (paths.stored_path).
         path: raw bytes of the absolute path on this host.
         size: bytes.
@@ -166,7 +193,7 @@ class FoundFile:
     """
 
     root_id: UUID
-    location_id: UUID
+    file_id: UUID
     relative_path: bytes
     path: bytes
     size: int
@@ -184,6 +211,7 @@ class ImageInfo:
         size: bytes.
         format: Pillow's name, such as "JPEG".
         taken_at: EXIF's local time of the camera; no time zone is known.
+        version: of the extraction that read all this (images.exif.VERSION).
     """
 
     image_id: UUID
@@ -194,6 +222,7 @@ class ImageInfo:
     taken_at: datetime | None
     camera_make: str | None
     camera_model: str | None
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,39 +232,24 @@ class Features:
     Attributes:
         embedding: float32 (512,).
         histogram: float32 (512,), non-negative, sum 1.
-        average_hash: 8 bytes, row by row, the top left cell in the highest bit.
-        difference_hash: likewise.
+        average_hash: 8 bytes, row by row, the top left cell in the highest bit; the other hashes likewise.
     """
 
     embedding: FloatRow | None = None
     histogram: FloatRow | None = None
     average_hash: bytes | None = None
     difference_hash: bytes | None = None
+    perceptual_hash: bytes | None = None
 
     @classmethod
     def of(cls, feature: Feature, value: FloatRow | bytes) -> "Features":
         """Return one feature alone."""
-        if isinstance(value, bytes):
-            return cls(
-                average_hash=value if feature is Feature.AVERAGE_HASH else None,
-                difference_hash=value if feature is Feature.DIFFERENCE_HASH else None,
-            )
-        return cls(
-            embedding=value if feature is Feature.EMBEDDING else None,
-            histogram=value if feature is Feature.HISTOGRAM else None,
-        )
+        return cls(**{feature.value: value})  # type: ignore[arg-type]  # a vector or a hash, as the field is
 
     def get(self, feature: Feature) -> FloatRow | bytes | None:
         """Return one of them, if it is there."""
-        match feature:
-            case Feature.EMBEDDING:
-                return self.embedding
-            case Feature.HISTOGRAM:
-                return self.histogram
-            case Feature.AVERAGE_HASH:
-                return self.average_hash
-            case Feature.DIFFERENCE_HASH:
-                return self.difference_hash
+        value: FloatRow | bytes | None = getattr(self, feature.value)
+        return value
 
     def literal(self, feature: Feature) -> str:
         """Return one of them, which must be there, as PostgreSQL reads a vector or a bit(64)."""
@@ -249,9 +263,9 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """One image ready to be written, with all places it was seen at and the features that were missing.
+    """One image ready to be written, with all files that hold it and the features that it lacked.
 
-    info is None when the image is stored already and only its places are new.
+    info is None when the image is stored already and only its files are new.
     """
 
     image_id: UUID
@@ -288,14 +302,12 @@ class FailedFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model and which extraction made the embeddings of a database.
+    """Which model made the embeddings of a database.
 
     Attributes:
         name: the architecture, such as "resnet18".
         weights_sha256: hex digest of the weight tensors, whatever file held them.
-        extraction_version: counts changes of decoding, preprocessing or feature code that change results.
     """
 
     name: str
     weights_sha256: str
-    extraction_version: int

@@ -7,7 +7,7 @@ from uuid import UUID
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.split import in_parts
-from imrec_pg.records import FeatureTable, FoundFile, Root
+from imrec_pg.records import Feature, FoundFile, Root, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +22,21 @@ class Failure:
     last_attempt_at: object
 
 
-def file_states(
-    conn: Connection, files: Sequence[FoundFile], wanted: Sequence[FeatureTable], *, retry: bool
-) -> list[str]:
-    """Return for each file new, changed, incomplete, unchanged or failed, as imrec.file_state says."""
+def file_states(conn: Connection, files: Sequence[FoundFile], wanted: Wanted, *, retry: bool) -> list[str]:
+    """Return for each file new, changed, incomplete, unchanged or failed, as imrec_internal.file_state says."""
 
     def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
         return conn.execute(
-            "SELECT state FROM imrec.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
+            "SELECT state FROM imrec_internal.file_state("
+            "%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::integer[], %s, %s)",
             (
-                [file.location_id for file in part],
+                [file.file_id for file in part],
                 [file.size for file in part],
                 [file.mtime_ns for file in part],
-                [str(table) for table in wanted],
+                wanted.names,
+                wanted.numbers,
                 retry,
+                wanted.refresh,
             ),
         ).fetchall()
 
@@ -43,23 +44,38 @@ def file_states(
         return [str(row[0]) for rows in in_parts(files, once) for row in rows]
 
 
-def missing_features(
-    conn: Connection, image_ids: Sequence[UUID], wanted: Sequence[FeatureTable]
-) -> list[frozenset[FeatureTable] | None]:
-    """Return for each image the wanted features it lacks, or None when the image itself is unknown."""
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What has to be computed of an image: features that it lacks, or that an earlier version computed.
+
+    Attributes:
+        metadata: whether an earlier version read its metadata.
+    """
+
+    features: frozenset[Feature]
+    metadata: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.features) or self.metadata
+
+
+def lacking_features(conn: Connection, image_ids: Sequence[UUID], wanted: Wanted) -> list[Lacking | None]:
+    """Return for each image what is to be computed of it, or None when the image itself is unknown."""
 
     def once(part: Sequence[UUID]) -> list[tuple[object, ...]]:
         return conn.execute(
-            "SELECT missing FROM imrec.missing_features(%s::uuid[], %s::text[])",
-            (list(part), [str(table) for table in wanted]),
+            "SELECT lacking FROM imrec_internal.lacking_features(%s::uuid[], %s::text[], %s::integer[], %s)",
+            (list(part), wanted.names, wanted.numbers, wanted.refresh),
         ).fetchall()
 
     with translated():
-        return [_tables(row[0]) for rows in in_parts(image_ids, once) for row in rows]
+        return [_lacking(row[0]) for rows in in_parts(image_ids, once) for row in rows]
 
 
-def _tables(missing: object) -> frozenset[FeatureTable] | None:
-    return frozenset(FeatureTable(name) for name in missing) if isinstance(missing, list) else None
+def _lacking(names: object) -> Lacking | None:
+    if not isinstance(names, list):
+        return None
+    return Lacking(frozenset(Feature(name) for name in names if name != "metadata"), "metadata" in names)
 
 
 def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> list[Failure]:
@@ -79,28 +95,28 @@ def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> li
 
 
 def failed_files(conn: Connection, roots: RootsHere, batch: int = 1000) -> Iterator[tuple[UUID, Root, bytes]]:
-    """Yield (location_id, root, raw relative path) of failures in roots that count here, in key order."""
+    """Yield (file_id, root, raw relative path) of failures in roots that count here, in key order."""
     by_id = {root.root_id: root for root in roots.counting()}
     last = UUID(int=0)
     while True:
         with translated():
             rows = conn.execute(
-                "SELECT location_id, root_id, relative_path FROM imrec.failure "
-                "WHERE location_id > %s AND root_id = ANY(%s) ORDER BY location_id LIMIT %s",
+                "SELECT file_id, root_id, relative_path FROM imrec.failure "
+                "WHERE file_id > %s AND root_id = ANY(%s) ORDER BY file_id LIMIT %s",
                 (last, list(by_id), batch),
             ).fetchall()
-        for location_id, root_id, relative_path in rows:
-            assert isinstance(location_id, UUID)
+        for file_id, root_id, relative_path in rows:
+            assert isinstance(file_id, UUID)
             assert isinstance(root_id, UUID)
-            last = location_id
-            yield location_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
+            last = file_id
+            yield file_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
         if len(rows) < batch:
             return
 
 
-def forget_failures(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def forget_failures(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Remove failures of files that are no longer there."""
-    if not location_ids:
+    if not file_ids:
         return
     with translated():
-        conn.execute("DELETE FROM imrec.failure WHERE location_id = ANY(%s)", (list(location_ids),))
+        conn.execute("DELETE FROM imrec.failure WHERE file_id = ANY(%s)", (list(file_ids),))

@@ -10,13 +10,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.errors import UsageError
-from imrec_pg.records import FEATURE_TABLES, METRICS, Feature, Metric
-
-_OPERATOR_CLASSES = {
-    Metric.COSINE: SQL("vector_cosine_ops"),
-    Metric.EUCLIDEAN: SQL("vector_l2_ops"),
-    Metric.MANHATTAN: SQL("vector_l1_ops"),
-}
+from imrec_pg.records import Feature, Metric
 
 # Half as much again as pgvector's defaults, and twice: 99 % recall then takes an ef_search of 100 instead of
 # 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
@@ -39,61 +33,65 @@ class IndexState:
     Attributes:
         name: the index, or None when the pair is answered by an exact scan.
         valid: False when a build broke off; such an index is never used.
+        size: in bytes.
     """
 
     feature: Feature
     metric: Metric
     name: str | None
     valid: bool
-    bytes: int
+    size: int
 
 
 def index_name(feature: Feature, metric: Metric) -> str:
-    """Return the name that `imrec-pg index` gives the index of a pair."""
+    """Return the name of the index of a pair, as in imrec_internal.hnsw_index."""
     return f"{feature}_{metric}_hnsw"
 
 
-def check_indexable(feature: Feature, metric: Metric) -> None:
-    """Return when an HNSW index can serve the pair.
-
-    Raises:
-        UsageError: hashes are searched exactly, by design; or the pair makes no sense.
-    """
-    if feature in (Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH):
-        # HNSW on bit hashes missed a row at distance 0 (pgvector issue 972).
-        raise UsageError(f"{feature} is always searched exactly: HNSW misses identical hashes")
-    if metric not in METRICS[feature]:
-        raise UsageError(f"{feature} has no {metric} distance; choose from {', '.join(METRICS[feature])}")
-
-
 def index_states(conn: Connection) -> list[IndexState]:
-    """Return every pair with its index, if it has one."""
+    """Return every pair that an index can serve, with its index, if it has one."""
     with translated():
         rows = conn.execute(
-            "SELECT c.relname, i.indisvalid, pg_relation_size(c.oid) FROM pg_catalog.pg_index AS i "
-            "INNER JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid "
-            "INNER JOIN pg_catalog.pg_am AS a ON a.oid = c.relam "
-            "WHERE c.relnamespace = 'imrec'::regnamespace AND a.amname = 'hnsw'"
+            "SELECT feature, metric, CASE WHEN valid IS NOT NULL THEN name END, coalesce(valid, false), "
+            "coalesce(size, 0) FROM imrec_internal.hnsw_index"
         ).fetchall()
-    found = {str(name): (bool(valid), int(str(size))) for name, valid, size in rows}
-    states = []
-    for feature, metrics in METRICS.items():
-        for metric in metrics:
-            name = index_name(feature, metric)
-            valid, size = found.get(name, (False, 0))
-            states.append(IndexState(feature, metric, name if name in found else None, valid, size))
-    return states
+    return [
+        IndexState(
+            Feature(str(feature)),
+            Metric(str(metric)),
+            str(name) if name else None,
+            bool(valid),
+            int(str(size)),
+        )
+        for feature, metric, name, valid, size in rows
+    ]
 
 
-def valid_index(conn: Connection, feature: Feature, metric: Metric, min_rows: int = 0) -> str | None:
-    """Return the usable index of a pair, or None; also None when its table is known to be smaller."""
+def operator_class(conn: Connection, feature: Feature, metric: Metric) -> str:
+    """Return pgvector's operator class for the index of a pair.
+
+    Raises:
+        UsageError: no HNSW index can serve the pair.
+    """
     with translated():
         row = conn.execute(
-            "SELECT i.relname FROM pg_catalog.pg_index AS x "
-            "INNER JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid "
-            "INNER JOIN pg_catalog.pg_class AS t ON t.oid = x.indrelid "
-            "WHERE i.oid = to_regclass(%s) AND x.indisvalid AND t.reltuples >= %s",
-            (f"imrec.{index_name(feature, metric)}", min_rows),
+            "SELECT operator_class FROM imrec_internal.hnsw_index WHERE feature = %s AND metric = %s",
+            (str(feature), str(metric)),
+        ).fetchone()
+    if row is not None:
+        return str(row[0])
+    if feature.is_hash:
+        # HNSW on bit hashes missed a row at distance 0 (pgvector issue 972).
+        raise UsageError(f"{feature} is always searched exactly: HNSW misses identical hashes")
+    raise UsageError(f"{feature} has no {metric} distance, so no index for it")
+
+
+def valid_index(conn: Connection, feature: Feature, metric: Metric) -> str | None:
+    """Return the usable index of a pair, or None."""
+    with translated():
+        row = conn.execute(
+            "SELECT name FROM imrec_internal.hnsw_index WHERE feature = %s AND metric = %s AND valid",
+            (str(feature), str(metric)),
         ).fetchone()
     return str(row[0]) if row else None
 
@@ -109,8 +107,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     Raises:
         UsageError: no HNSW index can serve the pair.
     """
-    check_indexable(feature, metric)
-    name = index_name(feature, metric)
+    name, operators = index_name(feature, metric), operator_class(conn, feature, metric)
     with translated(), _alone(conn, name):
         if valid_index(conn, feature, metric):
             return False
@@ -122,9 +119,9 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
                     "WITH (m = {}, ef_construction = {})"
                 ).format(
                     Identifier(name),
-                    Identifier("imrec", FEATURE_TABLES[feature]),
+                    Identifier("imrec", feature),
                     Identifier(feature),
-                    _OPERATOR_CLASSES[metric],
+                    _operators(conn, operators),
                     Literal(_M),
                     Literal(_EF_CONSTRUCTION),
                 )
@@ -135,7 +132,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
 
 def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """Drop the index of a pair; return False when there was none."""
-    check_indexable(feature, metric)
+    operator_class(conn, feature, metric)
     name = index_name(feature, metric)
     existed = any(state.name == name for state in index_states(conn))
     with translated():
@@ -172,6 +169,16 @@ def watched(
     finally:
         ended.set()
         thread.join()
+
+
+def _operators(conn: Connection, name: str) -> Identifier:
+    """Return an operator class of pgvector with its schema, which need not be on the search path."""
+    row = conn.execute(
+        "SELECT n.nspname FROM pg_catalog.pg_extension AS e "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
+    ).fetchone()
+    assert row is not None
+    return Identifier(str(row[0]), name)
 
 
 def _comment(conn: Connection, name: str) -> Composed:

@@ -13,9 +13,8 @@ def claim_model(conn: Connection, model: ModelIdentity) -> None:
     """
     with translated():
         conn.execute(
-            "INSERT INTO imrec.model (name, weights_sha256, extraction_version) VALUES (%s, %s, %s) "
-            "ON CONFLICT DO NOTHING",
-            (model.name, model.weights_sha256, model.extraction_version),
+            "INSERT INTO imrec.model (name, weights_sha256) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (model.name, model.weights_sha256),
         )
     check_model(conn, model)
 
@@ -23,8 +22,8 @@ def claim_model(conn: Connection, model: ModelIdentity) -> None:
 def recorded_model(conn: Connection) -> ModelIdentity | None:
     """Return the model that made the embeddings here, or None when there are none yet."""
     with translated():
-        row = conn.execute("SELECT name, weights_sha256, extraction_version FROM imrec.model").fetchone()
-    return ModelIdentity(str(row[0]), str(row[1]), int(str(row[2]))) if row else None
+        row = conn.execute("SELECT name, weights_sha256 FROM imrec.model").fetchone()
+    return ModelIdentity(str(row[0]), str(row[1])) if row else None
 
 
 def check_model(conn: Connection, model: ModelIdentity) -> None:
@@ -37,9 +36,9 @@ def check_model(conn: Connection, model: ModelIdentity) -> None:
     if recorded is not None and recorded != model:
         raise ModelMismatchError(
             f"this database's embeddings come from {_describe(recorded)}, and now it is {_describe(model)}: "
-            "their distances mean nothing together; use the same weights and version, or another database"
+            "their distances mean nothing together; use the same weights, or another database"
         )
 
 
 def _describe(model: ModelIdentity) -> str:
-    return f"{model.name} {model.weights_sha256[:12]} (extraction {model.extraction_version})"
+    return f"{model.name} {model.weights_sha256[:12]}"

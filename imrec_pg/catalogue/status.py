@@ -9,18 +9,22 @@ from imrec_pg.catalogue.model import recorded_model
 from imrec_pg.catalogue.roots import RootState, states
 from imrec_pg.catalogue.tuning import Tuning, tunings
 from imrec_pg.db.connection import Connection, schema_version, translated
-from imrec_pg.records import ModelIdentity
+from imrec_pg.records import Feature, ModelIdentity, Wanted
 
 _COUNTS = """
 SELECT
     (SELECT count(*) FROM imrec.image) AS images,
-    (SELECT count(*) FROM imrec.location) AS files,
+    (SELECT count(*) FROM imrec.file) AS files,
     (SELECT count(*) FROM imrec.missing) AS missing_files,
-    (SELECT count(*) FROM imrec.embedding) AS embeddings,
-    (SELECT count(*) FROM imrec.histogram) AS histograms,
-    (SELECT count(*) FROM imrec.hash) AS hashes,
-    (SELECT coalesce(sum(bytes), 0)::bigint FROM imrec.location) AS photo_bytes,
-    pg_database_size(current_database()) AS database_bytes
+    (SELECT coalesce(sum(size), 0)::bigint FROM imrec.file) AS photo_size,
+    pg_database_size(current_database()) AS database_size
+"""
+# Of each feature, and of the metadata: how many are stored, and how many by an earlier version.
+_STORED = """
+SELECT w.name, count(s.image_id), count(s.image_id) FILTER (WHERE s.version < w.version)
+FROM unnest(%s::text[], %s::integer[]) AS w (name, version)
+LEFT JOIN imrec_internal.stored_feature AS s ON s.feature = w.name
+GROUP BY w.name
 """
 _VERSIONS = """
 SELECT current_setting('server_version'), extversion
@@ -34,23 +38,26 @@ class Status:
 
     Attributes:
         images: distinct contents.
-        files: places they were seen at.
+        files: that hold them.
         failures: files that could not be read.
         missing_files: files that were not there any more when ingest last looked.
-        missing: how many images lack each feature.
+        lacking: how many images lack each feature.
+        outdated: of how many images an earlier version of the extraction made each feature, or the metadata;
+            only what there is of it.
         running: the ingests at work now.
         failure_classes: how many files failed for each kind of reason, the most frequent first.
-        photo_bytes: of the files.
-        database_bytes: of the whole database.
+        photo_size: of the files, in bytes.
+        database_size: of the whole database, in bytes.
     """
 
     images: int
     files: int
     failures: int
     missing_files: int
-    missing: dict[str, int]
-    photo_bytes: int
-    database_bytes: int
+    lacking: dict[Feature, int]
+    outdated: dict[str, int]
+    photo_size: int
+    database_size: int
     running: Sequence[Running]
     failure_classes: dict[str, int]
     roots: Sequence[RootState]
@@ -62,10 +69,17 @@ class Status:
     schema_version: str
 
 
-def status(conn: Connection, host: str) -> Status:
-    """Return counts, sizes and versions; the roots as a host sees them."""
+def status(conn: Connection, host: str, wanted: Wanted) -> Status:
+    """Return counts, sizes and versions; the roots as a host sees them.
+
+    wanted says the present versions of the extraction.
+    """
     with translated():
         counts = conn.execute(_COUNTS).fetchone()
+        stored = {
+            str(name): (int(str(number)), int(str(outdated)))
+            for name, number, outdated in conn.execute(_STORED, (wanted.names, wanted.numbers))
+        }
         versions = conn.execute(_VERSIONS).fetchone()
         classes = conn.execute(
             "SELECT error_class, count(*) FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1"
@@ -73,24 +87,19 @@ def status(conn: Connection, host: str) -> Status:
         schema = schema_version(conn)
     assert counts is not None
     assert versions is not None
-    images, files, missing_files, embeddings, histograms, hashes, photo_bytes, database_bytes = (
-        int(str(value)) for value in counts
-    )
+    images, files, missing_files, photo_size, database_size = (int(str(value)) for value in counts)
     failure_classes = {str(name): int(str(number)) for name, number in classes}
     return Status(
         images=images,
         files=files,
         failures=sum(failure_classes.values()),
         missing_files=missing_files,
-        missing={
-            "embedding": images - embeddings,
-            "histogram": images - histograms,
-            "hash": images - hashes,
-        },
-        photo_bytes=photo_bytes,
+        lacking={feature: images - stored[feature][0] for feature in wanted.versions},
+        outdated={name: outdated for name, (_, outdated) in stored.items() if outdated},
+        photo_size=photo_size,
         running=running(conn),
         failure_classes=failure_classes,
-        database_bytes=database_bytes,
+        database_size=database_size,
         roots=states(conn, host),
         model=recorded_model(conn),
         indexes=index_states(conn),

@@ -11,10 +11,10 @@ import numpy as np
 from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
-from imrec_pg.catalogue.index import check_indexable, valid_index
+from imrec_pg.catalogue.index import operator_class, valid_index
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.errors import UsageError
-from imrec_pg.records import FEATURE_TABLES, Feature, Metric
+from imrec_pg.records import Feature, Metric
 
 # Each step takes about as much longer as it finds more; hnsw.ef_search ends at 1,000.
 _LADDER = (10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400, 600, 800, 1000)
@@ -87,7 +87,7 @@ def tune(
     Raises:
         UsageError: a number is out of range, no usable index, or too few images.
     """
-    check_indexable(feature, metric)
+    operator_class(conn, feature, metric)
     if not 0 < wanted <= 1 or not 1 <= k <= 100 or queries < 1:  # noqa: PLR2004
         raise UsageError("the recall is above 0 and at most 1, k from 1 to 100, the queries at least 1")
     if valid_index(conn, feature, metric) is None:
@@ -131,15 +131,13 @@ class _Question:
     def _distances(self, image: UUID, method: str) -> list[float]:
         with translated():
             rows = self._conn.execute(
-                _SEARCH, (image, str(self._feature), str(self._metric), self._k, image, method)
+                _SEARCH, (image, self._k, str(self._feature), str(self._metric), method)
             ).fetchall()
         return [float(str(row[0])) for row in rows]
 
 
 _SEARCH = """
-SELECT distance FROM imrec.nearest(
-    imrec.stored_features(ARRAY[%s]), '{}', %s, %s, %s, 'mean', ARRAY[%s], '{}', NULL, %s
-)
+SELECT distance FROM imrec.similar_to(%s::uuid, %s, %s, %s, method => %s)
 """
 
 
@@ -151,7 +149,7 @@ def _recall(found: Sequence[float], truth: Sequence[float]) -> float:
 
 def _sample(conn: Connection, feature: Feature, number: int) -> list[UUID]:
     """Return so many of the images that have the feature, at random, or all when there are fewer."""
-    table = Identifier("imrec", FEATURE_TABLES[feature])
+    table = Identifier("imrec", feature)
     first = SQL("SELECT image_id FROM {} ORDER BY image_id LIMIT %s").format(table)
     # Ids come from SHA-256: the next one after a random id is a random one, and found by the key.
     following = SQL("SELECT image_id FROM {} WHERE image_id >= %s ORDER BY image_id LIMIT 1").format(table)

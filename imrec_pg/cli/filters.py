@@ -1,6 +1,5 @@
 """Options that say which photos may be in an answer, and how much each feature counts."""
 
-import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from imrec_pg.cli.common import PATH, Size
-from imrec_pg.paths import display_path
 from imrec_pg.records import Feature, Filter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -27,7 +25,12 @@ _OPTIONS = (
         "--min-height", type=click.IntRange(min=1), metavar="PIXELS", help="Only as high or higher."
     ),
     click.option("--camera", metavar="TEXT", help="Only by cameras with this in make or model."),
-    click.option("--format", "format_", metavar="NAME", help="Only of this format: JPEG, PNG, WEBP …"),
+    click.option(
+        "--format",
+        "format_",
+        metavar="NAME",
+        help="Only of this format: JPEG (or jpg), PNG, WEBP, HEIF (or heic), DNG …",
+    ),
 )
 
 
@@ -54,12 +57,12 @@ def filter_from(
     """Return the filter that the options make."""
     return Filter(
         # The folder need not be there: the disk that holds it may be elsewhere now.
-        under=None if under is None else display_path(os.path.abspath(os.fsencode(under))),  # noqa: PTH100 - bytes
+        under=under,
         root=root,
         after=after,
         before=before,
-        min_bytes=min_size,
-        max_bytes=max_size,
+        min_size=min_size,
+        max_size=max_size,
         min_width=min_width,
         min_height=min_height,
         camera=camera,

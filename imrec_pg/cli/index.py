@@ -52,7 +52,7 @@ def list_(*, as_json: bool) -> None:
     for state in states:
         kind = "exact scan"
         if state.name:
-            kind = f"HNSW {size(state.bytes)}" if state.valid else "HNSW, broken off: build it again"
+            kind = f"HNSW {size(state.size)}" if state.valid else "HNSW, broken off: build it again"
         print(f"{state.feature:<10} {state.metric:<10} {kind}")
 
 

@@ -26,7 +26,7 @@ from imrec_pg.cli.ingesting import (
     workers_option,
 )
 from imrec_pg.errors import UsageError
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
 if TYPE_CHECKING:
     from imrec_pg.ingest.tally import Tally
@@ -60,6 +60,9 @@ hosts: each photo is done by one of them.""",
     is_flag=True,
     help="Take files for deleted though suddenly most of a folder is gone.",
 )
+@click.option(
+    "--refresh", is_flag=True, help="Compute again what an earlier version of imrec-pg computed otherwise."
+)
 @patience_option
 @click.option("--no-index", is_flag=True, help="Don't build the embedding index after the first load.")
 @model_options
@@ -69,7 +72,8 @@ def command(
     *,
     paths: tuple[Path, ...],
     retry: bool,
-    features: tuple[FeatureTable, ...],
+    refresh: bool,
+    features: tuple[Feature, ...],
     batch: int,
     workers: int | None,
     accept_deletions: bool,
@@ -83,7 +87,7 @@ def command(
     """Store the photos of folders, and of all folders inside them.
 
     Each photo is decoded once; what it shows (ResNet-18 embedding), its colours (RGB histogram)
-    and its brightness pattern (average and difference hash) are stored as columns.
+    and its brightness pattern (average, difference and perceptual hash) are stored as columns.
 
     Files that are not there any more are marked as missing, and forgotten by imrec-pg prune alone.
     """
@@ -99,13 +103,14 @@ def command(
                 batch=batch,
                 workers=workers,
                 retry=retry,
+                refresh=refresh,
                 accept_deletions=accept_deletions,
                 patience=patience,
                 on_progress=show,
                 stopping=stopping,
             )
         built = False
-        if not no_index and not result.interrupted and FeatureTable.EMBEDDING in features:
+        if not no_index and not result.interrupted and Feature.EMBEDDING in features:
             built = build_after_load(library, quiet=as_json)
     if as_json:
         print_json(counts(result) | {"index_built": built})

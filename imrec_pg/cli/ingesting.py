@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imrec_pg.cli.common import say
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
 if TYPE_CHECKING:
     from imrec_pg.ingest.pipeline import IngestResult
@@ -28,19 +28,19 @@ _COUNTS = (
 )
 
 
-def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[FeatureTable, ...]:
+def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Feature, ...]:
     names = [name.strip() for name in value.split(",") if name.strip()]
-    unknown = sorted(set(names) - set(FeatureTable))
+    unknown = sorted(set(names) - set(Feature))
     if unknown or not names:
         raise click.BadParameter(
-            f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(FeatureTable)}", ctx=ctx, param=param
+            f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(Feature)}", ctx=ctx, param=param
         )
-    return tuple(table for table in FeatureTable if table in names)
+    return tuple(table for table in Feature if table in names)
 
 
 feature_option = click.option(
     "--features",
-    default=",".join(FeatureTable),
+    default=",".join(Feature),
     show_default=True,
     callback=_features,
     metavar="LIST",

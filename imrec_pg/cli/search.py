@@ -15,18 +15,16 @@ from imrec_pg.cli.common import (
     say,
 )
 from imrec_pg.cli.filters import Weights, filter_from, filter_options
-from imrec_pg.records import METRICS, Combine, Feature, Metric
+from imrec_pg.records import Combine, Feature, Metric
 
 if TYPE_CHECKING:
     from imrec_pg.library import Library
     from imrec_pg.search import Answer, FusedAnswer
 
-_PAIRS = "; ".join(f"{feature}: {', '.join(metrics)}" for feature, metrics in METRICS.items())
-
 
 @click.command(
     "search",
-    epilog=f"""\b
+    epilog="""\b
 Examples:
   imrec-pg search a.jpg
   imrec-pg search a.jpg b.jpg -k 20 --combine min
@@ -36,7 +34,8 @@ Examples:
   imrec-pg search a.jpg --paths -0 | xargs -0 open
   imrec-pg search a.jpg --plot alike.png
 
-Distances go with features as follows, the default first: {_PAIRS}.
+The embedding (what a photo shows) and the histogram (its colours) are compared by cosine, euclidean or
+manhattan distance, cosine by default; hashes (its brightness pattern) by hamming distance.
 
 Several images are combined by their mean: for vectors the distance to the mean vector, for hashes
 the mean of the Hamming distances. --combine min takes the distance to the nearest of them.
@@ -137,26 +136,24 @@ def command(
         from imrec_pg.cli.contact_sheet import check_target
 
         check_target(plot)
-    from imrec_pg.search import FuseOptions, SearchOptions
-
     shared: dict[str, Any] = {
         "k": k,
+        "dislikes": dislikes,
         "combine": combine,
         "exact": exact,
         "include_self": include_self,
-        "filter": filter_from(**filters),
+        **filter_from(**filters),
     }
     with invocation().library(
         weights=weights, device=device, allow_other_weights=allow_other_weights
     ) as library:
         answer: Answer | FusedAnswer
         if fuse:
-            answer = library.fuse(images, FuseOptions(weights=feature_weights, **shared), dislikes=dislikes)
+            answer = library.fuse(images, weights=feature_weights, **shared)
         else:
-            options = SearchOptions(
-                feature=feature or Feature.EMBEDDING, metric=metric, explain=explain, **shared
+            answer = library.search(
+                images, feature=feature or Feature.EMBEDDING, metric=metric, explain=explain, **shared
             )
-            answer = library.search(images, options, dislikes=dislikes)
         asked_for = "all features" if fuse else str(feature or Feature.EMBEDDING)
         hint = None if answer.neighbours else _why_empty(library, asked_for, filtered=any(filters.values()))
     from imrec_pg.cli import search_output

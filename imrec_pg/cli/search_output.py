@@ -4,16 +4,13 @@ import csv
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from imrec_pg.catalogue.tuning import summary
 from imrec_pg.cli.common import print_json, say
-from imrec_pg.paths import display_path
 from imrec_pg.records import Certainty, Feature, Metric
-from imrec_pg.search import Answer, FusedAnswer
-from imrec_pg.search.answers import FusedNeighbour, Neighbour
+from imrec_pg.search import Answer, FusedAnswer, FusedNeighbour, Neighbour
 
 _VECTOR = r"\[[-+.,\de]{100,}\]"
 
@@ -40,8 +37,9 @@ def draw(answer: AnyAnswer, target: Path) -> None:
     from imrec_pg.cli.contact_sheet import Tile, write_contact_sheet
 
     queries = [
-        Tile(q.path, ("not " if q.disliked else "") + _file_name(display_path(q.path)), "")
+        Tile(q.path, ("not " if q.disliked else "") + _file_name(q.name), "")
         for q in answer.queries
+        if q.path is not None
     ]
     matches = [Tile(n.raw_path, _file_name(n.path), _caption(answer, n)) for n in answer.neighbours]
     title = f"{answer.feature}, {answer.metric} distance" if isinstance(answer, Answer) else _weights(answer)
@@ -51,10 +49,10 @@ def draw(answer: AnyAnswer, target: Path) -> None:
 
 def explain(answer: AnyAnswer) -> None:
     """Say how the answer was found, and how long each step took."""
-    say(f"answer: {how(answer)}")
+    say(f"certainty: {how(answer)}")
     for query in answer.queries:
         source = "features from the database" if query.stored else "features extracted now"
-        say(f"{'dislike' if query.disliked else 'query'} {display_path(query.path)}: {source}")
+        say(f"{'dislike' if query.disliked else 'query'} {query.name}: {source}")
     for step, seconds in answer.timings:
         say(f"{step:>8} {seconds * 1000:9.1f} ms")
 
@@ -87,7 +85,7 @@ def _as_dict(answer: AnyAnswer) -> dict[str, object]:
             described["plan"] = answer.plan
     return {
         "queries": [
-            {"path": display_path(q.path), "image_id": q.image_id, "stored": q.stored, "disliked": q.disliked}
+            {"path": q.name, "image_id": q.image_id, "stored": q.stored, "disliked": q.disliked}
             for q in answer.queries
         ],
         **described,
@@ -95,42 +93,21 @@ def _as_dict(answer: AnyAnswer) -> dict[str, object]:
         "certainty": answer.certainty,
         "exact": answer.certainty is Certainty.EXACT,
         "seconds": {step: round(seconds, 6) for step, seconds in answer.timings},
-        "neighbours": [_row(rank, n) for rank, n in enumerate(_neighbours(answer), start=1)],
-    }
-
-
-def _neighbours(answer: AnyAnswer) -> Sequence[AnyNeighbour]:
-    return answer.neighbours
-
-
-def _row(rank: int, neighbour: AnyNeighbour) -> dict[str, object]:
-    if isinstance(neighbour, Neighbour):
-        how_near: Mapping[str, object] = {"distance": neighbour.distance}
-    else:
-        how_near = {"fused": neighbour.fused} | {
-            f"{part.feature}_{name}": value
-            for part in neighbour.parts
-            for name, value in (("rank", part.rank), ("distance", part.distance))
-        }
-    return {
-        "rank": rank,
-        **how_near,
-        "path": neighbour.path,
-        "image_id": neighbour.image_id,
-        "copies": neighbour.copies,
-        "width": neighbour.width,
-        "height": neighbour.height,
-        "missing": neighbour.missing,
+        "neighbours": answer.to_dicts(),
     }
 
 
 def _print_csv(answer: AnyAnswer) -> None:
-    rows = [_row(rank, n) for rank, n in enumerate(_neighbours(answer), start=1)]
+    rows = answer.to_dicts()
+    for row in rows:
+        for feature, said in row.pop("features", {}).items():
+            row |= {f"{feature}_{name}": value for name, value in said.items()}
     near = ["distance"] if isinstance(answer, Answer) else ["fused"]
     if isinstance(answer, FusedAnswer):
         near += [f"{feature}_{name}" for feature in answer.weights for name in ("rank", "distance")]
     writer = csv.DictWriter(
-        sys.stdout, ["rank", *near, "path", "image_id", "copies", "width", "height", "missing"]
+        sys.stdout,
+        ["rank", *near, "path", "copies", "image_id", "file_id", "width", "height", "missing"],
     )
     writer.writeheader()
     writer.writerows(rows)
@@ -147,14 +124,14 @@ def _print_table(answer: AnyAnswer) -> None:
     for column in columns:
         table.add_column(column, justify="right")
     table.add_column("path", overflow="fold")
-    for rank, n in enumerate(_neighbours(answer), start=1):
+    for n in answer.neighbours:
         # Text, not a string: a path such as [red].jpg is no markup.
         path = Text(n.path)
         if n.copies > 1:
             path.append(f"  (+{n.copies - 1} more)", style="dim")
         if n.missing:
             path.append("  (missing)", style="dim")
-        table.add_row(str(rank), *_cells(answer, n), path)
+        table.add_row(str(n.rank), *_cells(answer, n), path)
     # A file or pipe has no width: lines must not be cut or folded there.
     console = Console(width=None if sys.stdout.isatty() else 10_000)
     console.print(table, crop=False)
@@ -166,8 +143,8 @@ def _cells(answer: AnyAnswer, neighbour: AnyNeighbour) -> list[str]:
         return [_distance(answer.metric, neighbour.distance)]
     # Number so and so of all by this feature, and how far away.
     return [
-        f"{'-' if part.rank is None else f'{part.rank}.'} {_distance_by(part.feature, part.distance)}"
-        for part in neighbour.parts
+        f"{'-' if said.rank is None else f'{said.rank}.'} {_distance_by(feature, said.distance)}"
+        for feature, said in neighbour.features.items()
     ]
 
 
@@ -175,7 +152,7 @@ def _caption(answer: AnyAnswer, neighbour: AnyNeighbour) -> str:
     if isinstance(neighbour, Neighbour):
         assert isinstance(answer, Answer)
         return f"{answer.metric} {_distance(answer.metric, neighbour.distance)}"
-    ranks = ("-" if part.rank is None else str(part.rank) for part in neighbour.parts)
+    ranks = ("-" if said.rank is None else str(said.rank) for said in neighbour.features.values())
     return f"ranks {', '.join(ranks)}"
 
 
@@ -184,8 +161,7 @@ def _weights(answer: FusedAnswer) -> str:
 
 
 def _distance_by(feature: Feature, distance: float) -> str:
-    hashed = feature in (Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH)
-    return _distance(Metric.HAMMING if hashed else Metric.COSINE, distance)
+    return _distance(Metric.HAMMING if feature.is_hash else Metric.COSINE, distance)
 
 
 def _distance(metric: Metric, distance: float) -> str:

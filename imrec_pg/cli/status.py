@@ -43,16 +43,19 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     from imrec_pg.catalogue.tuning import summary
 
     lines = [
-        ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_bytes)})"),
+        ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_size)})"),
     ]
     lines += [("" if number else "roots", _root(root)) for number, root in enumerate(status.roots)]
     if not status.roots:
         lines.append(("roots", "none: imrec-pg ingest FOLDER"))
-    missing = [f"{name} {count:,}" for name, count in status.missing.items() if count]
-    lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
+    lacking = [f"{name} {count:,}" for name, count in status.lacking.items() if count]
+    lines.append(("lacking", ", ".join(lacking) + ": run ingest again" if lacking else "no feature"))
+    outdated = [f"{name} {count:,}" for name, count in status.outdated.items()]
+    if outdated:
+        lines.append(("outdated", ", ".join(outdated) + ": imrec-pg ingest --refresh"))
     if status.missing_files:
-        gone = f"{status.missing_files:,} files: imrec-pg errors --missing, imrec-pg prune"
-        lines.append(("gone", gone))
+        missing = f"{status.missing_files:,} files: imrec-pg errors --missing, imrec-pg prune"
+        lines.append(("missing", missing))
     classes = ", ".join(f"{name} {number:,}" for name, number in status.failure_classes.items())
     failures = f"{status.failures:,} files ({classes}): imrec-pg errors" if status.failures else "none"
     lines.append(("failures", failures))
@@ -68,7 +71,7 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     for state in status.indexes:
         if state.name:
             broken = "" if state.valid else ", broken off: imrec-pg index build"
-            lines.append(("index", f"{state.feature} {state.metric} (HNSW, {size(state.bytes)}{broken})"))
+            lines.append(("index", f"{state.feature} {state.metric} (HNSW, {size(state.size)}{broken})"))
             if state.valid:
                 lines.append(("", f"approximate, {summary(tunings.get((state.feature, state.metric)))}"))
     if not any(state.name for state in status.indexes):
@@ -77,12 +80,10 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     lines.append(
         (
             "model",
-            f"{model.name} {model.weights_sha256[:12]}, extraction {model.extraction_version}"
-            if model
-            else "none yet",
+            f"{model.name} {model.weights_sha256[:12]}" if model else "none yet",
         )
     )
-    lines.append(("database", size(status.database_bytes)))
+    lines.append(("database", size(status.database_size)))
     lines.append(
         (
             "versions",

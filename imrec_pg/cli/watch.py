@@ -17,7 +17,7 @@ from imrec_pg.cli.ingesting import (
     summary,
     workers_option,
 )
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
 
 @click.command(
@@ -58,7 +58,7 @@ stored and marked within seconds. Ctrl-C ends it; nothing stored is lost.""",
 def command(
     *,
     paths: tuple[Path, ...],
-    features: tuple[FeatureTable, ...],
+    features: tuple[Feature, ...],
     workers: int | None,
     settle: float,
     rescan: float,
@@ -95,7 +95,7 @@ def command(
                 print(json.dumps(counts(result)) if as_json else summary(result), flush=True)
                 if not as_json:
                     explain(result)
-            if first and FeatureTable.EMBEDDING in features and not stopping():
+            if first and Feature.EMBEDDING in features and not stopping():
                 build_after_load(library, quiet=as_json)
             if first and not stopping():
                 say("watching; Ctrl-C ends it")

@@ -1,11 +1,42 @@
-"""Where the SQL objects and migrations lie, and how a file of SQL is run."""
+"""The functions and views of sql/: applied again as a whole at each upgrade (docs/adr/0020)."""
 
+import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Connection
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import TupleRow
+
+import imrec_pg
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+# What a file needs that another one, which comes later in the alphabet, is to define.
+_NOT_YET = (pg.UndefinedFunction, pg.UndefinedTable, pg.UndefinedObject)
+_VECTOR_SCHEMA = """
+SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
+"""
+# A definition that was written again has another row version.
+_INTERNALS = """
+SELECT p.oid, p.xmin::text, 'FUNCTION ' || p.oid::pg_catalog.regprocedure AS name FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = 'imrec_internal'::pg_catalog.regnamespace
+UNION ALL
+SELECT c.oid, r.xmin::text, 'VIEW ' || c.oid::pg_catalog.regclass FROM pg_catalog.pg_class AS c
+INNER JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = c.oid
+WHERE c.relnamespace = 'imrec_internal'::pg_catalog.regnamespace AND c.relkind = 'v'
+"""
+_OURS = """
+SELECT 'VIEW ' || c.oid::pg_catalog.regclass FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND c.relkind = 'v'
+UNION ALL
+SELECT 'FUNCTION ' || p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace = ANY (%(schemas)s::pg_catalog.regnamespace[])
+"""
+_RECORD = """
+INSERT INTO imrec_internal.applied_sql (imrec_version, digest) VALUES (%s, %s)
+"""
 
 
 def folder(name: str) -> Path:
@@ -14,9 +45,61 @@ def folder(name: str) -> Path:
     return packed if packed.is_dir() else _PACKAGE.parent / name
 
 
-def run_sql_file(connection: Connection, file: str) -> None:
-    """Create the database object of one file below sql/, and its comment."""
-    text = (folder("sql") / file).read_text(encoding="utf-8")
+@cache
+def digest() -> str:
+    """Return the hex SHA-256 of all files: a database that names another one has other functions."""
+    found = hashlib.sha256()
+    for path in _files():
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def apply(conn: psycopg.Connection[TupleRow]) -> None:
+    """Create or replace every function and view, and drop internal ones that no file defines any more.
+
+    Public ones stay: users call them. What users made of the public ones stays too, since nothing that they
+    can refer to is dropped. Call it in a transaction that holds the migration lock.
+    """
+    # Loads pgvector: a role that is no superuser may otherwise not name its settings in a function.
+    (schema,) = conn.execute(_VECTOR_SCHEMA).fetchone() or ("public",)
+    conn.execute(f"SELECT '[1]'::{schema}.vector".encode())
+    before = {oid: version for oid, version, _ in conn.execute(_INTERNALS)}
+    waiting = _files()
+    while waiting:
+        later: list[Path] = []
+        for path in waiting:
+            try:
+                with conn.transaction():
+                    run_file(conn, path, schema)
+            except _NOT_YET:
+                if len(later) + 1 == len(waiting):  # nothing that the others define will help
+                    raise
+                later.append(path)
+        waiting = later
+    stale = [name for oid, version, name in conn.execute(_INTERNALS) if before.get(oid) == version]
+    for name in stale:
+        conn.execute(f"DROP {name}".encode())
+    conn.execute("DELETE FROM imrec_internal.applied_sql")
+    conn.execute(_RECORD, (imrec_pg.__version__, digest()))
+
+
+def drop_all(conn: psycopg.Connection[TupleRow]) -> None:
+    """Drop all functions and views of imrec-pg, and what depends on them."""
+    schemas = {"schemas": ["imrec", "imrec_internal"]}
+    for (name,) in conn.execute(_OURS, schemas).fetchall():
+        kind, _, what = str(name).partition(" ")
+        conn.execute(f"DROP {kind} IF EXISTS {what} CASCADE".encode())
+
+
+def run_file(conn: psycopg.Connection[TupleRow], path: Path, vector_schema: str) -> None:
+    """Create the objects of one file. In it, pgvector's names are qualified by "pgvector."."""
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"\bpgvector\.", lambda _: f"{vector_schema}.", text)
     # One statement at a time: a distributed database takes one DDL command a round trip.
-    for statement in re.split(r"(?m)^(?=COMMENT ON )", text):
-        connection.exec_driver_sql(statement.replace("%", "%%"))
+    for statement in re.split(r"(?m)^(?=COMMENT ON |CREATE OR REPLACE )", text):
+        if statement.strip() and not re.fullmatch(r"(?:\s*--.*\n)*\s*", statement):
+            conn.execute(statement.encode())
+
+
+def _files() -> list[Path]:
+    return sorted(folder("sql").rglob("*.sql"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 from psycopg import errors as pg
@@ -24,8 +25,9 @@ MIN_PGVECTOR = (0, 8, 4)
 _STATE = """
 SELECT
     (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
-    to_regclass('imrec.alembic_version') IS NOT NULL AS has_schema
+    to_regclass('imrec.schema_version') IS NOT NULL AS has_schema
 """
+_DEVELOPMENT_SCHEMA = "SELECT to_regclass('imrec.alembic_version') IS NOT NULL"
 
 
 # Of a network that goes silent, the system itself would tell after two hours. In seconds and, the last one,
@@ -119,8 +121,21 @@ def schema_version(conn: Connection) -> str | None:
     row = conn.execute(_STATE).fetchone()
     if row is None or not row[1]:
         return None
-    found = conn.execute("SELECT version_num FROM imrec.alembic_version").fetchone()
+    found = conn.execute("SELECT version_num FROM imrec.schema_version").fetchone()
     return str(found[0]) if found else None
+
+
+def refuse_development_schema(conn: psycopg.Connection[Any]) -> None:
+    """Return unless the database was made by a development version, before 0.1.0.
+
+    Raises:
+        SchemaError: it was; the text says how to move.
+    """
+    if conn.execute(_DEVELOPMENT_SCHEMA).fetchone() == (True,):
+        raise SchemaError(
+            "a development version of imrec-pg made this database: write an export with that version "
+            "(imrec-pg export DIR), then read it into another database with this one (imrec-pg import DIR)"
+        )
 
 
 def version_tuple(version: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ What SQLAlchemy cannot say stands in the migrations: vectors are STORAGE PLAIN, 
 over the TOAST threshold and a scan would follow a pointer per row (2.8 times slower).
 
 Sharding rules kept from the start (the distribution column would be image_id): each key of a table that
-grows with the images contains image_id, but for location_id's own unique key, which may be dropped; keys of
+grows with the images contains image_id, but for file_id's own unique key, which may be dropped; keys of
 child tables begin with it; no triggers; no identity columns.
 """
 
@@ -30,8 +30,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import BIT, UUID
+from sqlalchemy.schema import SchemaItem
+
+from imrec_pg.records import Feature
 
 SCHEMA = "imrec"
+INTERNAL = "imrec_internal"
 DIMENSIONS = 512
 HASH_BITS = 64
 
@@ -51,6 +55,16 @@ def _created_at() -> Column[object]:
     return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
+def _version() -> Column[object]:
+    return Column(
+        "version",
+        SmallInteger,
+        nullable=False,
+        server_default="1",
+        comment="Of the extraction that computed the row; imrec-pg ingest --refresh redoes earlier ones.",
+    )
+
+
 def _image_id() -> Column[object]:
     """Return the key of a child table of image: one row an image, gone when the image goes."""
     return Column(
@@ -67,7 +81,7 @@ root = Table(
         "raw_path",
         LargeBinary,
         nullable=False,
-        comment="The canonical path, that of imrec.location: as the file system spells it.",
+        comment="The canonical path, that of imrec.file: as the file system spells it.",
     ),
     _created_at(),
     comment="A folder of photos, by whatever path; files are known by their path below it.",
@@ -92,7 +106,7 @@ image = Table(
     "image",
     metadata,
     Column("image_id", UUID(), primary_key=True, comment="The first 128 bits of the SHA-256 of the content."),
-    Column("bytes", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False, comment="In bytes."),
     Column("width", Integer, nullable=False, comment="As shown, after EXIF rotation."),
     Column("height", Integer, nullable=False, comment="As shown, after EXIF rotation."),
     Column(
@@ -104,17 +118,18 @@ image = Table(
     Column("taken_at", DateTime, comment="The camera's local time, from EXIF; no time zone is known."),
     Column("camera_make", Text),
     Column("camera_model", Text),
+    _version(),
     _created_at(),
-    CheckConstraint("bytes > 0 AND width > 0 AND height > 0", name="size"),
+    CheckConstraint("size > 0 AND width > 0 AND height > 0", name="size"),
     comment="An image is its bytes: the same photo in ten folders is one row.",
 )
 
-location = Table(
-    "location",
+file = Table(
+    "file",
     metadata,
-    # No ON DELETE CASCADE: deleting an image that another session has just given a place must fail, not win.
+    # No ON DELETE CASCADE: deleting an image that another session has just given a file must fail, not win.
     Column("image_id", UUID(), ForeignKey("imrec.image.image_id"), nullable=False),
-    Column("location_id", UUID(), nullable=False, comment="Made from root_id and relative_path."),
+    Column("file_id", UUID(), nullable=False, comment="Made from root_id and relative_path."),
     Column("root_id", UUID(), ForeignKey("imrec.root.root_id"), nullable=False),
     Column(
         "relative_path", LargeBinary, nullable=False, comment="Below the root, as the file system spells it."
@@ -122,11 +137,11 @@ location = Table(
     Column(
         "path", Text, nullable=False, comment=r"The whole path for people; bytes that are no UTF-8 as \xff."
     ),
-    Column("bytes", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False, comment="Nanoseconds since 1970."),
     _created_at(),
-    PrimaryKeyConstraint("image_id", "location_id"),
-    UniqueConstraint("location_id"),
+    PrimaryKeyConstraint("image_id", "file_id"),
+    UniqueConstraint("file_id"),
     # Hash: a path may be longer than a btree entry (2,704 bytes).
     Index(None, "path", postgresql_using="hash"),
     # For those who may see some roots only: looks each image up, and finds what little there is of a root. On
@@ -135,37 +150,46 @@ location = Table(
     comment="A file is where an image was seen.",
 )
 
-embedding = Table(
-    "embedding",
-    metadata,
-    _image_id(),
-    Column("embedding", VECTOR(DIMENSIONS), nullable=False),
-    CheckConstraint("vector_norm(embedding) > 0", name="norm"),
-    comment="What the photo shows: ResNet-18 without its last layer.",
-)
 
-histogram = Table(
-    "histogram",
-    metadata,
-    _image_id(),
-    Column("histogram", VECTOR(DIMENSIONS), nullable=False),
-    CheckConstraint("vector_norm(histogram) > 0", name="norm"),
-    comment="Its colours: 8x8x8 RGB bins, red the slowest, sum 1.",
-)
+def _feature_table(feature: Feature, comment: str) -> Table:
+    """Return the table of a feature: named like it, in the column of its name."""
+    column: Column[object]
+    if feature.is_hash:
+        column = Column(feature.value, BIT(HASH_BITS), nullable=False, comment="Row by row, top left first.")
+        checks: list[SchemaItem] = [
+            # With the hash and the id behind the key the index answers alone: 7 times as fast a row.
+            Index(
+                f"{feature}_chunk_{chunk}_idx",
+                text(f"imrec_internal.hash_chunk({feature}, {chunk})"),
+                feature.value,
+                "image_id",
+            )
+            for chunk in range(4)
+        ]
+    else:
+        column = Column(feature.value, VECTOR(DIMENSIONS), nullable=False)
+        # A vector of zeros has no cosine distance, and no index would hold it.
+        checks = [CheckConstraint(f"vector_norm({feature}) > 0", name="norm")]
+    return Table(feature.value, metadata, _image_id(), column, _version(), *checks, comment=comment)
 
-hash_ = Table(
-    "hash",
-    metadata,
-    _image_id(),
-    Column("average_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
-    Column("difference_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
-    *(
-        Index(f"hash_{name}_{chunk}_idx", text(f"imrec.hash_chunk({name}, {chunk})"), name, "image_id")
-        for name in ("average_hash", "difference_hash")
-        for chunk in range(4)
-    ),
-    comment="Its brightness pattern.",
-)
+
+FEATURES = {
+    feature: _feature_table(feature, comment)
+    for feature, comment in (
+        (Feature.EMBEDDING, "What the photo shows: ResNet-18 without its last layer."),
+        (Feature.HISTOGRAM, "Its colours: 8x8x8 RGB bins, red the slowest, sum 1."),
+        (Feature.AVERAGE_HASH, "Its brightness pattern: which of 8x8 cells are brighter than the mean."),
+        (
+            Feature.DIFFERENCE_HASH,
+            "Its brightness pattern: which of 8x8 cells are brighter than their left one.",
+        ),
+        (
+            Feature.PERCEPTUAL_HASH,
+            "Its brightness pattern: which of its 8x8 lowest frequencies are above the median.",
+        ),
+    )
+}
+"""The table of each feature."""
 
 hamming_flip = Table(
     "hamming_flip",
@@ -176,7 +200,7 @@ hamming_flip = Table(
         BigInteger,
         primary_key=True,
         autoincrement=False,
-        comment="The differing bits, to XOR with imrec.hash_chunk().",
+        comment="The differing bits, to XOR with imrec_internal.hash_chunk().",
     ),
     comment="What turns a chunk of a hash into each chunk that differs in few bits.",
 )
@@ -187,7 +211,6 @@ model = Table(
     Column("model_id", SmallInteger, primary_key=True, autoincrement=False, server_default="1"),
     Column("name", Text, nullable=False),
     Column("weights_sha256", Text, nullable=False, comment="Of the tensors, whatever file held them."),
-    Column("extraction_version", Integer, nullable=False),
     _created_at(),
     CheckConstraint("model_id = 1", name="single"),
     comment="The one model that made all embeddings here; features of two models can't be compared.",
@@ -226,7 +249,7 @@ worker = Table(
         Boolean,
         nullable=False,
         server_default="false",
-        comment="Whether a session holds the advisory lock imrec.worker_lock() for it.",
+        comment="Whether a session holds the advisory lock imrec_internal.worker_lock() for it.",
     ),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column(
@@ -241,7 +264,7 @@ worker = Table(
 claim = Table(
     "claim",
     metadata,
-    Column("location_id", UUID(), primary_key=True),
+    Column("file_id", UUID(), primary_key=True),
     Column("root_id", UUID(), nullable=False),
     Column("worker_id", UUID(), ForeignKey("imrec.worker.worker_id", ondelete="CASCADE"), nullable=False),
     Column(
@@ -257,7 +280,7 @@ claim = Table(
 missing = Table(
     "missing",
     metadata,
-    Column("location_id", UUID(), primary_key=True, comment="Of imrec.location."),
+    Column("file_id", UUID(), primary_key=True, comment="Of imrec.file."),
     Column(
         "since",
         DateTime(timezone=True),
@@ -265,17 +288,17 @@ missing = Table(
         server_default=func.now(),
         comment="When that was first seen.",
     ),
-    comment="Files of imrec.location that were not there any more when ingest looked.",
+    comment="Files of imrec.file that were not there any more when ingest looked.",
 )
 
 failure = Table(
     "failure",
     metadata,
-    Column("location_id", UUID(), primary_key=True, comment="As the file's location would have."),
+    Column("file_id", UUID(), primary_key=True, comment="As the file would have in imrec.file."),
     Column("root_id", UUID(), ForeignKey("imrec.root.root_id"), nullable=False),
     Column("relative_path", LargeBinary, nullable=False),
     Column("path", Text, nullable=False),
-    Column("bytes", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("error_class", Text, nullable=False),
     Column("error", Text, nullable=False),
@@ -283,4 +306,14 @@ failure = Table(
     _created_at(),
     Column("last_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     comment="Files that could not be read; tried again when they change, or on request.",
+)
+
+applied_sql = Table(
+    "applied_sql",
+    metadata,
+    Column("imrec_version", Text, primary_key=True, comment="The imrec-pg that applied them."),
+    Column("digest", Text, nullable=False, comment="SHA-256 of all files below sql/."),
+    Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    schema=INTERNAL,
+    comment="Which functions and views are live: one row.",
 )

@@ -13,13 +13,17 @@ from psycopg import errors as pg
 from sqlalchemy.exc import DBAPIError
 
 from imrec_pg import settings as settings_module
+from imrec_pg.db import apply_sql
 from imrec_pg.db.apply_sql import folder
-from imrec_pg.db.connection import check_pgvector, connect, translated
+from imrec_pg.db.connection import check_pgvector, connect, refuse_development_schema, translated
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
 # Any number that no other program takes for an advisory lock: "imrec" in base 36.
 _LOCK_KEY = 31_251_708
+
+VERSION_TABLE = "schema_version"
+"""In the schema imrec: which migration the database stands at. Development versions had schema_version."""
 
 # Older ones have no views that read with the caller's rights, without which row-level security is none.
 _MIN_POSTGRESQL = 15
@@ -34,7 +38,7 @@ WHERE e.extname = 'vector'
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
-    """Create or update the schema, and pgvector with it; safe to run twice at once.
+    """Create or update the tables, then all functions and views; safe to run twice at once.
 
     Raises:
         SchemaError: the server is too old, has no pgvector, or the role may not create that.
@@ -42,14 +46,17 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     from imrec_pg.access import grants
 
     ensure_pgvector(settings)
-    _run(settings, lambda config: command.upgrade(config, revision))
+    _run(settings, lambda config: command.upgrade(config, revision), apply=True)
     with connect(settings) as conn:
         grants.renew(conn)
 
 
 def downgrade(settings: Settings, revision: str) -> None:
-    """Take migrations back; "base" removes all tables and what is in them."""
-    _run(settings, lambda config: command.downgrade(config, revision))
+    """Take migrations back; "base" removes all tables and what is in them.
+
+    Functions and views go, and with them what users made of them: they may name tables that will be gone.
+    """
+    _run(settings, lambda config: command.downgrade(config, revision), drop=True)
 
 
 def check(settings: Settings) -> None:
@@ -81,12 +88,21 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         yield conn
 
 
-def _run(settings: Settings, action: Callable[[Config], None]) -> None:
+def _run(
+    settings: Settings, action: Callable[[Config], None], *, drop: bool = False, apply: bool = False
+) -> None:
     made = config()
     try:
         with connection(settings) as conn:
             made.attributes["connection"] = conn
+            raw = conn.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            refuse_development_schema(raw)
+            if drop:
+                apply_sql.drop_all(raw)
             action(made)
+            if apply:
+                apply_sql.apply(raw)
     except CommandError as error:
         if type(error) is not CommandError:
             raise

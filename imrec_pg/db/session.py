@@ -1,12 +1,24 @@
 """A connection on which everything else may rely: the right schema, the right pgvector."""
 
+from dataclasses import dataclass
+
 from pgvector.psycopg import register_vector
 
-from imrec_pg.db.connection import Connection, check_pgvector, connect, schema_version, translated
+import imrec_pg
+from imrec_pg.db.apply_sql import digest
+from imrec_pg.db.connection import (
+    Connection,
+    check_pgvector,
+    connect,
+    refuse_development_schema,
+    schema_version,
+    translated,
+    version_tuple,
+)
 from imrec_pg.errors import SchemaError
-from imrec_pg.settings import Settings
+from imrec_pg.settings import Settings, this_host
 
-HEAD = "0008"
+HEAD = "0001"
 """The newest migration; a constant, since asking Alembic costs 0.3 s at every start (a test compares)."""
 
 
@@ -49,29 +61,69 @@ def open_session(settings: Settings, *, again: bool = False) -> Connection:
     conn = connect(settings, again=again)
     try:
         with translated():
-            version = schema_version(conn)
-            if settings.embedded and (version is None or version < HEAD):
+            refuse_development_schema(conn)
+            state = _state(conn)
+            if settings.embedded and state.outdated:
                 from imrec_pg.db.migrate import upgrade
 
                 upgrade(settings)
-                version = schema_version(conn)
-            _check_version(version, settings)
+                state = _state(conn)
+            _check(state, settings)
             check_pgvector(conn)
             register_vector(conn)
+            # By which an image is shown that several hosts know (imrec_internal.image_file).
+            conn.execute("SELECT set_config('imrec.host', %s, false)", (this_host(),))
     except BaseException:
         conn.close()
         raise
     return conn
 
 
-def _check_version(version: str | None, settings: Settings) -> None:
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a database stands at.
+
+    Attributes:
+        schema: the newest migration, None where there is none.
+        imrec_version: of the imrec-pg that applied the functions and views.
+        digest: of those.
+    """
+
+    schema: str | None
+    imrec_version: str = "0"
+    digest: str | None = None
+
+    @property
+    def newer(self) -> bool:
+        """Whether a later imrec-pg than this one has been here."""
+        mine, theirs = version_tuple(imrec_pg.__version__), version_tuple(self.imrec_version)
+        return (self.schema or "") > HEAD or theirs > mine
+
+    @property
+    def outdated(self) -> bool:
+        """Whether an upgrade by this imrec-pg would change something for the better."""
+        return not self.newer and (self.schema is None or self.schema < HEAD or self.digest != digest())
+
+
+def _state(conn: Connection) -> _State:
+    schema = schema_version(conn)
+    if schema is None:
+        return _State(None)
+    row = conn.execute("SELECT imrec_version, digest FROM imrec_internal.applied_sql").fetchone()
+    return _State(schema) if row is None else _State(schema, str(row[0]), str(row[1]))
+
+
+def _check(state: _State, settings: Settings) -> None:
     command = f"imrec-pg db upgrade{' --dsn …' if settings.dsn_source == '--dsn' else ''}"
-    if version is None:
+    if state.schema is None:
         raise SchemaError(f"this database has no imrec schema yet: run {command}")
-    if version < HEAD:
-        raise SchemaError(f"the imrec schema is at {version}, this imrec-pg needs {HEAD}: run {command}")
-    if version > HEAD:
+    if state.newer:
         raise SchemaError(
-            f"the imrec schema is at {version}, newer than this imrec-pg knows ({HEAD}): "
-            "update it with pip install --upgrade imrec-pg"
+            f"imrec-pg {state.imrec_version} has been here (schema {state.schema}), newer than this one "
+            f"({imrec_pg.__version__}, schema {HEAD}): update it with pip install --upgrade imrec-pg"
+        )
+    if state.outdated:
+        raise SchemaError(
+            f"the schema (at {state.schema}) or its functions are older than this imrec-pg "
+            f"({imrec_pg.__version__}, schema {HEAD}): run {command}"
         )

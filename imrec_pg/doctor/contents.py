@@ -6,7 +6,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
 # Of larger tables so many rows are looked at, in whole pages from all over: some 40 ms for vectors.
 _SAMPLE = 20_000
@@ -16,7 +16,7 @@ _SAMPLE_LOOKED_UP = 100_000
 _COUNT = SQL("SELECT count(*) FROM {}")
 _PLACELESS = SQL(
     "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS ("
-    "SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id)) "
+    "SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)) "
     "FROM imrec.image AS i TABLESAMPLE SYSTEM (%s)"
 )
 # NaN counts as greater than all numbers, so that it is greater than 0 and not less than infinity.
@@ -30,7 +30,7 @@ _DELETE_ODD = SQL(
 )
 _DELETE_PLACELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
-    "(SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
+    "(SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
 )
 
 
@@ -39,7 +39,7 @@ def features(examined: Examined) -> Iterator[Finding]:
     if "image" not in examined.tables:
         return
     images = _count(examined, "image")
-    for table in FeatureTable:
+    for table in Feature:
         stored = _count(examined, table) if table in examined.tables else 0
         if stored == images:
             yield ok(f"all {images:,} images have their {table}")
@@ -72,7 +72,7 @@ def model(examined: Examined) -> Iterator[Finding]:
     """Yield whether it is known which model made the embeddings."""
     if not {"embedding", "model"} <= examined.tables.keys():
         return
-    recorded = examined.conn.execute("SELECT name, extraction_version FROM imrec.model").fetchone()
+    recorded = examined.conn.execute("SELECT name, weights_sha256 FROM imrec.model").fetchone()
     if recorded is not None:
         yield ok(f"the embeddings are of {recorded[0]}, extraction {recorded[1]}")
     elif examined.value("SELECT EXISTS (SELECT FROM imrec.embedding)"):
@@ -88,7 +88,7 @@ def model(examined: Examined) -> Iterator[Finding]:
 
 def vectors(examined: Examined) -> Iterator[Finding]:
     """Yield how many vectors no search can find, or no cosine index can hold."""
-    for name in (FeatureTable.EMBEDDING, FeatureTable.HISTOGRAM):
+    for name in (Feature.EMBEDDING, Feature.HISTOGRAM):
         table = examined.tables.get(name)
         if table is None:
             continue

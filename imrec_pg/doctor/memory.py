@@ -9,7 +9,7 @@ from imrec_pg.catalogue.index import index_name
 from imrec_pg.doctor.examined import WORTH_AN_INDEX, Examined
 from imrec_pg.doctor.finding import Finding, megabytes, notice, ok, warning
 from imrec_pg.doctor.indexes import USUAL
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
 SHM = Path("/dev/shm")  # noqa: S108 - measured, not written
 _MIB = 1024 * 1024
@@ -26,7 +26,7 @@ def shared_buffers(examined: Examined) -> Iterator[Finding]:
     """Yield whether PostgreSQL's own cache holds what a search reads: the HNSW indexes, or else vectors."""
     size = examined.setting_bytes("shared_buffers")
     indexed = sum(index.bytes for index in examined.hnsw)
-    vectors = [table.bytes for table in examined.tables.values() if table.name in set(FeatureTable)]
+    vectors = [table.bytes for table in examined.tables.values() if table.name in set(Feature)]
     hot, what = (indexed, "the HNSW indexes") if indexed else (max(vectors, default=0), "the largest table")
     if hot <= size:
         yield ok(f"shared_buffers ({megabytes(size)}) holds {what} ({megabytes(hot)})")

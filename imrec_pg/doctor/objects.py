@@ -27,7 +27,7 @@ _OUT_OF_LINE = """
 SELECT t.relname, a.attname FROM pg_catalog.pg_attribute AS a
 INNER JOIN pg_catalog.pg_class AS t ON t.oid = a.attrelid
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
-WHERE n.nspname = 'imrec' AND t.relkind = 'r' AND t.relname IN ('embedding', 'histogram')
+WHERE n.nspname = 'imrec' AND t.relkind = 'r' AND t.relname IN (SELECT f.feature FROM imrec.feature AS f)
 AND a.attname = t.relname AND a.attstorage <> 'p'
 ORDER BY 1
 """

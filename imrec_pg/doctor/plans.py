@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from imrec_pg.doctor.examined import WORTH_AN_INDEX, Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
-from imrec_pg.records import FEATURE_TABLES, Feature, Metric
+from imrec_pg.records import Feature, Metric
 
 _TABLE = SQL("SELECT image_id FROM {table} ORDER BY {column} {operator} %s::vector LIMIT 10")
 # As README and guide have it.
@@ -60,7 +60,7 @@ def _queries(examined: Examined) -> Iterator[_Query]:
         if index.pair is not None:
             pairs.setdefault(index.pair, set()).add(index.name)
     for (feature, metric), names in pairs.items():
-        table = FEATURE_TABLES[feature]
+        table = feature.value
         parts = {"table": Identifier("imrec", table), "column": Identifier(feature)}
         stored = examined.conn.execute(
             SQL("SELECT {column}::text FROM {table} LIMIT 1").format(**parts)

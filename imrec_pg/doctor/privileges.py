@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier
 from imrec_pg.db.session import HEAD
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
 _ROLE = """
 SELECT
@@ -38,18 +38,18 @@ WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ORDER BY 1
 """
 _HIDDEN = """
-SELECT imrec.restricted() AS restricted, EXISTS (
+SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXISTS (
     SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN LATERAL unnest(p.polroles) AS r (oid)
-    WHERE p.polrelid = 'imrec.location'::pg_catalog.regclass
+    WHERE p.polrelid = 'imrec.file'::pg_catalog.regclass
     AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
 ) AS sees_some
 """
 # What ingest writes into; where there is a table that it only reads, a role need not be able to write there.
 _WRITTEN = (
     *("root", "mount", "image", "location", "missing", "failure", "model", "worker", "claim"),
-    *FeatureTable,
+    *Feature,
 )
-_INDEXED = (FeatureTable.EMBEDDING, FeatureTable.HISTOGRAM)
+_INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXTRACTION_VERSION: Final = 1
-"""Counts changes of decoding, preprocessing or model code that change embeddings."""
-
 DIMENSIONS: Final = 512
 CROP_SIZE: Final = 224
 _RESIZE: Final = 256
@@ -69,7 +66,7 @@ class Embedder:
     def __init__(self, weights: Weights, *, device: str = "auto", threads: int | None = None) -> None:
         import torch
 
-        self.identity = ModelIdentity("resnet18", weights.sha256, EXTRACTION_VERSION)
+        self.identity = ModelIdentity("resnet18", weights.sha256)
         self.device = _choose_device(device)
         if threads is not None:
             torch.set_num_threads(threads)

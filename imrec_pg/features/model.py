@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.features import weights
-from imrec_pg.features.embedding import EXTRACTION_VERSION, Embedder
+from imrec_pg.features.embedding import Embedder
 from imrec_pg.features.openvino_model import OpenVinoEmbedder
 from imrec_pg.records import ModelIdentity, RgbArray
 from imrec_pg.settings import Settings
@@ -45,7 +45,7 @@ class EmbedderSource:
     @property
     def identity(self) -> ModelIdentity:
         """Which model this is; needs the weights' digest but loads no model."""
-        return ModelIdentity("resnet18", self.weights.sha256, EXTRACTION_VERSION)
+        return ModelIdentity("resnet18", self.weights.sha256)
 
     @cached_property
     def _embedder(self) -> Embedder | OpenVinoEmbedder:

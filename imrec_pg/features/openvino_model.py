@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.errors import WeightsError
-from imrec_pg.features.embedding import CROP_SIZE, DIMENSIONS, EXTRACTION_VERSION, MEAN, STD
+from imrec_pg.features.embedding import CROP_SIZE, DIMENSIONS, MEAN, STD
 from imrec_pg.features.quantization import RANGES, quantized, quantized_for_pixels
 from imrec_pg.features.weights import RESNET18_SHA256, Weights
 from imrec_pg.records import ModelIdentity, RgbArray
@@ -60,7 +60,7 @@ class OpenVinoEmbedder:
     ) -> None:
         import openvino
 
-        self.identity = ModelIdentity("resnet18", weights.sha256, EXTRACTION_VERSION)
+        self.identity = ModelIdentity("resnet18", weights.sha256)
         self.device = "cpu"
         self._source = weights.source
         known = weights.sha256 == RESNET18_SHA256

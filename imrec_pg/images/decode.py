@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import decoders, formats, memory
+from imrec_pg.images import decoders, exif, formats, memory
 from imrec_pg.images.colours import to_rgb
 from imrec_pg.images.content import DEFAULT_LIMITS, MAX_PIXELS, FileContent, Limits
 from imrec_pg.images.exif import PhotoData, photo_data
@@ -119,6 +119,7 @@ def _info(content: FileContent, size: tuple[int, int], name: str, photo: PhotoDa
         taken_at=photo.taken_at,
         camera_make=photo.camera_make,
         camera_model=photo.camera_model,
+        version=exif.VERSION,
     )
 
 

@@ -7,6 +7,10 @@ from datetime import datetime
 
 from PIL import ExifTags, Image
 
+VERSION = 1
+"""Of what is read of a file beside its pixels. Raise it when EXIF or a header is read otherwise than before:
+status then counts what is outdated, and ingest --refresh reads it again."""
+
 # The oldest photograph is of 1826 (scans are dated by hand); what lies outside is a camera without a clock.
 _YEARS = range(1826, 2101)
 _DATE = re.compile(

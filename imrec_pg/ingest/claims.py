@@ -18,7 +18,7 @@ from imrec_pg.db.retry import Patient
 from imrec_pg.errors import DatabaseUnreachableError, ImrecError
 from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.records import FeatureTable, FoundFile
+from imrec_pg.records import FoundFile, Wanted
 from imrec_pg.settings import this_host
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Claims:
             self._database.run(claims.release, self._worker)
 
     def claimed(
-        self, files: Iterable[FoundFile], wanted: Sequence[FeatureTable], tally: Tally, *, retry: bool
+        self, files: Iterable[FoundFile], wanted: Wanted, tally: Tally, *, retry: bool
     ) -> Iterator[FoundFile]:
         """Yield the files that nobody else works on or has done meanwhile; count the others."""
         for group in batched(files, _GROUP):
@@ -91,7 +91,7 @@ class Claims:
         tokens = self._database.run(claims.claim, self._worker, files)
         self._roots |= {file.root_id for file in files}
         self.held += len(files) - len(tokens)
-        return [replace(file, token=tokens[file.location_id]) for file in files if file.location_id in tokens]
+        return [replace(file, token=tokens[file.file_id]) for file in files if file.file_id in tokens]
 
 
 class _Heart(threading.Thread):

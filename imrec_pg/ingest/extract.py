@@ -17,7 +17,7 @@ from imrec_pg.ingest.bounds import Bounds
 from imrec_pg.ingest.read import Content
 from imrec_pg.ingest.workers import Workers
 from imrec_pg.paths import display_path
-from imrec_pg.records import FailedFile, FeatureTable, FoundFile, StoredImage
+from imrec_pg.records import FailedFile, Feature, FoundFile, StoredImage
 
 if TYPE_CHECKING:
     # Loads OpenCV, imagehash and SciPy, a second of start-up that only the workers need.
@@ -143,7 +143,7 @@ class _Decoding:
         # Only now: a run that finds nothing new starts no process.
         self._pool = self._pool or Workers(self._number)
         path = display_path(item.files[0].path)
-        arguments = (item.content, path, item.missing, self._limits)
+        arguments = (item.content, path, item.lacking, self._limits)
         future = self._pool.schedule(_task, arguments, Bounds(_MEMORY, _CPU_S), _TIMEOUT_S)
         self.pending[future] = item
 
@@ -167,12 +167,12 @@ class _Decoding:
 
 
 def _extract_or_error(
-    content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
+    content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> "Extracted | DecodeError":
     from imrec_pg.extraction import extract
 
     try:
-        return extract(content, path, tables, limits)
+        return extract(content, path, features, limits)
     except DecodeError as error:
         # Without its traceback, which would hold the picture until the next file's result.
         return DecodeError(error.path, error.kind, error.reason)

@@ -11,6 +11,7 @@ from imrec_pg.catalogue.model import claim_model
 from imrec_pg.db.retry import Patient
 from imrec_pg.db.session import Session
 from imrec_pg.errors import ImrecError
+from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import DEFAULT_LIMITS, Limits
 from imrec_pg.images.walk import count
@@ -23,7 +24,7 @@ from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import write_batch
 from imrec_pg.paths import display_path
-from imrec_pg.records import FailedFile, FeatureTable, FloatRow, FoundFile, StoredImage
+from imrec_pg.records import FailedFile, Feature, FloatRow, FoundFile, StoredImage, Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class IngestOptions:
         features: what to compute; the rest can be filled in later.
         batch: rows a transaction, and images a step of the model at most.
         workers: decoder processes.
+        refresh: compute again what an earlier version of the extraction computed.
         retry: whether to try files again that failed and have not changed.
         accept_deletions: take files for deleted though suddenly most of a folder is gone.
         limits: of file size and pixels.
@@ -43,7 +45,8 @@ class IngestOptions:
         lease_s: after so many seconds without a sign of life another ingest takes over.
     """
 
-    features: tuple[FeatureTable, ...] = tuple(FeatureTable)
+    features: tuple[Feature, ...] = tuple(Feature)
+    refresh: bool = False
     batch: int = 256
     workers: int = 2
     retry: bool = False
@@ -51,6 +54,11 @@ class IngestOptions:
     limits: Limits = DEFAULT_LIMITS
     patience_s: float = 300
     lease_s: float = 60
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is computed, by the present versions of the extraction."""
+        return wanted(self.features, refresh=self.refresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +166,9 @@ class _Run:
     def work(self, files: Iterable[FoundFile], tally: Tally, *, retry: bool) -> None:
         """Store what is new of the files, or record why that failed; return when all is written."""
         options, database = self._options, self._database
-        to_do = find.files_to_do(database, files, options.features, tally, retry=retry)
-        mine = self._claims.claimed(_until(self._stopping, to_do), options.features, tally, retry=retry)
-        contents = read_contents(database, mine, options.features, options.limits)
+        to_do = find.files_to_do(database, files, options.wanted, tally, retry=retry)
+        mine = self._claims.claimed(_until(self._stopping, to_do), options.wanted, tally, retry=retry)
+        contents = read_contents(database, mine, options.wanted, options.limits)
         decoded = decode_all(
             contents, workers=options.workers, limits=options.limits, stopping=self._stopping
         )
@@ -209,7 +217,7 @@ class _Run:
     def _undone(self, batch: Sequence[StoredImage | FailedFile]) -> int:
         """Return how many of the files whoever took them over has still to do, or are to be read again."""
         files = [file for item in batch for file in item.files]
-        states = self._database.run(catalogue_files.file_states, files, self._options.features, retry=False)
+        states = self._database.run(catalogue_files.file_states, files, self._options.wanted, retry=False)
         return sum(state not in {"unchanged", "failed"} for state in states)
 
 

@@ -10,7 +10,7 @@ from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.db.retry import Patient
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.content import CONTENT_KINDS, FileContent, Limits, read
-from imrec_pg.records import NO_IMAGE, FailedFile, Features, FeatureTable, FoundFile, StoredImage
+from imrec_pg.records import NO_IMAGE, FailedFile, Feature, Features, FoundFile, StoredImage, Wanted
 
 # Threads, not processes: reading and SHA-256 let go of Python's lock.
 _THREADS = 4
@@ -26,11 +26,11 @@ class Content:
 
     content: FileContent
     files: tuple[FoundFile, ...]
-    missing: frozenset[FeatureTable]
+    lacking: frozenset[Feature]
 
 
 def read_contents(
-    database: Patient, files: Iterable[FoundFile], wanted: Sequence[FeatureTable], limits: Limits
+    database: Patient, files: Iterable[FoundFile], wanted: Wanted, limits: Limits
 ) -> Iterator[Content | StoredImage | FailedFile]:
     """Yield what has to be decoded, what is known by its bytes already, and what could not be read."""
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="imrec-read") as pool:
@@ -41,18 +41,18 @@ def read_contents(
 
 
 def _ask(
-    database: Patient, contents: Sequence[tuple[FoundFile, FileContent]], wanted: Sequence[FeatureTable]
+    database: Patient, contents: Sequence[tuple[FoundFile, FileContent]], wanted: Wanted
 ) -> Iterator[Content | StoredImage]:
     by_image: dict[UUID, list[tuple[FoundFile, FileContent]]] = {}
     for file, content in contents:
         by_image.setdefault(content.image_id, []).append((file, content))
-    missing = database.run(catalogue_files.missing_features, list(by_image), wanted)
-    for (image_id, same), lacks in zip(by_image.items(), missing, strict=True):
+    lacking = database.run(catalogue_files.lacking_features, list(by_image), wanted)
+    for (image_id, same), lacks in zip(by_image.items(), lacking, strict=True):
         files = tuple(file for file, _ in same)
         if lacks is not None and not lacks:
             yield StoredImage(image_id, None, files, Features())
         else:
-            yield Content(same[0][1], files, frozenset(wanted) if lacks is None else lacks)
+            yield Content(same[0][1], files, wanted.features if lacks is None else lacks.features)
 
 
 def _read(file: FoundFile, limits: Limits) -> tuple[FoundFile, FileContent] | FailedFile | None:

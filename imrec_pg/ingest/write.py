@@ -12,14 +12,15 @@ from psycopg.sql import SQL, Identifier
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.retry import ATTEMPTS, CONFLICTS
 from imrec_pg.db.split import in_parts
+from imrec_pg.extraction import version_of
 from imrec_pg.paths import display_path
-from imrec_pg.records import FailedFile, FoundFile, StoredImage
+from imrec_pg.records import FailedFile, Feature, FoundFile, StoredImage
 
 # For a client that froze, or is cut off, between its last statement and COMMIT. Its locks would keep others
 # from taking over what it claimed for as long as the system believes in the connection: two hours.
 _IDLE = "60s"
 
-_FILE_COLUMNS = ("location_id", "root_id", "relative_path", "path", "bytes", "mtime_ns")
+_FILE_COLUMNS = ("file_id", "root_id", "relative_path", "path", "size", "mtime_ns")
 _FILE_TYPES = ("uuid", "uuid", "bytea", "text", "int8", "int8")
 
 
@@ -103,7 +104,7 @@ def _files(images: Sequence[StoredImage]) -> int:
 def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile]) -> Merged:
     with conn.transaction(), conn.cursor() as cur:
         cur.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), imrec.create_stage()",
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), imrec_internal.create_stage()",
             (_IDLE,),
         )
         _copy_images(cur, images)
@@ -116,10 +117,10 @@ def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
             ((*_file_row(f.file), f.error_class, f.error, f.image_id) for f in failed),
         )
         written: list[StoredImage | FailedFile] = [*images, *failed]
-        claims = ((file.location_id, file.token) for item in written for file in item.files if file.token)
-        _copy(cur, "stage_claim", ("location_id", "token"), ("uuid", "int8"), claims)
+        claims = ((file.file_id, file.token) for item in written for file in item.files if file.token)
+        _copy(cur, "stage_claim", ("file_id", "token"), ("uuid", "int8"), claims)
         row = cur.execute(
-            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec.merge_stage()"
+            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec_internal.merge_stage()"
         ).fetchone()
         assert row is not None
         new, duplicates, replaced, elsewhere = (int(str(value)) for value in row)
@@ -131,16 +132,29 @@ def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[Store
     _copy(
         cur,
         "stage_image",
-        ("image_id", "bytes", "width", "height", "format", "taken_at", "camera_make", "camera_model"),
-        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text"),
         (
-            (i.image_id, i.size, i.width, i.height, i.format, i.taken_at, i.camera_make, i.camera_model)
+            "image_id",
+            "size",
+            "width",
+            "height",
+            "format",
+            "taken_at",
+            "camera_make",
+            "camera_model",
+            "version",
+        ),
+        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text", "int2"),
+        (
+            (
+                *(i.image_id, i.size, i.width, i.height, i.format),
+                *(i.taken_at, i.camera_make, i.camera_model, i.version),
+            )
             for i in infos.values()
         ),
     )
     _copy(
         cur,
-        "stage_location",
+        "stage_file",
         ("image_id", *_FILE_COLUMNS),
         ("uuid", *_FILE_TYPES),
         ((image.image_id, *_file_row(file)) for image in images for file in image.files),
@@ -149,31 +163,19 @@ def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[Store
 
 def _copy_features(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:
     unique = {image.image_id: image.features for image in images if image.info is not None}
-    _copy(
-        cur,
-        "stage_embedding",
-        ("image_id", "embedding"),
-        ("uuid", "vector"),
-        ((key, f.embedding) for key, f in unique.items() if f.embedding is not None),
-    )
-    _copy(
-        cur,
-        "stage_histogram",
-        ("image_id", "histogram"),
-        ("uuid", "vector"),
-        ((key, f.histogram) for key, f in unique.items() if f.histogram is not None),
-    )
-    _copy(
-        cur,
-        "stage_hash",
-        ("image_id", "average_hash", "difference_hash"),
-        ("uuid", "bit", "bit"),
-        (
-            (key, Bit(f.average_hash), Bit(f.difference_hash))
-            for key, f in unique.items()
-            if f.average_hash is not None and f.difference_hash is not None
-        ),
-    )
+    for feature in Feature:
+        version = version_of(feature)
+        _copy(
+            cur,
+            f"stage_{feature}",
+            ("image_id", feature.value, "version"),
+            ("uuid", "bit" if feature.is_hash else "vector", "int2"),
+            (
+                (key, Bit(value) if isinstance(value, bytes) else value, version)
+                for key, features in unique.items()
+                if (value := features.get(feature)) is not None
+            ),
+        )
 
 
 def _copy(
@@ -195,7 +197,7 @@ def _copy(
 
 def _file_row(file: FoundFile) -> tuple[object, ...]:
     return (
-        file.location_id,
+        file.file_id,
         file.root_id,
         file.relative_path,
         display_path(file.known_as or file.path),

@@ -1,16 +1,146 @@
-"""Search: query → features → ranking."""
+"""Search: query → features → ranking → answer."""
 
-from imrec_pg.search.options import Answer, FusedAnswer, FuseOptions, QueryImage, SearchOptions
-from imrec_pg.search.queries import extract_features
-from imrec_pg.search.searching import fuse, search
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from imrec_pg.catalogue.index import index_name
+from imrec_pg.catalogue.roots import roots_here
+from imrec_pg.catalogue.tuning import tuning
+from imrec_pg.db.connection import Connection
+from imrec_pg.features.model import EmbedderSource
+from imrec_pg.paths import absolute_path
+from imrec_pg.records import Certainty, Combine, Feature, Filter, Metric
+from imrec_pg.search import ranking
+from imrec_pg.search.query import Queries, Query, Stopwatch, extract_features, look_up
+from imrec_pg.search.results import Answer, FeatureRank, FusedAnswer, FusedNeighbour, Neighbour, QueryImage
+from imrec_pg.settings import this_host
 
 __all__ = [
     "Answer",
-    "FuseOptions",
+    "FeatureRank",
     "FusedAnswer",
+    "FusedNeighbour",
+    "Neighbour",
+    "Query",
     "QueryImage",
-    "SearchOptions",
     "extract_features",
     "fuse",
     "search",
 ]
+
+
+def search(
+    conn: Connection,
+    likes: Sequence[Query],
+    embedders: EmbedderSource,
+    *,
+    feature: Feature,
+    metric: Metric | None,
+    k: int,
+    dislikes: Sequence[Query],
+    combine: Combine,
+    exact: bool,
+    include_self: bool,
+    explain: bool,
+    filter: Filter,  # noqa: A002 - the word of imrec.filter
+) -> Answer:
+    """Return the k stored images nearest to the likes; see Library.search.
+
+    Raises:
+        InvalidQueryError: no query, k out of range, or a feature and metric that do not go together.
+        DecodeError: a query is no image that can be read.
+        ModelMismatchError: the embeddings here were made by another model.
+    """
+    metric = metric or ranking.default_metric(conn, feature)
+    watch = Stopwatch()
+    queries = look_up(conn, likes, dislikes, embedders, (feature,), watch)
+    question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
+    with watch.step("rank"):
+        neighbours, certainty = ranking.recommend(conn, feature=feature, metric=metric, **question)
+    plan = ranking.plan(conn, feature=feature, metric=metric, **question) if explain else ()
+    index = None if certainty is Certainty.EXACT else index_name(feature, metric)
+    return Answer(
+        queries=queries.images,
+        feature=feature,
+        metric=metric,
+        combine=combine,
+        neighbours=tuple(neighbours),
+        certainty=certainty,
+        index=index,
+        tuning=tuning(conn, feature, metric) if index else None,
+        timings=tuple(watch.steps),
+        plan=tuple(plan),
+    )
+
+
+def fuse(
+    conn: Connection,
+    likes: Sequence[Query],
+    embedders: EmbedderSource,
+    *,
+    weights: Mapping[Feature, float] | None,
+    k: int,
+    dislikes: Sequence[Query],
+    combine: Combine,
+    exact: bool,
+    include_self: bool,
+    filter: Filter,  # noqa: A002 - as above
+) -> FusedAnswer:
+    """Return the k stored images nearest to the likes by several features at once; see Library.fuse.
+
+    Raises:
+        InvalidQueryError: no query, k out of range, or no feature with a weight above 0.
+        DecodeError: a query is no image that can be read.
+        ModelMismatchError: the embeddings here were made by another model.
+    """
+    asked = weights if weights is not None else ranking.default_weights(conn)
+    # In the order of Feature; what is wrong with a weight the function says.
+    used = {feature: asked[feature] for feature in Feature if asked.get(feature)}
+    watch = Stopwatch()
+    queries = look_up(conn, likes, dislikes, embedders, tuple(used), watch)
+    question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
+    with watch.step("rank"):
+        neighbours, certainty = ranking.fuse(conn, weights=asked, **question)
+    return FusedAnswer(
+        queries=queries.images,
+        weights=used,
+        combine=combine,
+        neighbours=tuple(neighbours),
+        certainty=certainty,
+        timings=tuple(watch.steps),
+    )
+
+
+def _question(
+    conn: Connection,
+    queries: Queries,
+    k: int,
+    combine: Combine,
+    chosen: Filter,
+    *,
+    exact: bool,
+    include_self: bool,
+) -> dict[str, Any]:
+    """Return what every ranking is asked."""
+    return {
+        "likes": queries.of(disliked=False),
+        "dislikes": queries.of(disliked=True),
+        "k": k,
+        "combine": combine,
+        # What is disliked is never an answer.
+        "exclude": [image.image_id for image in queries.images if image.disliked or not include_self],
+        "filter": _conditions(conn, chosen),
+        "exact": exact,
+    }
+
+
+def _conditions(conn: Connection, chosen: Filter) -> dict[str, object]:
+    """Return the filter as the database understands it, which knows files by their canonical paths."""
+    conditions: dict[str, object] = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in chosen.items()
+    }
+    under = chosen.get("under")
+    if under is not None:
+        conditions["under"] = roots_here(conn, this_host()).canonical(absolute_path(under))
+    return conditions

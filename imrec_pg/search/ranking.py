@@ -1,210 +1,254 @@
-"""Rank stored images by the SQL functions of the schema imrec: each ranking is there, and nowhere else."""
+"""Rank stored images by the functions that psql users call: each ranking is there, and nowhere else."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
 from pgvector import Bit
+from psycopg import errors as pg
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Composed, Placeholder
+from psycopg.sql import SQL, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
-from imrec_pg.catalogue.index import index_name
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.errors import UsageError
-from imrec_pg.paths import display_path
-from imrec_pg.records import METRICS, Certainty, Feature, Features, FloatRow, Metric
-from imrec_pg.search.answers import FusedNeighbour, FusedRanking, Neighbour, Part, Question, Ranking
+from imrec_pg.errors import ImageNotFoundError, InvalidQueryError
+from imrec_pg.paths import display_path, slashed
+from imrec_pg.records import Certainty, Combine, Feature, Features, FloatRow, Metric
+from imrec_pg.search.results import FeatureRank, FusedNeighbour, Neighbour
 
-_MAX_K = 1_000_000
+T = TypeVar("T")
 
 
-def check_pair(feature: Feature, metric: Metric | None) -> Metric:
-    """Return the metric to use: the one given, or the feature's default.
+def recommend(
+    conn: Connection,
+    likes: Sequence[Features],
+    feature: Feature,
+    metric: Metric | None = None,
+    *,
+    k: int = 5,
+    dislikes: Sequence[Features] = (),
+    combine: Combine = Combine.MEAN,
+    exclude: Sequence[UUID] = (),
+    filter: Mapping[str, object] | None = None,  # noqa: A002 - the word of imrec.filter
+    exact: bool = False,
+) -> tuple[list[Neighbour], Certainty]:
+    """Return the k images nearest by one feature, nearest first, and whether they are certainly those.
+
+    Fewer only when fewer are stored and let through. Ties go by image_id, so that an answer repeats.
 
     Raises:
-        UsageError: the pair makes no sense.
+        InvalidQueryError: the question makes no sense, such as a pair of feature and metric.
     """
-    if metric is None:
-        return METRICS[feature][0]
-    if metric not in METRICS[feature]:
-        pairs = "; ".join(f"{f}: {', '.join(metrics)}" for f, metrics in METRICS.items())
-        raise UsageError(f"{feature} has no {metric} distance; choose from {pairs}")
-    return metric
-
-
-def check_k(k: int) -> int:
-    """Return k.
-
-    Raises:
-        UsageError: k is below 1 or absurdly large.
-    """
-    if not 1 <= k <= _MAX_K:
-        raise UsageError(f"k is how many photos to show: a number from 1 to {_MAX_K:,}, not {k}")
-    return k
-
-
-def rank(conn: Connection, question: Question, feature: Feature, metric: Metric) -> Ranking:
-    """Return the k images nearest by one feature; fewer only when fewer are stored and let through.
-
-    Ties go by image_id, so that an answer repeats.
-    """
-    parameters = _parameters(question) | {"feature": str(feature), "metric": str(metric)}
-    rows = _fetch(conn, _NEAREST, parameters)
-    certainty = Certainty(rows[0]["answer"]) if rows else Certainty.EXACT
-    neighbours = [Neighbour(**_fields(row, _NEIGHBOUR_FIELDS)) for row in rows]
-    index = None if certainty is Certainty.EXACT else index_name(feature, metric)
-    return Ranking(neighbours, certainty, index)
+    parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact)
+    rows = _fetch(conn, _RECOMMEND, parameters | {"feature": str(feature), "metric": metric and str(metric)})
+    return [Neighbour(distance=row["distance"], **_shown(row)) for row in rows], _certainty(rows)
 
 
 def fuse(
-    conn: Connection, question: Question, weights: Mapping[Feature, float] | None = None
-) -> FusedRanking:
+    conn: Connection,
+    likes: Sequence[Features],
+    weights: Mapping[Feature, float] | None = None,
+    *,
+    k: int = 5,
+    dislikes: Sequence[Features] = (),
+    combine: Combine = Combine.MEAN,
+    exclude: Sequence[UUID] = (),
+    filter: Mapping[str, object] | None = None,  # noqa: A002 - as above
+    exact: bool = False,
+) -> tuple[list[FusedNeighbour], Certainty]:
     """Return the k images nearest by several features at once (reciprocal rank fusion).
 
-    weights None stands for imrec.default_weights(); features of weight 0 do not count.
+    weights None stands for those of the view imrec.feature; features of weight 0 do not count.
+
+    Raises:
+        InvalidQueryError: the question makes no sense, such as no weight above 0.
     """
     named = None if weights is None else Jsonb({str(name): weight for name, weight in weights.items()})
-    rows = _fetch(conn, _FUSED, _parameters(question) | {"weights": named})
+    parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact)
+    rows = _fetch(conn, _FUSE, parameters | {"weights": named})
     neighbours = [
         FusedNeighbour(
-            **_fields(row, _FUSED_FIELDS),
-            parts=tuple(
-                Part(feature, row[f"{feature}_rank"], row[f"{feature}_distance"])
+            fused=row["fused"],
+            features={
+                feature: FeatureRank(**row["features"][feature])
                 for feature in Feature
-                if row[f"{feature}_distance"] is not None
-            ),
+                if feature in row["features"]
+            },
+            **_shown(row),
         )
         for row in rows
     ]
-    return FusedRanking(neighbours, Certainty(rows[0]["answer"]) if rows else Certainty.EXACT)
+    return neighbours, _certainty(rows)
 
 
 def default_weights(conn: Connection) -> dict[Feature, float]:
-    """Return how much each feature counts when nothing is said."""
+    """Return how much each feature counts in a fusion when nothing is said; those that don't are left out."""
     with translated():
-        row = conn.execute("SELECT imrec.default_weights()").fetchone()
+        rows = conn.execute(
+            "SELECT feature, fused_weight FROM imrec.feature WHERE fused_weight > 0"
+        ).fetchall()
+    return {Feature(str(name)): float(str(weight)) for name, weight in rows}
+
+
+def default_metric(conn: Connection, feature: Feature) -> Metric:
+    """Return the metric of a feature when nothing is said."""
+    with translated():
+        row = conn.execute(
+            "SELECT metrics[1] FROM imrec.feature WHERE feature = %s", (str(feature),)
+        ).fetchone()
     assert row is not None
-    weights: dict[str, float] = row[0]  # type: ignore[assignment]
-    return {Feature(name): float(weight) for name, weight in weights.items()}
+    return Metric(str(row[0]))
 
 
-def plan(conn: Connection, question: Question, feature: Feature, metric: Metric) -> list[str]:
+def plan(
+    conn: Connection,
+    likes: Sequence[Features],
+    feature: Feature,
+    metric: Metric | None = None,
+    *,
+    k: int = 5,
+    dislikes: Sequence[Features] = (),
+    combine: Combine = Combine.MEAN,
+    exclude: Sequence[UUID] = (),
+    filter: Mapping[str, object] | None = None,  # noqa: A002 - as above
+    exact: bool = False,
+) -> list[str]:
     """Return PostgreSQL's plan of the ranking, carried out and timed, line by line."""
-    parameters = _parameters(question) | {"feature": str(feature), "metric": str(metric)}
-    with translated():
-        rows = conn.execute(_EXPLAIN.get(feature, _EXPLAIN_HASHES), parameters).fetchall()
-    return [str(row[0]) for row in rows]
+    parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact)
+    rows = _fetch(conn, _EXPLAIN, parameters | {"feature": str(feature), "metric": metric and str(metric)})
+    return [row["line"] for row in rows]
 
 
 def stored_features(conn: Connection, image_ids: Sequence[UUID]) -> dict[UUID, Features]:
     """Return what is stored of those images that are; features that one lacks are None."""
-    with translated():
-        rows = conn.execute(_STORED, (list(image_ids),)).fetchall()
-    found: dict[UUID, Features] = {}
-    for key, *values in rows:
-        assert isinstance(key, UUID)
-        embedding, histogram, average, difference = values
-        found[key] = Features(_row(embedding), _row(histogram), _bits(average), _bits(difference))
-    return found
+    rows = _fetch(conn, _STORED, {"image_ids": list(image_ids)})
+    return {
+        row["image_id"]: Features(
+            **{name: _feature(value) for name, value in row.items() if name != "image_id"}  # type: ignore[arg-type]
+        )
+        for row in rows
+    }
 
 
 def _fetch(conn: Connection, statement: Composed, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-    with translated(), conn.cursor(row_factory=dict_row) as cur:
+    with translated(), _explained(), conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(statement, parameters).fetchall()
 
 
-def _parameters(question: Question) -> dict[str, object]:
+@contextmanager
+def _explained() -> Iterator[None]:
+    """The functions say what is wrong with a question, and what to do about it."""
+    try:
+        yield
+    except pg.InvalidParameterValue as error:
+        raise InvalidQueryError(_said(error)) from error
+    except pg.NoDataFound as error:
+        raise ImageNotFoundError(_said(error)) from error
+
+
+def _said(error: pg.Error) -> str:
+    hint = error.diag.message_hint
+    return f"{error.diag.message_primary}" + (f": {hint[0].lower()}{hint[1:]}" if hint else "")
+
+
+def _parameters(
+    likes: Sequence[Features],
+    dislikes: Sequence[Features],
+    k: int,
+    combine: Combine,
+    exclude: Sequence[UUID],
+    conditions: Mapping[str, object] | None,
+    *,
+    exact: bool,
+) -> dict[str, object]:
     parameters: dict[str, object] = {
-        "k": question.k,
-        "combine": str(question.combine),
-        "exclude": list(question.exclude),
-        "method": "exact" if question.exact else "auto",
+        "k": k,
+        "combine": str(combine),
+        "exclude": list(exclude),
+        "filter": Jsonb({name: value for name, value in (conditions or {}).items() if value is not None}),
+        "method": "exact" if exact else "auto",
     }
-    for side, features in (("like", question.likes), ("dislike", question.dislikes)):
-        parameters |= {
-            f"{side}_embeddings": [f.embedding for f in features],
-            f"{side}_histograms": [f.histogram for f in features],
-            f"{side}_average_hashes": [_bit(f.average_hash) for f in features],
-            f"{side}_difference_hashes": [_bit(f.difference_hash) for f in features],
-        }
-    return parameters | dataclasses.asdict(question.filter) | {"host": question.host}
+    for side, group in (("like", likes), ("dislike", dislikes)):
+        for feature in Feature:
+            values = [features.get(feature) for features in group]
+            parameters[f"{side}_{feature}"] = [Bit(v) if isinstance(v, bytes) else v for v in values]
+    return parameters
 
 
-def _fields(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return those of a neighbour; the path is the one on the question's host."""
-    return {name: row[name] for name in names} | {"path": display_path(row["raw_path"])}
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every neighbour has; the path is the one on this host."""
+    raw_path = slashed(row["folder"]) + row["relative_path"]
+    names = ("rank", "copies", "image_id", "file_id", "width", "height", "missing")
+    return {name: row[name] for name in names} | {"path": display_path(raw_path), "raw_path": raw_path}
 
 
-def _bit(value: bytes | None) -> Bit | None:
-    return None if value is None else Bit(value)
+def _certainty(rows: Sequence[Mapping[str, Any]]) -> Certainty:
+    return Certainty(rows[0]["certainty"]) if rows else Certainty.EXACT
 
 
-def _row(value: object) -> FloatRow | None:
-    return None if value is None else np.asarray(value.to_numpy(), dtype=np.float32)  # type: ignore[attr-defined]
-
-
-def _bits(value: object) -> bytes | None:
+def _feature(value: Any) -> FloatRow | bytes | None:  # noqa: ANN401 - what psycopg makes of a vector or bits
+    if value is None:
+        return None
     # bit(64) arrives as its digits.
-    return None if value is None else int(str(value), 2).to_bytes(8)
-
-
-_NEIGHBOUR_FIELDS = tuple(field.name for field in dataclasses.fields(Neighbour))
-_FUSED_FIELDS = tuple(field.name for field in dataclasses.fields(FusedNeighbour) if field.name != "parts")
+    return (
+        int(value, 2).to_bytes(8)
+        if isinstance(value, str)
+        else np.asarray(value.to_numpy(), dtype=np.float32)
+    )
 
 
 def _features(side: str) -> Composed:
-    """Return an imrec.features[] of one side's parameters."""
-    columns = ("embeddings", "histograms", "average_hashes", "difference_hashes")
+    """Return an imrec.features[] of one side's parameters; its fields are in the order of Feature."""
+    names = SQL(", ").join(Identifier(feature.value) for feature in Feature)
+    arrays = SQL(", ").join(
+        SQL("{}::{}[]").format(
+            Placeholder(f"{side}_{feature}"), SQL("bit(64)") if feature.is_hash else SQL("vector")
+        )
+        for feature in Feature
+    )
     return SQL(
-        "ARRAY(SELECT ROW(q.e, q.g, q.a, q.d)::imrec.features"
-        " FROM unnest({}::vector[], {}::vector[], {}::bit(64)[], {}::bit(64)[])"
-        " WITH ORDINALITY AS q (e, g, a, d, n) ORDER BY q.n)"
-    ).format(*(Placeholder(f"{side}_{column}") for column in columns))
+        "ARRAY(SELECT ROW({names})::imrec.features"
+        " FROM unnest({arrays}) WITH ORDINALITY AS q ({names}, n) ORDER BY q.n)"
+    ).format(names=names, arrays=arrays)
 
 
-_WHERE = SQL(
-    "%(combine)s, %(exclude)s::uuid[], imrec.filter(%(under)s, %(root)s, %(after)s, %(before)s,"
-    " %(min_bytes)s, %(max_bytes)s, %(min_width)s, %(min_height)s, %(camera)s, %(format)s), NULL, %(method)s"
+# What is shown beside a ranking: by keys, of k rows.
+_FILES = SQL(
+    "f.relative_path, coalesce(m.raw_path, o.raw_path) AS folder, i.width, i.height, x.file_id IS NOT NULL AS missing "
+    "FROM {ranking} AS r "
+    "INNER JOIN imrec.image AS i ON i.image_id = r.image_id "
+    "INNER JOIN imrec.file AS f ON f.image_id = r.image_id AND f.file_id = r.file_id "
+    "INNER JOIN imrec.root AS o ON o.root_id = f.root_id "
+    "LEFT JOIN imrec.mount AS m ON m.root_id = f.root_id AND m.host = current_setting('imrec.host', true) "
+    "LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id "
+    "ORDER BY r.rank"
 )
-_NEAREST = SQL(
-    "WITH n AS MATERIALIZED ("
-    " SELECT * FROM imrec.nearest({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, {where})) "
-    "SELECT n.image_id, n.distance, n.answer, p.path, p.raw_path, p.copies, p.width, p.height, p.missing "
-    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n), %(host)s) AS p "
-    "ON p.image_id = n.image_id "
-    "ORDER BY n.rank"
-).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
-_FUSED = SQL(
-    "WITH n AS MATERIALIZED ("
-    " SELECT * FROM imrec.fuse_features({likes}, {dislikes}, %(weights)s, %(k)s, {where})) "
-    "SELECT n.*, p.raw_path, p.width, p.height, p.missing "
-    "FROM n INNER JOIN imrec.places(ARRAY(SELECT n.image_id FROM n), %(host)s) AS p "
-    "ON p.image_id = n.image_id "
-    "ORDER BY n.rank"
-).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
-_EXPLAIN = {
-    Feature.EMBEDDING: SQL(
-        "SELECT imrec.explain_vectors(%(like_embeddings)s::vector[], %(dislike_embeddings)s::vector[],"
-        " %(feature)s, %(metric)s, %(k)s, {where})"
-    ).format(where=_WHERE),
-    Feature.HISTOGRAM: SQL(
-        "SELECT imrec.explain_vectors(%(like_histograms)s::vector[], %(dislike_histograms)s::vector[],"
-        " %(feature)s, %(metric)s, %(k)s, {where})"
-    ).format(where=_WHERE),
-}
-# What imrec.hamming_search does inside it decides row by row; EXPLAIN shows the time alone.
-_EXPLAIN_HASHES = SQL(
-    "EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) "
-    "SELECT * FROM imrec.nearest({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, {where})"
-).format(likes=_features("like"), dislikes=_features("dislike"), where=_WHERE)
-_STORED = """
-SELECT i.image_id, e.embedding, g.histogram, h.average_hash, h.difference_hash
-FROM imrec.image AS i
-LEFT JOIN imrec.embedding AS e ON e.image_id = i.image_id
-LEFT JOIN imrec.histogram AS g ON g.image_id = i.image_id
-LEFT JOIN imrec.hash AS h ON h.image_id = i.image_id
-WHERE i.image_id = ANY(%s)
-"""
+_RECOMMEND = SQL("SELECT r.rank, r.distance, r.copies, r.certainty, r.image_id, r.file_id, {files}").format(
+    files=_FILES.format(
+        ranking=SQL(
+            "imrec.recommend({likes}, {dislikes}, %(k)s, %(feature)s, %(metric)s, %(combine)s, %(exclude)s::uuid[],"
+            " %(filter)s, NULL, %(method)s)"
+        ).format(likes=_features("like"), dislikes=_features("dislike"))
+    )
+)
+_FUSE = SQL(
+    "SELECT r.rank, r.fused, r.copies, r.certainty, r.image_id, r.file_id, r.features, {files}"
+).format(
+    files=_FILES.format(
+        ranking=SQL(
+            "imrec.fuse({likes}, {dislikes}, %(k)s, %(weights)s, %(combine)s, %(exclude)s::uuid[], %(filter)s, NULL,"
+            " %(method)s)"
+        ).format(likes=_features("like"), dislikes=_features("dislike"))
+    )
+)
+_EXPLAIN = SQL(
+    "SELECT p AS line FROM imrec_internal.explain({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, %(combine)s,"
+    " %(exclude)s::uuid[], %(filter)s, NULL, %(method)s) AS p"
+).format(likes=_features("like"), dislikes=_features("dislike"))
+_STORED = SQL(
+    "SELECT s.image_id, {columns} FROM imrec_internal.image_features AS s WHERE s.image_id = ANY(%(image_ids)s)"
+).format(
+    columns=SQL(", ").join(SQL("(s.features).{}").format(Identifier(feature.value)) for feature in Feature)
+)

@@ -27,7 +27,7 @@ from imrec_pg.ingest import extract, pipeline, write
 from imrec_pg.ingest.pipeline import IngestOptions, ingest
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import Merged
-from imrec_pg.records import FailedFile, Feature, FeatureTable, Metric, StoredImage
+from imrec_pg.records import FailedFile, Feature, Metric, StoredImage
 from imrec_pg.settings import Settings
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Orders:
     workers: int = 1
     patience_s: float = 120
     lease_s: float = 60
-    max_bytes: int = 1_000_000
+    max_size: int = 1_000_000
     decode_s: float = 0
     decode_limit_s: int = 30
     index: bool = False
@@ -67,7 +67,7 @@ class Orders:
 
 
 def counted(
-    content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
+    content: FileContent, path: str, tables: frozenset[Feature], limits: Limits
 ) -> "Extracted | DecodeError":
     """Stand in for the decoder: counts, takes its time, and has bugs that the file's name brings out."""
     descriptor = os.open(os.environ[_DECODES], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -91,8 +91,8 @@ class _Log:
         self, conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile] = ()
     ) -> Merged:
         self._number += 1
-        rows = {str(file.location_id): str(image.image_id) for image in images for file in image.files}
-        rows |= {str(failure.file.location_id): "" for failure in failed}
+        rows = {str(file.file_id): str(image.image_id) for image in images for file in image.files}
+        rows |= {str(failure.file.file_id): "" for failure in failed}
         self._say("try", rows, 0)
         merged = self._real(conn, images, failed)
         self._say("done", rows, merged.elsewhere + merged.gone)
@@ -106,10 +106,10 @@ class _Log:
 def _run(orders: Orders) -> Tally:
     settings = Settings(orders.dsn or None, Path(orders.data_dir), None, "--dsn")
     options = IngestOptions(
-        features=tuple(map(FeatureTable, orders.features)),
+        features=tuple(map(Feature, orders.features)),
         batch=orders.batch,
         workers=orders.workers,
-        limits=Limits(max_bytes=orders.max_bytes),
+        limits=Limits(max_size=orders.max_size),
         patience_s=orders.patience_s,
         lease_s=orders.lease_s,
     )

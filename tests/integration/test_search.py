@@ -6,6 +6,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from imrec_pg.search.answers import Question, Ranking
 from numpy.typing import NDArray
 from support import AddImage, at_angle
 
@@ -14,11 +15,10 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.records import METRICS, Combine, Feature, Features, Metric
 from imrec_pg.search import ranking
-from imrec_pg.search.answers import Question, Ranking
 
 PAIRS = [(feature, metric) for feature, metrics in METRICS.items() for metric in metrics]
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "manhattan": "<+>", "hamming": "<~>"}
-COLUMNS = {"ahash": "average_hash", "dhash": "difference_hash"}
+COLUMNS = {"average_hash": "average_hash", "difference_hash": "difference_hash"}
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_the_natural_query_in_psql_uses_the_hnsw_index(conn: Connection, add_ima
 
 
 def test_pairs_that_make_no_sense_are_refused_with_those_that_do() -> None:
-    with pytest.raises(UsageError, match="ahash: hamming"):
+    with pytest.raises(UsageError, match="average_hash: hamming"):
         ranking.check_pair(Feature.AVERAGE_HASH, Metric.COSINE)
     with pytest.raises(UsageError, match="embedding: cosine, euclidean, manhattan"):
         ranking.check_pair(Feature.EMBEDDING, Metric.HAMMING)

@@ -13,7 +13,6 @@ from PIL import Image
 
 from imrec_pg import settings
 from imrec_pg.errors import UsageError, WeightsError
-from imrec_pg.features import embedding
 from imrec_pg.features.embedding import Embedder, crop
 from imrec_pg.features.torchvision_shim import import_torchvision
 from imrec_pg.features.weights import Weights, resolve
@@ -171,7 +170,7 @@ def test_rows_are_float32_contiguous(embedder: Embedder) -> None:
 
 def test_identity_names_model_weights_and_extraction(embedder: Embedder) -> None:
     sha256 = "68d5403d92caa9ba377aefcefedaab2de1c53c7361ee81dcf7e36e57a9285f99"
-    assert embedder.identity == ModelIdentity("resnet18", sha256, embedding.EXTRACTION_VERSION)
+    assert embedder.identity == ModelIdentity("resnet18", sha256)
     assert embedder.device == "cpu"
 
 

@@ -26,7 +26,7 @@ from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.metadata import SCHEMA
 from imrec_pg.db.retry import ATTEMPTS, CONFLICTS
 from imrec_pg.errors import ExportFileError
-from imrec_pg.records import FeatureTable, ModelIdentity, OnProgress
+from imrec_pg.records import Feature, ModelIdentity, OnProgress
 
 Result = TypeVar("Result")
 
@@ -92,7 +92,7 @@ def import_library(
 
 def _check_model_known(files: Sequence[TableFile]) -> None:
     rows = {file.table.name: file for file in files}
-    embedding, model = rows.get(FeatureTable.EMBEDDING), rows.get("model")
+    embedding, model = rows.get(Feature.EMBEDDING), rows.get("model")
     if embedding is not None and embedding.rows and not (model and model.rows):
         raise ExportFileError(
             "model.parquet", f"has no row, so that nobody knows which model made {embedding.name}"
@@ -119,11 +119,9 @@ def _stage(conn: Connection, files: Sequence[TableFile], progress: _Progress) ->
 
 
 def _check_model(conn: Connection) -> None:
-    row = conn.execute(
-        "SELECT name, weights_sha256, extraction_version FROM pg_temp.incoming_model"
-    ).fetchone()
+    row = conn.execute("SELECT name, weights_sha256 FROM pg_temp.incoming_model").fetchone()
     if row is not None:
-        check_model(conn, ModelIdentity(str(row[0]), str(row[1]), int(str(row[2]))))
+        check_model(conn, ModelIdentity(str(row[0]), str(row[1])))
 
 
 def _merge_catalogue(conn: Connection, files: Sequence[TableFile], *, replace: bool) -> list[Merged]:

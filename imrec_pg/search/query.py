@@ -1,0 +1,160 @@
+"""Query images: their features from the database, or extracted as an ingest does it."""
+
+import io
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from imrec_pg.catalogue.model import check_model
+from imrec_pg.db.connection import Connection
+from imrec_pg.errors import InvalidQueryError
+from imrec_pg.extraction import extract
+from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images.content import FileContent, image_id_of, read
+from imrec_pg.paths import display_path
+from imrec_pg.records import Feature, Features
+from imrec_pg.search import ranking
+from imrec_pg.search.results import QueryImage
+
+Query: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+"""An image to search for: a path, the bytes of an image file, a Pillow image, or an array of pixels, uint8
+(H, W, 3), channels red, green, blue."""
+
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+
+
+class Stopwatch:
+    """Seconds spent in named steps."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[str, float]] = []
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what is done inside."""
+        started = time.perf_counter()
+        yield
+        self.steps.append((name, time.perf_counter() - started))
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Query images and their features, likes first."""
+
+    images: tuple[QueryImage, ...]
+    features: Mapping[UUID, Features]
+
+    def of(self, *, disliked: bool) -> list[Features]:
+        """Return the features of the likes, or of the dislikes."""
+        return [self.features[image.image_id] for image in self.images if image.disliked is disliked]
+
+
+def several(query: Query | Sequence[Query]) -> list[Query]:
+    """Return one query, or several, as a list."""
+    if isinstance(query, (str, bytes, os.PathLike, Image.Image, np.ndarray)):
+        return [query]
+    return list(query)
+
+
+def extract_features(query: Query, embedders: EmbedderSource, features: Sequence[Feature]) -> Features:
+    """Return features of one image, as an ingest would store them; those not asked for are None.
+
+    Raises:
+        DecodeError: it is no image that can be read.
+        WeightsError: the model's weights were not found.
+    """
+    path, name, content = _opened(query)
+    del path
+    return _extracted(name, content, embedders, frozenset(features))
+
+
+def look_up(
+    conn: Connection,
+    likes: Sequence[Query],
+    dislikes: Sequence[Query],
+    embedders: EmbedderSource,
+    features: Sequence[Feature],
+    watch: Stopwatch,
+) -> Queries:
+    """Return the query images with the features asked for; what is stored is not extracted again.
+
+    Raises:
+        InvalidQueryError: no image.
+        DecodeError: one is no image that can be read.
+        ModelMismatchError: the embeddings here were made by another model.
+    """
+    if not likes:
+        raise InvalidQueryError("there is no image to search for")
+    with watch.step("read"):
+        opened = [_opened(query) for query in (*likes, *dislikes)]
+    with watch.step("look up"):
+        stored = {
+            image_id: found
+            for image_id, found in ranking.stored_features(conn, [c.image_id for _, _, c in opened]).items()
+            if all(found.get(feature) is not None for feature in features)
+        }
+    with watch.step("extract"):
+        known = dict(stored)
+        for _, name, content in opened:
+            if content.image_id not in known:
+                if Feature.EMBEDDING in features:
+                    check_model(conn, embedders.identity)
+                known[content.image_id] = _extracted(name, content, embedders, frozenset(features))
+    return Queries(
+        tuple(
+            QueryImage(path, name, content.image_id, content.image_id in stored, number >= len(likes))
+            for number, (path, name, content) in enumerate(opened)
+        ),
+        known,
+    )
+
+
+def _opened(query: Query) -> tuple[bytes | None, str, FileContent]:
+    """Return a query's path, if it is a file, its name for messages, and its content."""
+    if isinstance(query, bytes):
+        return None, "the image given as bytes", _content(query)
+    if isinstance(query, Image.Image):
+        return None, "the Pillow image", _content(_png(query))
+    if isinstance(query, np.ndarray):
+        return None, "the array of pixels", _content(_png(_from_pixels(query)))
+    path = os.path.abspath(os.fsencode(query))  # noqa: PTH100 - bytes
+    return path, display_path(path), read(path)
+
+
+def _content(data: bytes) -> FileContent:
+    return FileContent(data, len(data), 0, image_id_of(data))
+
+
+def _png(image: Image.Image) -> bytes:
+    upright = ImageOps.exif_transpose(image)
+    buffer = io.BytesIO()
+    kept = upright if upright.mode in _PNG_MODES else upright.convert("RGB")
+    # Level 1: of 12 megapixels the usual one takes seconds.
+    kept.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _from_pixels(pixels: NDArray[Any]) -> Image.Image:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:  # noqa: PLR2004
+        raise InvalidQueryError(
+            f"an array of pixels is uint8 of shape (height, width, 3), not {pixels.dtype} of {pixels.shape}"
+        )
+    return Image.fromarray(pixels)
+
+
+def _extracted(
+    name: str, content: FileContent, embedders: EmbedderSource, features: frozenset[Feature]
+) -> Features:
+    extracted = extract(content, name, features)
+    if extracted.crop is None:
+        return extracted.features
+    (embedding,) = embedders.embed([extracted.crop])
+    return replace(extracted.features, embedding=embedding)

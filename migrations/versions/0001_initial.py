@@ -1,0 +1,343 @@
+"""The tables: images, the files that hold them, their features, and the bookkeeping of ingests.
+
+Functions and views are not here: they are in sql/, and applied again as a whole at each upgrade.
+
+Revision ID: 0001
+Revises: None
+"""
+
+from itertools import combinations
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from pgvector.sqlalchemy import VECTOR
+from sqlalchemy.dialects.postgresql import BIT, UUID
+
+from imrec_pg.db.apply_sql import folder
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_VECTORS = ("embedding", "histogram")
+_HASHES = ("average_hash", "difference_hash", "perceptual_hash")
+_CHUNKS = range(4)
+# The bits of imrec_internal.hash_chunk, of which imrec_internal.hamming_near looks at up to three at once.
+_CHUNK_BITS = [bit for bit in range(64) if 0x0055_0055_0055_0055 >> bit & 1]
+_MAX_FLIPPED = 3
+_COMMENTS = {
+    "TABLE imrec.image": "An image is its bytes: the same photo in ten folders is one row.",
+    "COLUMN imrec.image.image_id": "The first 128 bits of the SHA-256 of the content.",
+    "COLUMN imrec.image.size": "In bytes.",
+    "COLUMN imrec.image.width": "As shown, after EXIF rotation.",
+    "COLUMN imrec.image.height": "As shown, after EXIF rotation.",
+    "COLUMN imrec.image.format": (
+        "JPEG, PNG, WEBP, GIF, BMP, TIFF, MPO, AVIF, HEIF, or that of a camera raw, such as DNG."
+    ),
+    "COLUMN imrec.image.taken_at": "The camera's local time, from EXIF; no time zone is known.",
+    "TABLE imrec.model": (
+        "The one model that made all embeddings here; features of two models can't be compared."
+    ),
+    "COLUMN imrec.model.weights_sha256": "Of the tensors, whatever file held them.",
+    "TABLE imrec.root": "A folder of photos, by whatever path; files are known by their path below it.",
+    "COLUMN imrec.root.root_id": "Made from its first name.",
+    "COLUMN imrec.root.name": "The folder's path, unless it was named.",
+    "COLUMN imrec.root.raw_path": "The canonical path, that of imrec.file: as the file system spells it.",
+    "TABLE imrec.mount": (
+        "Where a root lies on a host; on a host that is not named here, at its canonical path."
+    ),
+    "COLUMN imrec.mount.host": "A computer, as it calls itself, or as IMREC_HOST does.",
+    "COLUMN imrec.mount.raw_path": "The folder as the file system of that host spells it.",
+    "TABLE imrec.file": "A file is where an image was seen.",
+    "COLUMN imrec.file.file_id": "Made from root_id and relative_path.",
+    "COLUMN imrec.file.relative_path": "Below the root, as the file system spells it.",
+    "COLUMN imrec.file.path": r"The whole path for people; bytes that are no UTF-8 as \xff.",
+    "COLUMN imrec.file.mtime_ns": "Nanoseconds since 1970.",
+    "TABLE imrec.embedding": "What the photo shows: ResNet-18 without its last layer.",
+    "TABLE imrec.histogram": "Its colours: 8x8x8 RGB bins, red the slowest, sum 1.",
+    "TABLE imrec.average_hash": "Its brightness pattern: which of 8x8 cells are brighter than the mean.",
+    "TABLE imrec.difference_hash": (
+        "Its brightness pattern: which of 8x8 cells are brighter than their left one."
+    ),
+    "TABLE imrec.perceptual_hash": (
+        "Its brightness pattern: which of its 8x8 lowest frequencies are above the median."
+    ),
+    **{f"COLUMN imrec.{name}.{name}": "Row by row, top left first." for name in _HASHES},
+    **{
+        f"COLUMN imrec.{name}.version": (
+            "Of the extraction that computed the row; imrec-pg ingest --refresh redoes earlier ones."
+        )
+        for name in ("image", *_VECTORS, *_HASHES)
+    },
+    "TABLE imrec.hamming_flip": "What turns a chunk of a hash into each chunk that differs in few bits.",
+    "COLUMN imrec.hamming_flip.bits": "How many bits differ.",
+    "COLUMN imrec.hamming_flip.flip": "The differing bits, to XOR with imrec_internal.hash_chunk().",
+    "TABLE imrec.tuning": "How far imrec-pg tune found that each HNSW index has to search.",
+    "COLUMN imrec.tuning.ef_search": "The smallest hnsw.ef_search that reached the recall wanted.",
+    "COLUMN imrec.tuning.wanted": "The recall@k asked for.",
+    "COLUMN imrec.tuning.recall": "The recall@k measured against exact search.",
+    "COLUMN imrec.tuning.p50_ms": "The median time of a search in the database.",
+    "COLUMN imrec.tuning.queries": "On so many of the stored images.",
+    "COLUMN imrec.tuning.images": "How many images there were then.",
+    "TABLE imrec.failure": "Files that could not be read; tried again when they change, or on request.",
+    "COLUMN imrec.failure.file_id": "As the file would have in imrec.file.",
+    "TABLE imrec.missing": "Files of imrec.file that were not there any more when ingest looked.",
+    "COLUMN imrec.missing.file_id": "Of imrec.file.",
+    "COLUMN imrec.missing.since": "When that was first seen.",
+    "TABLE imrec.worker": "Every ingest that is running, or that died and was not noticed yet.",
+    "COLUMN imrec.worker.expires_at": "By the clock of the database; the ingest puts it off while it lives.",
+    "COLUMN imrec.worker.locked": (
+        "Whether a session holds the advisory lock imrec_internal.worker_lock() for it."
+    ),
+    "TABLE imrec.claim": "Files that an ingest is working on; no other one does meanwhile.",
+    "COLUMN imrec.claim.token": "Of this claim alone, and larger than all before; a write must show it.",
+    "TYPE imrec.features": "All features of one image; NULL for those that it lacks.",
+    "TABLE imrec_internal.applied_sql": "Which functions and views are live: one row.",
+    "COLUMN imrec_internal.applied_sql.imrec_version": "The imrec-pg that applied them.",
+    "COLUMN imrec_internal.applied_sql.digest": "SHA-256 of all files below sql/.",
+}
+
+
+def upgrade() -> None:
+    _create_catalogue()
+    _create_features()
+    _create_bookkeeping()
+    _create_flips()
+    for thing, comment in _COMMENTS.items():
+        op.execute(f"COMMENT ON {thing} IS '{comment.replace(chr(39), 2 * chr(39))}'")
+
+
+def downgrade() -> None:
+    """Drop all tables; the functions and views on them are dropped before (imrec_pg.db.apply_sql)."""
+    op.execute("DROP TYPE imrec.features")
+    op.drop_table("applied_sql", schema="imrec_internal")
+    for table in (
+        *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
+        *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
+    ):
+        op.drop_table(table, schema="imrec")
+
+
+def _key(name: str = "image_id") -> sa.Column[object]:
+    return sa.Column(name, UUID(), nullable=False)
+
+
+def _time(name: str = "created_at") -> sa.Column[object]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())
+
+
+def _version() -> sa.Column[object]:
+    return sa.Column("version", sa.SmallInteger, nullable=False, server_default="1")
+
+
+def _path() -> list[sa.Column[object]]:
+    return [
+        _key("root_id"),
+        sa.Column("relative_path", sa.LargeBinary, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    ]
+
+
+def _foreign_key(
+    table: str, column: str, target: str, ondelete: str | None = None
+) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        [column], [f"imrec.{target}.{column}"], name=f"{table}_{column}_fkey", ondelete=ondelete
+    )
+
+
+def _create_catalogue() -> None:
+    op.create_table(
+        "root",
+        _key("root_id"),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("raw_path", sa.LargeBinary, nullable=False),
+        _time(),
+        sa.PrimaryKeyConstraint("root_id", name="root_pkey"),
+        sa.UniqueConstraint("name", name="root_name_key"),
+        schema="imrec",
+    )
+    op.create_table(
+        "mount",
+        _key("root_id"),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("raw_path", sa.LargeBinary, nullable=False),
+        _time(),
+        sa.PrimaryKeyConstraint("root_id", "host", name="mount_pkey"),
+        _foreign_key("mount", "root_id", "root", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_table(
+        "image",
+        _key(),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("width", sa.Integer, nullable=False),
+        sa.Column("height", sa.Integer, nullable=False),
+        sa.Column("format", sa.Text, nullable=False),
+        sa.Column("taken_at", sa.DateTime),
+        sa.Column("camera_make", sa.Text),
+        sa.Column("camera_model", sa.Text),
+        _version(),
+        _time(),
+        sa.PrimaryKeyConstraint("image_id", name="image_pkey"),
+        sa.CheckConstraint("size > 0 AND width > 0 AND height > 0", name=op.f("image_size_check")),
+        schema="imrec",
+    )
+    op.create_table(
+        "file",
+        _key(),
+        _key("file_id"),
+        *_path(),
+        _time(),
+        sa.PrimaryKeyConstraint("image_id", "file_id", name="file_pkey"),
+        sa.UniqueConstraint("file_id", name="file_file_id_key"),
+        # No ON DELETE CASCADE: deleting an image that another session has just given a file must fail, not win.
+        _foreign_key("file", "image_id", "image"),
+        _foreign_key("file", "root_id", "root"),
+        schema="imrec",
+    )
+    # Hash: a path may be longer than a btree entry (2,704 bytes).
+    op.create_index("file_path_idx", "file", ["path"], schema="imrec", postgresql_using="hash")
+    op.create_index("file_root_id_idx", "file", ["root_id", "image_id"], schema="imrec")
+
+
+def _create_features() -> None:
+    # The one function that must be there before the others: the indexes on hashes are built on it.
+    op.execute((folder("sql") / "internal" / "hash_chunk.sql").read_text(encoding="utf-8"))
+    for name in _VECTORS:
+        # Not in the table's own list of columns: pgvector may lie in a schema of its own.
+        check = sa.CheckConstraint(f"vector_norm({name}) > 0", name=op.f(f"{name}_norm_check"))
+        _create_feature_table(name, VECTOR(512), check)
+        # 2,056 bytes lie just over the TOAST threshold: out of line, an exact scan took 2.8 times as long.
+        op.execute(f"ALTER TABLE imrec.{name} ALTER COLUMN {name} SET STORAGE PLAIN")
+    for name in _HASHES:
+        _create_feature_table(name, BIT(64))
+        # 16 bytes as a plain value, 13 as a packed one: unpacking every one of them makes a scan take a quarter
+        # longer.
+        op.execute(f"ALTER TABLE imrec.{name} ALTER COLUMN {name} SET STORAGE PLAIN")
+        for chunk in _CHUNKS:
+            # With the hash and the id behind the key the index answers alone: 7 times as fast a row.
+            op.create_index(
+                f"{name}_chunk_{chunk}_idx",
+                name,
+                [sa.text(f"imrec_internal.hash_chunk({name}, {chunk})"), name, "image_id"],
+                schema="imrec",
+            )
+    op.execute(
+        "CREATE TYPE imrec.features AS (embedding vector, histogram vector,"
+        " average_hash bit(64), difference_hash bit(64), perceptual_hash bit(64))"
+    )
+
+
+def _create_feature_table(name: str, type_: sa.types.TypeEngine[Any], *checks: sa.CheckConstraint) -> None:
+    op.create_table(
+        name,
+        _key(),
+        sa.Column(name, type_, nullable=False),
+        _version(),
+        *checks,
+        sa.PrimaryKeyConstraint("image_id", name=f"{name}_pkey"),
+        _foreign_key(name, "image_id", "image", "CASCADE"),
+        schema="imrec",
+    )
+
+
+def _create_bookkeeping() -> None:
+    op.create_table(
+        "model",
+        sa.Column("model_id", sa.SmallInteger, nullable=False, server_default="1", autoincrement=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("weights_sha256", sa.Text, nullable=False),
+        _time(),
+        sa.PrimaryKeyConstraint("model_id", name="model_pkey"),
+        sa.CheckConstraint("model_id = 1", name=op.f("model_single_check")),
+        schema="imrec",
+    )
+    op.create_table(
+        "tuning",
+        sa.Column("feature", sa.Text, nullable=False),
+        sa.Column("metric", sa.Text, nullable=False),
+        sa.Column("ef_search", sa.Integer, nullable=False),
+        sa.Column("k", sa.Integer, nullable=False),
+        sa.Column("wanted", sa.Double, nullable=False),
+        sa.Column("recall", sa.Double, nullable=False),
+        sa.Column("p50_ms", sa.Double, nullable=False),
+        sa.Column("queries", sa.Integer, nullable=False),
+        sa.Column("images", sa.BigInteger, nullable=False),
+        _time("measured_at"),
+        sa.PrimaryKeyConstraint("feature", "metric", name="tuning_pkey"),
+        sa.CheckConstraint("ef_search BETWEEN 1 AND 1000", name=op.f("tuning_ef_search_check")),
+        schema="imrec",
+    )
+    op.create_table(
+        "failure",
+        _key("file_id"),
+        *_path(),
+        sa.Column("error_class", sa.Text, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="1"),
+        _time(),
+        _time("last_attempt_at"),
+        sa.PrimaryKeyConstraint("file_id", name="failure_pkey"),
+        _foreign_key("failure", "root_id", "root"),
+        schema="imrec",
+    )
+    op.create_table(
+        "missing",
+        _key("file_id"),
+        _time("since"),
+        sa.PrimaryKeyConstraint("file_id", name="missing_pkey"),
+        schema="imrec",
+    )
+    op.create_table(
+        "worker",
+        _key("worker_id"),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("locked", sa.Boolean, nullable=False, server_default="false"),
+        _time("started_at"),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("worker_id", name="worker_pkey"),
+        schema="imrec",
+    )
+    op.create_table(
+        "claim",
+        _key("file_id"),
+        _key("root_id"),
+        _key("worker_id"),
+        sa.Column("token", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("file_id", name="claim_pkey"),
+        _foreign_key("claim", "worker_id", "worker", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_index("claim_worker_id_idx", "claim", ["worker_id"], schema="imrec")
+    op.create_table(
+        "applied_sql",
+        sa.Column("imrec_version", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        _time("applied_at"),
+        sa.PrimaryKeyConstraint("imrec_version", name="applied_sql_pkey"),
+        schema="imrec_internal",
+    )
+
+
+def _create_flips() -> None:
+    flip = op.create_table(
+        "hamming_flip",
+        sa.Column("bits", sa.SmallInteger, nullable=False, autoincrement=False),
+        sa.Column("flip", sa.BigInteger, nullable=False, autoincrement=False),
+        sa.PrimaryKeyConstraint("bits", "flip", name="hamming_flip_pkey"),
+        schema="imrec",
+    )
+    op.bulk_insert(
+        flip,
+        [
+            {"bits": bits, "flip": sum(1 << bit for bit in flipped)}
+            for bits in range(_MAX_FLIPPED + 1)
+            for flipped in combinations(_CHUNK_BITS, bits)
+        ],
+    )

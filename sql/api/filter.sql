@@ -1,0 +1,23 @@
+-- Which photos may be in an answer, as one value for the filter argument of imrec.search and its relatives.
+-- under is a folder; times are the camera's local ones, after included, before not; sizes are in bytes, width
+-- and height in pixels; camera is any part of make and model; format is JPEG, jpg, HEIF, heic, …
+CREATE OR REPLACE FUNCTION imrec.filter(
+    under text DEFAULT NULL, root text DEFAULT NULL,
+    after timestamp DEFAULT NULL, before timestamp DEFAULT NULL,
+    min_size bigint DEFAULT NULL, max_size bigint DEFAULT NULL,
+    min_width integer DEFAULT NULL, min_height integer DEFAULT NULL,
+    camera text DEFAULT NULL, format text DEFAULT NULL
+)
+RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'under', filter.under, 'root', filter.root, 'after', filter.after, 'before', filter.before,
+        'min_size', filter.min_size, 'max_size', filter.max_size,
+        'min_width', filter.min_width, 'min_height', filter.min_height,
+        'camera', filter.camera, 'format', filter.format
+    ));
+END;
+
+COMMENT ON FUNCTION imrec.filter IS
+'Which photos may be in an answer: imrec.search(…, filter => imrec.filter(under => ''/photos/2024'')).';

@@ -1,0 +1,45 @@
+-- The plan of the statement by which imrec_internal.nearest answers at first, carried out and timed, line by
+-- line. VOLATILE, since EXPLAIN is not allowed in other functions.
+CREATE OR REPLACE FUNCTION imrec_internal.explain(
+    likes imrec.features [], dislikes imrec.features [], feature text, metric text, k bigint, combine text,
+    exclude uuid [], filter jsonb, among uuid [], method text
+)
+RETURNS SETOF text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET "hnsw.ef_search" = 100
+SET "hnsw.iterative_scan" = strict_order
+SET enable_seqscan = on
+SET enable_bitmapscan = on
+SET enable_sort = on
+SET jit = off
+AS $$
+DECLARE
+    plan CONSTANT record := imrec_internal.search_plan(
+        likes, dislikes, feature, metric, k, combine, filter, among, method
+    );
+    explained CONSTANT text := 'EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) %s';
+BEGIN
+    IF plan.by_chunks THEN
+        RETURN QUERY EXECUTE format(explained, format(
+            'SELECT n.* FROM unnest($1) AS q (code) '
+            'CROSS JOIN LATERAL imrec.hamming_search(q.code, %s, %L, $2) AS n', k, feature
+        )) USING plan.near_codes, exclude;
+    ELSIF plan.approximate THEN
+        PERFORM set_config('hnsw.ef_search', plan.ef_search::text, true), set_config('enable_sort', 'off', true),
+            set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
+        RETURN NEXT format('hnsw.ef_search = %s, hnsw.iterative_scan = strict_order', plan.ef_search);
+        RETURN QUERY EXECUTE format(explained, plan.walk)
+        USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+    ELSIF plan.near IS NOT NULL THEN
+        RETURN QUERY EXECUTE format(explained, plan.compare)
+        USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+    ELSE
+        RETURN QUERY EXECUTE format(explained, plan.compare)
+        USING plan.near_codes, plan.far_codes, exclude, plan.conditions, plan.images;
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION imrec_internal.explain IS
+'The plan by which imrec_internal.nearest answers at first, carried out and timed, line by line.';

@@ -1,0 +1,67 @@
+-- The k images nearest to the likes and far from the dislikes, by one feature. certainty is exact, approximate
+-- (by an index), or truncated: method = approximate asks the index alone, which may end before it finds k.
+CREATE OR REPLACE FUNCTION imrec_internal.nearest(
+    likes imrec.features [], dislikes imrec.features [], feature text, metric text, k bigint, combine text,
+    exclude uuid [], filter jsonb, among uuid [], method text
+)
+RETURNS TABLE (rank bigint, image_id uuid, distance double precision, certainty text)
+-- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+-- What is set in here ends with the function, since it is named here.
+SET "hnsw.ef_search" = 100
+-- Otherwise HNSW stops at ef_search candidates, and a filter leaves the answer short.
+SET "hnsw.iterative_scan" = strict_order
+SET enable_seqscan = on
+SET enable_bitmapscan = on
+SET enable_sort = on
+-- Compiling takes longer than any of this.
+SET jit = off
+AS $$
+DECLARE
+    plan CONSTANT record := imrec_internal.search_plan(
+        likes, dislikes, feature, metric, k, combine, filter, among, method
+    );
+    numbered CONSTANT text := 'SELECT row_number() OVER (), n.image_id, n.distance, ''exact'' FROM (%s) AS n';
+    ids uuid[];
+    distances double precision[];
+    others bigint;
+BEGIN
+    IF plan.by_chunks THEN
+        RETURN QUERY
+        SELECT row_number() OVER (ORDER BY min(n.distance), n.image_id), n.image_id,
+            min(n.distance)::double precision, 'exact'
+        FROM unnest(plan.near_codes) AS q (code)
+        CROSS JOIN LATERAL imrec.hamming_search(q.code, k::integer, feature, exclude) AS n
+        GROUP BY n.image_id ORDER BY 1 LIMIT k;
+        RETURN;
+    ELSIF plan.approximate THEN
+        PERFORM set_config('hnsw.ef_search', plan.ef_search::text, true), set_config('enable_sort', 'off', true),
+            set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
+        EXECUTE format('SELECT array_agg(n.image_id), array_agg(n.distance) FROM (%s) AS n', plan.walk)
+        INTO ids, distances USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+        PERFORM set_config('enable_sort', 'on', true),
+            set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true);
+        IF cardinality(ids) = k THEN
+            certainty := 'approximate';
+        ELSIF method = 'approximate' THEN
+            EXECUTE format('SELECT count(*) FROM (%s) AS n', plan.compare)
+            INTO others USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+            certainty := CASE WHEN others > coalesce(cardinality(ids), 0) THEN 'truncated' ELSE 'exact' END;
+        END IF;
+    END IF;
+    IF certainty IS NOT NULL THEN
+        RETURN QUERY SELECT n.rank, n.image_id, n.distance, nearest.certainty
+        FROM unnest(ids, distances) WITH ORDINALITY AS n (image_id, distance, rank);
+    ELSIF plan.near IS NOT NULL THEN
+        RETURN QUERY EXECUTE format(numbered, plan.compare)
+        USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+    ELSE
+        RETURN QUERY EXECUTE format(numbered, plan.compare)
+        USING plan.near_codes, plan.far_codes, exclude, plan.conditions, plan.images;
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION imrec_internal.nearest IS
+'The k images nearest to likes and far from dislikes, by one feature; imrec.recommend shows them as photos.';

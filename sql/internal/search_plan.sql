@@ -1,0 +1,238 @@
+-- How a search is to be answered, or an error that says what is wrong with it. This is the one place for the
+-- bounds of k, the keys of a filter, and when an index is used. It returns two statements for EXECUTE, walk
+-- (by an HNSW index) and compare (all, exactly), put together from the constants in here alone: an index serves
+-- only a plan that knows table, operator and k. Their parameters: $1 the likes and $2 the dislikes (vectors or
+-- codes), $3 the images to leave out, $4 filter, $5 images.
+--
+-- A session may SET imrec.few_images, imrec.min_index_rows and imrec.ef_search.
+CREATE OR REPLACE FUNCTION imrec_internal.search_plan(
+    likes imrec.features [], dislikes imrec.features [], feature text, metric text, k bigint, combine text,
+    filter jsonb, among uuid [], method text,
+    OUT approximate boolean, -- by the index
+    OUT by_chunks boolean,   -- of hashes: by imrec.hamming_search
+    OUT ef_search integer, OUT walk text, OUT compare text,
+    OUT near pgvector.vector [], OUT far pgvector.vector [], OUT near_codes bit [], OUT far_codes bit [],
+    OUT conditions jsonb, OUT images uuid []
+)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- To compare so many takes 25 ms: faster than walking an index past all that is hidden or filtered out.
+    few CONSTANT bigint := coalesce(nullif(current_setting('imrec.few_images', true), '')::bigint, 5000);
+    -- Below this, all are compared in a few milliseconds.
+    min_rows CONSTANT bigint := coalesce(nullif(current_setting('imrec.min_index_rows', true), '')::bigint, 5000);
+    -- Beyond this k, walking the graph costs more than comparing all (ef_search ends at 1,000).
+    max_walk CONSTANT bigint := 400;
+    of_image CONSTANT jsonb := $json${
+        "after": "i.taken_at >= ($4 ->> 'after')::timestamp",
+        "before": "i.taken_at < ($4 ->> 'before')::timestamp",
+        "min_size": "i.size >= ($4 ->> 'min_size')::bigint",
+        "max_size": "i.size <= ($4 ->> 'max_size')::bigint",
+        "min_width": "i.width >= ($4 ->> 'min_width')::integer",
+        "min_height": "i.height >= ($4 ->> 'min_height')::integer",
+        "camera":
+        "strpos(lower(concat_ws(' ', i.camera_make, i.camera_model)), lower($4 ->> 'camera')) > 0",
+        "format": "$4 -> 'format' ? i.format"
+    }$json$;
+    of_file CONSTANT jsonb := $json${
+        "under": "starts_with(i.path, rtrim($4 ->> 'under', '/') || '/')",
+        "root": "i.root_id = (SELECT r.root_id FROM imrec.root AS r WHERE r.name = $4 ->> 'root')"
+    }$json$;
+    formats jsonb := $json${
+        "JPEG": ["JPEG", "MPO"], "MPO": ["MPO"], "PNG": ["PNG"], "WEBP": ["WEBP"], "GIF": ["GIF"],
+        "BMP": ["BMP"], "TIFF": ["TIFF"], "AVIF": ["AVIF"], "HEIF": ["HEIF"],
+        "JPG": ["JPEG", "MPO"], "JPE": ["JPEG", "MPO"], "JFIF": ["JPEG", "MPO"], "APNG": ["PNG"],
+        "DIB": ["BMP"], "TIF": ["TIFF"], "HEIC": ["HEIF"], "HIF": ["HEIF"]
+    }$json$;
+    raw_formats CONSTANT text[] := '{RAW,3FR,ARW,CR2,CR3,CRW,DCR,DNG,ERF,FFF,GPR,IIQ,K25,KDC,MEF,MOS,MRW,NEF,NRW,'
+        'ORF,PEF,RAF,RW2,RWL,SR2,SRF,SRW,X3F}';
+    hidden CONSTANT boolean := (SELECT c.restricted FROM imrec_internal.caller AS c);
+    known record;
+    mean pgvector.vector;
+    shown uuid[];
+    unknown text;
+    filtered text := '';
+    walked text := '';
+    distances text[];
+    disliked text;
+    distance text;
+BEGIN
+    SELECT f.type, f.metrics, f.feature AS name INTO known
+    FROM imrec.feature AS f WHERE f.feature = search_plan.feature;
+    metric := coalesce(metric, known.metrics[1]);
+    conditions := coalesce(filter, '{}');
+    dislikes := coalesce(dislikes, '{}');
+    IF known.name IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('there is no feature %L', feature),
+            HINT = format('The features are %s.', (SELECT string_agg(f.feature, ', ') FROM imrec.feature AS f));
+    ELSIF metric <> ALL (known.metrics) THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('%s has no %s distance', feature, metric),
+            HINT = format('The metrics of %s: %s.', feature, array_to_string(known.metrics, ', '));
+    ELSIF k IS NULL OR k NOT BETWEEN 1 AND 1000000 THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('k is how many photos to return, from 1 to 1,000,000, not %s', coalesce(k::text, 'NULL'));
+    ELSIF method IS NULL OR method NOT IN ('auto', 'exact', 'approximate') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('there is no method %L', method),
+            HINT = 'The methods are auto, exact and approximate.';
+    ELSIF combine IS NULL OR combine NOT IN ('mean', 'min') THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('likes cannot be combined by %L', combine),
+            HINT = 'Combine them by mean, or by min: the distance to the nearest of them.';
+    ELSIF cardinality(likes) > 0 IS NOT TRUE THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'there is no image to search for';
+    END IF;
+
+    -- Which photos may be in the answer.
+    SELECT string_agg(n.key, ', ') INTO unknown FROM jsonb_object_keys(conditions) AS n (key)
+    WHERE NOT of_image || of_file ? n.key;
+    IF unknown IS NOT NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('a filter has no %s', unknown),
+            HINT = 'Make it by imrec.filter(): under, root, after, before, min_size, max_size, …';
+    ELSIF conditions ? 'root'
+        AND NOT EXISTS (SELECT FROM imrec.root AS r WHERE r.name = conditions ->> 'root')
+    THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('there is no root %L', conditions ->> 'root'),
+            HINT = 'SELECT name FROM imrec.root lists them, and so does imrec-pg root list.';
+    ELSIF conditions ? 'format' THEN
+        formats := formats || (SELECT jsonb_object_agg(r, jsonb_build_array(r)) FROM unnest(raw_formats) AS r);
+        IF NOT formats ? upper(conditions ->> 'format') THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = format('there is no format %L', conditions ->> 'format'),
+                HINT = 'The formats are JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF, and those of camera raws: DNG, NEF, …';
+        END IF;
+        conditions := conditions || jsonb_build_object('format', formats -> upper(conditions ->> 'format'));
+    END IF;
+    IF hidden THEN
+        shown := ARRAY(SELECT i.image_id FROM imrec.file AS i LIMIT few + 1);
+        IF cardinality(shown) <= few THEN
+            images := ARRAY(
+                SELECT DISTINCT s.id FROM unnest(shown) AS s (id)
+                WHERE among IS NULL OR s.id IN (SELECT a.id FROM unnest(among) AS a (id))
+            );
+        END IF;
+    END IF;
+    approximate := known.type = 'vector' AND images IS NULL AND method <> 'exact' AND k <= max_walk AND EXISTS (
+        SELECT FROM imrec_internal.hnsw_index AS x
+        WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
+    );
+    images := coalesce(images, among);
+    SELECT
+        coalesce(string_agg(format(
+            ' AND f.image_id IN (SELECT i.image_id FROM imrec.%I AS i WHERE %s)', n.relation, n.condition), ''), ''),
+        -- For walks over an index: one look-up a row. With OFFSET it stays one: the planner would turn it into a join.
+        coalesce(string_agg(format(
+            ' AND EXISTS (SELECT FROM imrec.%I AS i WHERE i.image_id = f.image_id AND %s OFFSET 0)',
+            n.relation, n.condition), ''), '')
+    INTO filtered, walked
+    FROM (
+        SELECT r.relation, string_agg(r.conditions ->> c.key, ' AND ') AS condition
+        FROM (VALUES ('image', of_image), ('file', of_file)) AS r (relation, conditions)
+        INNER JOIN jsonb_object_keys(search_plan.conditions) AS c (key) ON r.conditions ? c.key
+        GROUP BY r.relation
+    ) AS n;
+    IF images IS NOT NULL THEN
+        filtered := ' AND f.image_id = ANY ($5)' || filtered;
+        walked := ' AND f.image_id = ANY ($5)' || walked;
+    END IF;
+    IF approximate AND filtered <> '' THEN
+        EXECUTE format(
+            'SELECT array_agg(n.image_id) FROM (SELECT f.image_id FROM imrec.image AS f WHERE true%s LIMIT %s) AS n',
+            filtered, few + 1
+        ) INTO shown USING NULL, NULL, NULL, conditions, images;
+        IF cardinality(shown) > few IS NOT TRUE THEN
+            approximate := false;
+            images := coalesce(shown, '{}');
+            filtered := ' AND f.image_id = ANY ($5)';
+        END IF;
+    END IF;
+
+    -- To what the photos are compared.
+    IF known.type = 'vector' THEN
+        EXECUTE format('SELECT ARRAY(SELECT q.%1$I FROM unnest($1) AS q), ARRAY(SELECT q.%1$I FROM unnest($2) AS q)', feature)
+        INTO near, far USING likes, dislikes;
+        IF combine = 'mean' AND cardinality(near || far) > 1 AND array_position(near || far, NULL) IS NULL THEN
+            SELECT pgvector.avg(q.v) INTO mean FROM unnest(near) AS q (v);
+            IF cardinality(far) > 0 THEN
+                -- Rocchio's formula (1971) with the usual weights, 0.75 for likes and 0.15 for dislikes (Manning,
+                -- Raghavan and Schuetze 2008, chapter 9), scaled so as to stay among the images.
+                SELECT mean OPERATOR(pgvector.+) (mean OPERATOR(pgvector.-) pgvector.avg(q.v)) OPERATOR(pgvector.*)
+                    array_fill(0.25::real, ARRAY[pgvector.vector_dims(mean)])::pgvector.vector
+                INTO mean FROM unnest(far) AS q (v);
+            END IF;
+            near := ARRAY[mean];
+            far := '{}';
+        END IF;
+        unknown := CASE WHEN array_position(near || far, NULL) IS NOT NULL THEN feature END;
+        IF metric = 'cosine' AND EXISTS (SELECT FROM unnest(near || far) AS q (v) WHERE pgvector.vector_norm(q.v) = 0) THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = 'a vector of zeros has no cosine distance',
+                HINT = 'Likes and dislikes that are the same photos cancel each other out.';
+        END IF;
+    ELSE
+        EXECUTE format('SELECT ARRAY(SELECT q.%1$I FROM unnest($1) AS q), ARRAY(SELECT q.%1$I FROM unnest($2) AS q)', feature)
+        INTO near_codes, far_codes USING likes, dislikes;
+        unknown := CASE WHEN array_position(near_codes || far_codes, NULL) IS NOT NULL THEN feature END;
+    END IF;
+    IF unknown IS NOT NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = format('one of the images has no %s', unknown),
+            HINT = 'imrec-pg status says how many images lack features, imrec-pg ingest computes them.';
+    END IF;
+    by_chunks := known.type = 'bit' AND filtered = '' AND NOT hidden AND cardinality(far_codes) = 0
+        AND (combine = 'min' OR cardinality(near_codes) = 1);
+
+    -- The statements.
+    distances := ARRAY(
+        SELECT format('(f.%I %s $1[%s])', feature, CASE metric
+            WHEN 'cosine' THEN 'OPERATOR(pgvector.<=>)' WHEN 'euclidean' THEN 'OPERATOR(pgvector.<->)'
+            WHEN 'manhattan' THEN 'OPERATOR(pgvector.<+>)' WHEN 'hamming' THEN 'OPERATOR(pgvector.<~>)' END, n)
+        FROM generate_series(1, coalesce(cardinality(near), cardinality(near_codes))) AS n
+    );
+    distance := array_to_string(distances, ', ');
+    -- The same to the dislikes; NULL without any.
+    SELECT string_agg(replace(distances[1], '$1[1]', format('$2[%s]', n)), ', ') INTO disliked
+    FROM generate_series(1, coalesce(cardinality(far), cardinality(far_codes))) AS n;
+    IF combine = 'min' THEN
+        distance := CASE WHEN cardinality(distances) > 1 THEN format('least(%s)', distance) ELSE distance END;
+        disliked := format('least(%s) < %s', disliked, distance);
+    ELSE
+        -- Hashes have no mean: by the mean of their distances, as Rocchio weighs them.
+        distance := CASE WHEN cardinality(distances) > 1
+            THEN format('((%s) / %s)', array_to_string(distances, ' + '), cardinality(distances)) ELSE distance END;
+        distance := coalesce(
+            format('(1.25 * %s - 0.25 * (%s) / %s)', distance, replace(disliked, ', ', ' + '), cardinality(far_codes)),
+            distance
+        );
+        disliked := NULL;
+    END IF;
+    -- The same expression in both places, or each distance is computed twice; + 0 keeps it from an index.
+    compare := format(
+        'SELECT f.image_id, %1$s + 0 AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s '
+        'ORDER BY %4$s%1$s + 0, f.image_id LIMIT %5$s', distance, feature, filtered, disliked || ', ', k
+    );
+    IF approximate THEN
+        walk := format('SELECT n.image_id, min(n.distance) AS distance FROM (%s) AS n GROUP BY 1 ORDER BY 2, 1 LIMIT %s', (
+            SELECT string_agg(format(
+                '(SELECT f.image_id, %1$s AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s%4$s '
+                'ORDER BY %1$s, f.image_id LIMIT %5$s)', n.distance, feature, walked, ' AND NOT (' || disliked || ')', k
+            ), ' UNION ALL ') FROM unnest(distances) AS n (distance)
+        ), k);
+        ef_search := nullif(current_setting('imrec.ef_search', true), '')::integer;
+        IF ef_search IS NULL THEN
+            SELECT CASE WHEN t.k >= search_plan.k THEN t.ef_search ELSE greatest(t.ef_search, 2 * search_plan.k) END
+            INTO ef_search
+            FROM imrec.tuning AS t WHERE t.feature = search_plan.feature AND t.metric = search_plan.metric;
+        END IF;
+        ef_search := least(1000, coalesce(ef_search, greatest(100, 2 * k)));
+    END IF;
+END;
+$$;
+
+COMMENT ON FUNCTION imrec_internal.search_plan IS
+'How a search is to be answered, or an error that says what is wrong with it.';
