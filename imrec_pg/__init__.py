@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imrec_pg._version import __version__
 from imrec_pg.errors import (
     ConflictError,
     DatabaseUnreachableError,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from imrec_pg.library import Library
     from imrec_pg.records import Certainty, Combine, Feature, Features, Filter, Metric
     from imrec_pg.search.results import Answer, FeatureRank, FusedAnswer, FusedNeighbour, Neighbour
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Answer",

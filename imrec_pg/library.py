@@ -267,8 +267,14 @@ class Library:
         """Return the k stored photos most like the query by several features at once.
 
         Args:
-            query: as in search(), and so the others that are not named here.
+            query: an image, or several, as in search().
+            k: how many photos to return.
             weights: how much each feature counts, 0 or more; None for the defaults (docs/quality.md).
+            dislikes: images that the answer is to be far from.
+            combine: how several queries become one ranking: by their mean, or by the nearest of them (min).
+            exact: compare with every photo, whatever indexes there are.
+            include_self: let the queries themselves appear in the answer.
+            **filter: which photos may be in the answer; see Filter.
 
         Raises:
             InvalidQueryError: no query, k out of range, or no feature with a weight above 0.

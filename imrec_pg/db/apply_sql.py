@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.rows import TupleRow
 
-import imrec_pg
+from imrec_pg._version import __version__
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What a file needs that another one, which comes later in the alphabet, is to define.
@@ -80,7 +80,7 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
     for name in stale:
         conn.execute(f"DROP {name}".encode())
     conn.execute("DELETE FROM imrec_internal.applied_sql")
-    conn.execute(_RECORD, (imrec_pg.__version__, digest()))
+    conn.execute(_RECORD, (__version__, digest()))
 
 
 def drop_all(conn: psycopg.Connection[TupleRow]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pgvector.psycopg import register_vector
 
-import imrec_pg
+from imrec_pg._version import __version__
 from imrec_pg.db.apply_sql import digest
 from imrec_pg.db.connection import (
     Connection,
@@ -96,7 +96,7 @@ class _State:
     @property
     def newer(self) -> bool:
         """Whether a later imrec-pg than this one has been here."""
-        mine, theirs = version_tuple(imrec_pg.__version__), version_tuple(self.imrec_version)
+        mine, theirs = version_tuple(__version__), version_tuple(self.imrec_version)
         return (self.schema or "") > HEAD or theirs > mine
 
     @property
@@ -120,10 +120,10 @@ def _check(state: _State, settings: Settings) -> None:
     if state.newer:
         raise SchemaError(
             f"imrec-pg {state.imrec_version} has been here (schema {state.schema}), newer than this one "
-            f"({imrec_pg.__version__}, schema {HEAD}): update it with pip install --upgrade imrec-pg"
+            f"({__version__}, schema {HEAD}): update it with pip install --upgrade imrec-pg"
         )
     if state.outdated:
         raise SchemaError(
             f"the schema (at {state.schema}) or its functions are older than this imrec-pg "
-            f"({imrec_pg.__version__}, schema {HEAD}): run {command}"
+            f"({__version__}, schema {HEAD}): run {command}"
         )

@@ -43,7 +43,7 @@ def search(
     exact: bool,
     include_self: bool,
     explain: bool,
-    filter: Filter,  # noqa: A002 - the word of imrec.filter
+    filter: Filter,
 ) -> Answer:
     """Return the k stored images nearest to the likes; see Library.search.
 
@@ -85,7 +85,7 @@ def fuse(
     combine: Combine,
     exact: bool,
     include_self: bool,
-    filter: Filter,  # noqa: A002 - as above
+    filter: Filter,
 ) -> FusedAnswer:
     """Return the k stored images nearest to the likes by several features at once; see Library.fuse.
 

@@ -31,7 +31,7 @@ def recommend(
     dislikes: Sequence[Features] = (),
     combine: Combine = Combine.MEAN,
     exclude: Sequence[UUID] = (),
-    filter: Mapping[str, object] | None = None,  # noqa: A002 - the word of imrec.filter
+    filter: Mapping[str, object] | None = None,
     exact: bool = False,
 ) -> tuple[list[Neighbour], Certainty]:
     """Return the k images nearest by one feature, nearest first, and whether they are certainly those.
@@ -55,7 +55,7 @@ def fuse(
     dislikes: Sequence[Features] = (),
     combine: Combine = Combine.MEAN,
     exclude: Sequence[UUID] = (),
-    filter: Mapping[str, object] | None = None,  # noqa: A002 - as above
+    filter: Mapping[str, object] | None = None,
     exact: bool = False,
 ) -> tuple[list[FusedNeighbour], Certainty]:
     """Return the k images nearest by several features at once (reciprocal rank fusion).
@@ -112,7 +112,7 @@ def plan(
     dislikes: Sequence[Features] = (),
     combine: Combine = Combine.MEAN,
     exclude: Sequence[UUID] = (),
-    filter: Mapping[str, object] | None = None,  # noqa: A002 - as above
+    filter: Mapping[str, object] | None = None,
     exact: bool = False,
 ) -> list[str]:
     """Return PostgreSQL's plan of the ranking, carried out and timed, line by line."""

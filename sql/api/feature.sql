@@ -10,7 +10,7 @@ SELECT
     f.fused_weight
 FROM (
     VALUES
-    ('embedding', 'vector', '{cosine,euclidean,manhattan}'::text [], 'cosine', 3),
+    ('embedding', 'vector', '{cosine,euclidean,manhattan}'::text[], 'cosine', 3),
     ('histogram', 'vector', '{cosine,euclidean,manhattan}', 'manhattan', 2),
     ('average_hash', 'bit', '{hamming}', 'hamming', 1),
     ('difference_hash', 'bit', '{hamming}', 'hamming', 1),

@@ -4,9 +4,9 @@
 -- 4 k of them. features tells of each feature the rank, NULL for those behind, and the distance.
 -- weights such as {"embedding": 2, "histogram": 1}; by default those of imrec.feature.
 CREATE OR REPLACE FUNCTION imrec.fuse(
-    likes imrec.features [], dislikes imrec.features [], k integer DEFAULT 5, weights jsonb DEFAULT NULL,
-    combine text DEFAULT 'mean', exclude uuid [] DEFAULT '{}', filter jsonb DEFAULT '{}',
-    among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    likes imrec.features[], dislikes imrec.features[], k integer DEFAULT 5, weights jsonb DEFAULT NULL,
+    combine text DEFAULT 'mean', exclude uuid[] DEFAULT '{}', filter jsonb DEFAULT '{}',
+    among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,
@@ -83,8 +83,8 @@ COMMENT ON FUNCTION imrec.fuse(
 
 -- The same for stored images, none of which is in the answer.
 CREATE OR REPLACE FUNCTION imrec.fuse(
-    likes uuid [], dislikes uuid [] DEFAULT '{}', k integer DEFAULT 5, weights jsonb DEFAULT NULL,
-    combine text DEFAULT 'mean', filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    likes uuid[], dislikes uuid[] DEFAULT '{}', k integer DEFAULT 5, weights jsonb DEFAULT NULL,
+    combine text DEFAULT 'mean', filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,
@@ -104,7 +104,7 @@ COMMENT ON FUNCTION imrec.fuse(uuid[], uuid[], integer, jsonb, text, jsonb, uuid
 -- The same for one stored photo, by path or id.
 CREATE OR REPLACE FUNCTION imrec.fuse(
     photo text, k integer DEFAULT 5, weights jsonb DEFAULT NULL, filter jsonb DEFAULT '{}',
-    among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,

@@ -1,7 +1,7 @@
 -- The k images whose hash differs least from the query, nearest first, then by image_id; exact. Those in
 -- exclude are left out. feature is the name of a hash. No rows when an argument is NULL.
 CREATE OR REPLACE FUNCTION imrec.hamming_search(
-    query bit(64), k integer, feature text DEFAULT 'average_hash', exclude uuid [] DEFAULT '{}'
+    query bit(64), k integer, feature text DEFAULT 'average_hash', exclude uuid[] DEFAULT '{}'
 )
 RETURNS TABLE (image_id uuid, distance integer)
 -- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.

@@ -2,7 +2,7 @@
 -- Returns how many of each. With dry_run they are only counted. most bounds the work of one call, and so of its
 -- transaction: call it again until files is 0, as imrec-pg prune does.
 CREATE OR REPLACE FUNCTION imrec.prune(
-    older_than interval DEFAULT '0', dry_run boolean DEFAULT false, most integer DEFAULT NULL,
+    older_than interval DEFAULT '0', dry_run boolean DEFAULT false, most integer DEFAULT null,
     OUT files bigint, OUT images bigint
 )
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

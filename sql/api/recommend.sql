@@ -3,9 +3,9 @@
 -- stands for all likes and dislikes, which an index answers; min by the distance to the nearest like, and puts
 -- what is nearer to a dislike last: for tastes of several kinds.
 CREATE OR REPLACE FUNCTION imrec.recommend(
-    likes imrec.features [], dislikes imrec.features [], k integer DEFAULT 5, feature text DEFAULT 'embedding',
-    metric text DEFAULT NULL, combine text DEFAULT 'mean', exclude uuid [] DEFAULT '{}',
-    filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    likes imrec.features[], dislikes imrec.features[], k integer DEFAULT 5, feature text DEFAULT 'embedding',
+    metric text DEFAULT NULL, combine text DEFAULT 'mean', exclude uuid[] DEFAULT '{}',
+    filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid
@@ -18,9 +18,17 @@ BEGIN ATOMIC
             recommend.combine, recommend.exclude, recommend.filter, recommend.among, recommend.method
         )
     )
-    SELECT n.rank, n.distance, f.path, f.copies, n.certainty, n.image_id, f.file_id
+
+    SELECT
+        n.rank,
+        n.distance,
+        f.path,
+        f.copies,
+        n.certainty,
+        n.image_id,
+        f.file_id
     FROM n INNER JOIN imrec_internal.image_file AS f ON n.image_id = f.image_id
-    WHERE f.image_id = any(ARRAY(SELECT n.image_id FROM n))
+    WHERE f.image_id = any(array(SELECT m.image_id FROM n AS m))
     ORDER BY n.rank;
 END;
 
@@ -30,9 +38,9 @@ COMMENT ON FUNCTION imrec.recommend(
 
 -- The same for stored images, none of which is in the answer.
 CREATE OR REPLACE FUNCTION imrec.recommend(
-    likes uuid [], dislikes uuid [] DEFAULT '{}', k integer DEFAULT 5, feature text DEFAULT 'embedding',
+    likes uuid[], dislikes uuid[] DEFAULT '{}', k integer DEFAULT 5, feature text DEFAULT 'embedding',
     metric text DEFAULT NULL, combine text DEFAULT 'mean', filter jsonb DEFAULT '{}',
-    among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid

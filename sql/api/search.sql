@@ -2,7 +2,7 @@
 -- either as text, as `imrec-pg embed` prints it. feature and metric: SELECT * FROM imrec.feature.
 CREATE OR REPLACE FUNCTION imrec.search(
     query text, k integer DEFAULT 5, feature text DEFAULT NULL, metric text DEFAULT NULL,
-    filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid
@@ -39,7 +39,7 @@ COMMENT ON FUNCTION imrec.search(text, integer, text, text, jsonb, uuid[], text)
 
 CREATE OR REPLACE FUNCTION imrec.search(
     query pgvector.vector, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
-    filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid
@@ -54,7 +54,7 @@ COMMENT ON FUNCTION imrec.search(pgvector.vector, integer, text, text, jsonb, uu
 
 CREATE OR REPLACE FUNCTION imrec.search(
     query bit, k integer DEFAULT 5, feature text DEFAULT 'average_hash', metric text DEFAULT NULL,
-    filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL
+    filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid

@@ -3,7 +3,7 @@
 -- approximate (by an index, which may end short: certainty is then truncated).
 CREATE OR REPLACE FUNCTION imrec.similar_to(
     photo text, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
-    filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid
@@ -33,7 +33,7 @@ COMMENT ON FUNCTION imrec.similar_to(text, integer, text, text, jsonb, uuid[], t
 
 CREATE OR REPLACE FUNCTION imrec.similar_to(
     photo uuid, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
-    filter jsonb DEFAULT '{}', among uuid [] DEFAULT NULL, method text DEFAULT 'auto'
+    filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid

@@ -1,8 +1,8 @@
 -- The plan of the statement by which imrec_internal.nearest answers at first, carried out and timed, line by
 -- line. VOLATILE, since EXPLAIN is not allowed in other functions.
 CREATE OR REPLACE FUNCTION imrec_internal.explain(
-    likes imrec.features [], dislikes imrec.features [], feature text, metric text, k bigint, combine text,
-    exclude uuid [], filter jsonb, among uuid [], method text
+    likes imrec.features[], dislikes imrec.features[], feature text, metric text, k bigint, combine text,
+    exclude uuid[], filter jsonb, among uuid[], method text
 )
 RETURNS SETOF text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

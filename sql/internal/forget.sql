@@ -1,6 +1,6 @@
 -- Deletes files, whose rows the caller has locked, and of the images that they held those that no other file
 -- holds. Returns how many images that were.
-CREATE OR REPLACE FUNCTION imrec_internal.forget(file_ids uuid [], image_ids uuid [], OUT images bigint)
+CREATE OR REPLACE FUNCTION imrec_internal.forget(file_ids uuid[], image_ids uuid[], OUT images bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$

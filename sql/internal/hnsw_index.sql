@@ -23,10 +23,9 @@ FROM (
         ('manhattan', 'vector_l1_ops')
     ) AS m (metric, operator_class) ON m.metric = any(f.metrics)
 ) AS p
-LEFT JOIN (
-    pg_catalog.pg_class AS i
-    INNER JOIN pg_catalog.pg_index AS x ON i.oid = x.indexrelid
-    INNER JOIN pg_catalog.pg_class AS t ON x.indrelid = t.oid
-) ON p.name = i.relname AND i.relnamespace = to_regnamespace('imrec');
+LEFT JOIN pg_catalog.pg_class AS i
+    ON p.name = i.relname AND i.relnamespace = to_regnamespace('imrec')
+LEFT JOIN pg_catalog.pg_index AS x ON i.oid = x.indexrelid
+LEFT JOIN pg_catalog.pg_class AS t ON x.indrelid = t.oid;
 
 COMMENT ON VIEW imrec_internal.hnsw_index IS 'The HNSW index of each pair of feature and metric, if there is one.';

@@ -2,7 +2,7 @@
 CREATE OR REPLACE VIEW imrec_internal.image_features WITH (security_invoker = true) AS
 SELECT
     image.image_id,
-    ROW(
+    row(
         embedding.embedding,
         histogram.histogram,
         average_hash.average_hash,

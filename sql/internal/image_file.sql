@@ -5,8 +5,8 @@ CREATE OR REPLACE VIEW imrec_internal.image_file WITH (security_invoker = true) 
 SELECT
     f.image_id,
     count(*) AS copies,
-    (array_agg(f.file_id ORDER BY m.file_id IS NOT NULL, h.root_id IS NULL, f.path, f.file_id))[1] AS file_id,
-    (array_agg(f.path ORDER BY m.file_id IS NOT NULL, h.root_id IS NULL, f.path, f.file_id))[1] AS path
+    (array_agg(f.file_id ORDER BY m.file_id IS NOT null, h.root_id IS null, f.path, f.file_id))[1] AS file_id,
+    (array_agg(f.path ORDER BY m.file_id IS NOT null, h.root_id IS null, f.path, f.file_id))[1] AS path
 FROM imrec.file AS f
 LEFT JOIN imrec.mount AS h ON f.root_id = h.root_id AND h.host = current_setting('imrec.host', true)
 LEFT JOIN imrec.missing AS m ON f.file_id = m.file_id

@@ -1,25 +1,29 @@
 -- For each image, in order, which of the wanted features are not stored yet, or with refresh are outdated: an
 -- empty array when the image is complete, NULL when the image itself is unknown.
 CREATE OR REPLACE FUNCTION imrec_internal.lacking_features(
-    image_ids uuid [], wanted text [], versions integer [], refresh boolean
+    image_ids uuid[], wanted text[], versions integer[], refresh boolean
 )
-RETURNS TABLE (lacking text [])
+RETURNS TABLE (lacking text[])
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     WITH stored AS MATERIALIZED (
-        SELECT s.image_id, s.feature, s.version
+        SELECT
+            s.image_id,
+            s.feature,
+            s.version
         FROM imrec_internal.stored_feature AS s
         WHERE s.image_id = any(lacking_features.image_ids)
     )
+
     SELECT
         CASE
-            WHEN image.image_id IS NOT NULL THEN ARRAY(
+            WHEN image.image_id IS NOT NULL THEN array(
                 SELECT w.feature
                 FROM unnest(lacking_features.wanted, lacking_features.versions) AS w (feature, version)
-                LEFT JOIN stored AS s
-                    ON s.image_id = asked.image_id AND w.feature = s.feature
-                        AND (NOT lacking_features.refresh OR s.version >= w.version)
-                WHERE s.image_id IS NULL
+                WHERE w.feature NOT IN (
+                    SELECT s.feature FROM stored AS s
+                    WHERE s.image_id = asked.image_id AND (NOT lacking_features.refresh OR s.version >= w.version)
+                )
             )
         END AS lacking
     FROM unnest(lacking_features.image_ids) WITH ORDINALITY AS asked (image_id, place)

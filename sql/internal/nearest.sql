@@ -1,8 +1,8 @@
 -- The k images nearest to the likes and far from the dislikes, by one feature. certainty is exact, approximate
 -- (by an index), or truncated: method = approximate asks the index alone, which may end before it finds k.
 CREATE OR REPLACE FUNCTION imrec_internal.nearest(
-    likes imrec.features [], dislikes imrec.features [], feature text, metric text, k bigint, combine text,
-    exclude uuid [], filter jsonb, among uuid [], method text
+    likes imrec.features[], dislikes imrec.features[], feature text, metric text, k bigint, combine text,
+    exclude uuid[], filter jsonb, among uuid[], method text
 )
 RETURNS TABLE (rank bigint, image_id uuid, distance double precision, certainty text)
 -- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.

@@ -6,13 +6,13 @@
 --
 -- A session may SET imrec.few_images, imrec.min_index_rows and imrec.ef_search.
 CREATE OR REPLACE FUNCTION imrec_internal.search_plan(
-    likes imrec.features [], dislikes imrec.features [], feature text, metric text, k bigint, combine text,
-    filter jsonb, among uuid [], method text,
+    likes imrec.features[], dislikes imrec.features[], feature text, metric text, k bigint, combine text,
+    filter jsonb, among uuid[], method text,
     OUT approximate boolean, -- by the index
     OUT by_chunks boolean,   -- of hashes: by imrec.hamming_search
     OUT ef_search integer, OUT walk text, OUT compare text,
-    OUT near pgvector.vector [], OUT far pgvector.vector [], OUT near_codes bit [], OUT far_codes bit [],
-    OUT conditions jsonb, OUT images uuid []
+    OUT near pgvector.vector[], OUT far pgvector.vector[], OUT near_codes bit[], OUT far_codes bit[],
+    OUT conditions jsonb, OUT images uuid[]
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp

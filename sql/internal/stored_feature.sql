@@ -6,21 +6,21 @@ SELECT
     'metadata' AS feature,
     image_id,
     version,
-    NULL::bit(64) AS code
+    null::bit(64) AS code
 FROM imrec.image
 UNION ALL
 SELECT
     'embedding' AS feature,
     image_id,
     version,
-    NULL::bit(64) AS code
+    null::bit(64) AS code
 FROM imrec.embedding
 UNION ALL
 SELECT
     'histogram' AS feature,
     image_id,
     version,
-    NULL::bit(64) AS code
+    null::bit(64) AS code
 FROM imrec.histogram
 UNION ALL
 SELECT

@@ -1,7 +1,7 @@
 -- All features of stored images, in the order of their ids; those that an image lacks are NULL. An error when
 -- an image is not stored at all.
-CREATE OR REPLACE FUNCTION imrec_internal.stored_features(image_ids uuid [])
-RETURNS imrec.features []
+CREATE OR REPLACE FUNCTION imrec_internal.stored_features(image_ids uuid[])
+RETURNS imrec.features[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,0 +1,3 @@
+"""The version, which a database remembers."""
+
+__version__ = "0.1.0"
