@@ -81,7 +81,7 @@ class Library:
         workers: int | None = None,
         retry: bool = False,
         accept_deletions: bool = False,
-        patience: float = 300,
+        retry_for: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> IngestResult:
@@ -94,7 +94,7 @@ class Library:
             workers: decoder processes; None for one a core.
             retry: try files again that failed and have not changed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
-            patience: how long to wait for a database that is away (restarting, its disk full), in seconds.
+            retry_for: how long to retry while the database is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
 
@@ -111,7 +111,7 @@ class Library:
             workers=_checked(workers, batch),
             retry=retry,
             accept_deletions=accept_deletions,
-            patience_s=patience,
+            retry_for_s=retry_for,
         )
         return ingest(
             self._session,
@@ -131,7 +131,7 @@ class Library:
         settle: float = 2,
         rescan: float = 3600,
         polling: bool = False,
-        patience: float = 300,
+        retry_for: float = 300,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Iterator[IngestResult]:
         """Ingest the folders, then yield the result of each ingest of what changed, until stopping.
@@ -143,7 +143,7 @@ class Library:
             settle: look at a file when nothing has changed in it for so many seconds.
             rescan: look at everything again after so many seconds; 0 for never.
             polling: compare again and again, where the system does not tell of changes.
-            patience: how long to wait for a database that is away, in seconds.
+            retry_for: how long to retry while the database is away, in seconds.
             stopping: when it returns True, what is decoded by then is written, and that was all.
 
         Raises:
@@ -151,7 +151,7 @@ class Library:
         """
         from imrec_pg.ingest.watch import WatchOptions, watch
 
-        options = IngestOptions(features=tuple(features), workers=_checked(workers, 1), patience_s=patience)
+        options = IngestOptions(features=tuple(features), workers=_checked(workers, 1), retry_for_s=retry_for)
         return watch(
             self._session,
             folders_of(self._conn, [os.fsencode(path) for path in paths]),

@@ -1,13 +1,15 @@
 """What the catalogue knows of files and images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.db.split import in_parts
-from imrec_pg.records import FeatureTable, FoundFile, Root
+from imrec_pg.db.retry import split_on_timeout
+from imrec_pg.db.rows import all_rows, values
+from imrec_pg.records import FeatureTable, FoundFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Failure:
     error_class: str
     error: str
     attempts: int
-    last_attempt_at: object
+    last_attempt_at: datetime
 
 
 def file_states(
@@ -27,8 +29,10 @@ def file_states(
 ) -> list[str]:
     """Return for each file new, changed, incomplete, unchanged or failed, as imrec.file_state says."""
 
-    def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
-        return conn.execute(
+    def once(part: Sequence[FoundFile]) -> list[str]:
+        return values(
+            conn,
+            str,
             "SELECT state FROM imrec.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
             (
                 [file.location_id for file in part],
@@ -37,10 +41,15 @@ def file_states(
                 [str(table) for table in wanted],
                 retry,
             ),
-        ).fetchall()
+        )
 
-    with translated():
-        return [str(row[0]) for rows in in_parts(files, once) for row in rows]
+    with translated(conn):
+        return [state for part in split_on_timeout(files, once) for state in part]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    names: list[str] | None
 
 
 def missing_features(
@@ -48,59 +57,76 @@ def missing_features(
 ) -> list[frozenset[FeatureTable] | None]:
     """Return for each image the wanted features it lacks, or None when the image itself is unknown."""
 
-    def once(part: Sequence[UUID]) -> list[tuple[object, ...]]:
-        return conn.execute(
-            "SELECT missing FROM imrec.missing_features(%s::uuid[], %s::text[])",
+    def once(part: Sequence[UUID]) -> list[_Lacking]:
+        return all_rows(
+            conn,
+            _Lacking,
+            "SELECT missing AS names FROM imrec.missing_features(%s::uuid[], %s::text[])",
             (list(part), [str(table) for table in wanted]),
-        ).fetchall()
+        )
 
-    with translated():
-        return [_tables(row[0]) for rows in in_parts(image_ids, once) for row in rows]
+    with translated(conn):
+        rows = [row for part in split_on_timeout(image_ids, once) for row in part]
+    return [None if row.names is None else frozenset(map(FeatureTable, row.names)) for row in rows]
 
 
-def _tables(missing: object) -> frozenset[FeatureTable] | None:
-    return frozenset(FeatureTable(name) for name in missing) if isinstance(missing, list) else None
+@dataclass(frozen=True, slots=True)
+class _FailureRow:
+    root_id: UUID
+    relative_path: bytes
+    size: int
+    error_class: str
+    error: str
+    attempts: int
+    last_attempt_at: datetime
 
 
 def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> list[Failure]:
     """Return the files that could not be read, by path; they are named as the roots' host names them."""
-    with translated():
-        rows = conn.execute(
-            "SELECT root_id, relative_path, bytes, error_class, error, attempts, last_attempt_at "
+    with translated(conn):
+        rows = all_rows(
+            conn,
+            _FailureRow,
+            "SELECT root_id, relative_path, bytes AS size, error_class, error, attempts, last_attempt_at "
             "FROM imrec.failure ORDER BY path LIMIT %s",
             (limit,),
-        ).fetchall()
+        )
     found = [
-        Failure(shown, *rest)  # type: ignore[arg-type]  # rows are objects
-        for root_id, relative, *rest in rows
-        if (shown := roots.shown(root_id, relative)) is not None  # type: ignore[arg-type]  # as above
+        Failure(shown, row.size, row.error_class, row.error, row.attempts, row.last_attempt_at)
+        for row in rows
+        if (shown := roots.shown(row.root_id, row.relative_path)) is not None
     ]
     return sorted(found, key=lambda failure: failure.path)
 
 
-def failed_files(conn: Connection, roots: RootsHere, batch: int = 1000) -> Iterator[tuple[UUID, Root, bytes]]:
-    """Yield (location_id, root, raw relative path) of failures in roots that count here, in key order."""
-    by_id = {root.root_id: root for root in roots.counting()}
-    last = UUID(int=0)
-    while True:
-        with translated():
-            rows = conn.execute(
-                "SELECT location_id, root_id, relative_path FROM imrec.failure "
-                "WHERE location_id > %s AND root_id = ANY(%s) ORDER BY location_id LIMIT %s",
-                (last, list(by_id), batch),
-            ).fetchall()
-        for location_id, root_id, relative_path in rows:
-            assert isinstance(location_id, UUID)
-            assert isinstance(root_id, UUID)
-            last = location_id
-            yield location_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
-        if len(rows) < batch:
-            return
+@dataclass(frozen=True, slots=True)
+class FailedPath:
+    """Where a file lies that could not be read.
+
+    Attributes:
+        relative_path: raw bytes, below its root.
+    """
+
+    location_id: UUID
+    root_id: UUID
+    relative_path: bytes
+
+
+def failed_paths(conn: Connection, root_ids: Sequence[UUID], after: UUID, size: int) -> list[FailedPath]:
+    """Return the next failures in these roots, in the order of their ids; fewer than size at the end."""
+    with translated(conn):
+        return all_rows(
+            conn,
+            FailedPath,
+            "SELECT location_id, root_id, relative_path FROM imrec.failure "
+            "WHERE location_id > %s AND root_id = ANY(%s) ORDER BY location_id LIMIT %s",
+            (after, list(root_ids), size),
+        )
 
 
 def forget_failures(conn: Connection, location_ids: Sequence[UUID]) -> None:
     """Remove failures of files that are no longer there."""
     if not location_ids:
         return
-    with translated():
+    with translated(conn):
         conn.execute("DELETE FROM imrec.failure WHERE location_id = ANY(%s)", (list(location_ids),))

@@ -1,7 +1,7 @@
 """List, build and drop the HNSW indexes."""
 
+import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.retry import wait_until
+from imrec_pg.db.rows import all_rows, value, value_or_none
 from imrec_pg.errors import UsageError
 from imrec_pg.records import FEATURE_TABLES, METRICS, Feature, Metric
 
+logger = logging.getLogger(__name__)
 _OPERATOR_CLASSES = {
     Metric.COSINE: SQL("vector_cosine_ops"),
     Metric.EUCLIDEAN: SQL("vector_l2_ops"),
@@ -24,10 +27,12 @@ _M, _EF_CONSTRUCTION = 24, 128
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('imrec.' || %s, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('imrec.' || %s, 0))"
-_LOOK_S = 0.5
 
 _PROGRESS = """
-SELECT phase, greatest(tuples_done, blocks_done), greatest(tuples_total, blocks_total)
+SELECT
+    phase,
+    greatest(tuples_done, blocks_done) AS done,
+    greatest(tuples_total, blocks_total) AS total
 FROM pg_catalog.pg_stat_progress_create_index WHERE pid = %s
 """
 
@@ -66,36 +71,50 @@ def check_indexable(feature: Feature, metric: Metric) -> None:
         raise UsageError(f"{feature} has no {metric} distance; choose from {', '.join(METRICS[feature])}")
 
 
+@dataclass(frozen=True, slots=True)
+class _HnswIndex:
+    name: str
+    valid: bool
+    size: int
+
+
 def index_states(conn: Connection) -> list[IndexState]:
     """Return every pair with its index, if it has one."""
-    with translated():
-        rows = conn.execute(
-            "SELECT c.relname, i.indisvalid, pg_relation_size(c.oid) FROM pg_catalog.pg_index AS i "
+    with translated(conn):
+        indexes = all_rows(
+            conn,
+            _HnswIndex,
+            "SELECT c.relname AS name, i.indisvalid AS valid, pg_relation_size(c.oid) AS size "
+            "FROM pg_catalog.pg_index AS i "
             "INNER JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid "
             "INNER JOIN pg_catalog.pg_am AS a ON a.oid = c.relam "
-            "WHERE c.relnamespace = 'imrec'::regnamespace AND a.amname = 'hnsw'"
-        ).fetchall()
-    found = {str(name): (bool(valid), int(str(size))) for name, valid, size in rows}
+            "WHERE c.relnamespace = 'imrec'::regnamespace AND a.amname = 'hnsw'",
+        )
+    found = {index.name: index for index in indexes}
     states = []
     for feature, metrics in METRICS.items():
         for metric in metrics:
             name = index_name(feature, metric)
-            valid, size = found.get(name, (False, 0))
-            states.append(IndexState(feature, metric, name if name in found else None, valid, size))
+            index = found.get(name)
+            if index is None:
+                states.append(IndexState(feature, metric, None, valid=False, bytes=0))
+            else:
+                states.append(IndexState(feature, metric, name, index.valid, index.size))
     return states
 
 
 def valid_index(conn: Connection, feature: Feature, metric: Metric, min_rows: int = 0) -> str | None:
     """Return the usable index of a pair, or None; also None when its table is known to be smaller."""
-    with translated():
-        row = conn.execute(
+    with translated(conn):
+        return value_or_none(
+            conn,
+            str,
             "SELECT i.relname FROM pg_catalog.pg_index AS x "
             "INNER JOIN pg_catalog.pg_class AS i ON i.oid = x.indexrelid "
             "INNER JOIN pg_catalog.pg_class AS t ON t.oid = x.indrelid "
             "WHERE i.oid = to_regclass(%s) AND x.indisvalid AND t.reltuples >= %s",
             (f"imrec.{index_name(feature, metric)}", min_rows),
-        ).fetchone()
-    return str(row[0]) if row else None
+        )
 
 
 def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
@@ -111,7 +130,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     """
     check_indexable(feature, metric)
     name = index_name(feature, metric)
-    with translated(), _alone(conn, name):
+    with translated(conn), _alone(conn, name):
         if valid_index(conn, feature, metric):
             return False
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
@@ -138,7 +157,7 @@ def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     check_indexable(feature, metric)
     name = index_name(feature, metric)
     existed = any(state.name == name for state in index_states(conn))
-    with translated():
+    with translated(conn):
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
         # What was measured of it says nothing of the next one.
         conn.execute(
@@ -147,23 +166,32 @@ def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     return existed
 
 
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    phase: str
+    done: int
+    total: int
+
+
 @contextmanager
 def watched(
     watcher: Connection, builder: Connection, on_progress: Callable[[str, int, int], None]
 ) -> Iterator[None]:
     """Report what PostgreSQL says of the index build on the builder's connection, until it ends.
 
-    on_progress is called from another thread with the phase, what is done of it, and the whole of it.
+    on_progress is called from another thread with the phase, what is done of it, and the whole of it. An
+    error in it, or on the watcher's connection, ends the reports but not the build.
     """
     ended = threading.Event()
     pid = builder.info.backend_pid
 
     def watch() -> None:
-        while not ended.wait(0.2):
-            row = watcher.execute(_PROGRESS, (pid,)).fetchone()
-            if row is not None:
-                phase, done, total = row
-                on_progress(str(phase), int(str(done)), int(str(total)))
+        try:
+            while not ended.wait(0.2):
+                for row in all_rows(watcher, _Progress, _PROGRESS, (pid,)):
+                    on_progress(row.phase, row.done, row.total)
+        except Exception as error:  # noqa: BLE001 - the build is worth more than its progress bar
+            logger.debug("the progress of the index build is no longer reported: %s", error)
 
     thread = threading.Thread(target=watch, name="imrec-index-progress", daemon=True)
     thread.start()
@@ -175,10 +203,9 @@ def watched(
 
 
 def _comment(conn: Connection, name: str) -> Composed:
-    row = conn.execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'").fetchone()
-    assert row is not None
+    version = value(conn, str, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'")
     return SQL("COMMENT ON INDEX {} IS {}").format(
-        Identifier("imrec", name), Literal(f"Built by pgvector {row[0]}.")
+        Identifier("imrec", name), Literal(f"Built by pgvector {version}.")
     )
 
 
@@ -186,8 +213,7 @@ def _comment(conn: Connection, name: str) -> Composed:
 def _alone(conn: Connection, name: str) -> Iterator[None]:
     """Wait until nobody else builds this index, and keep the others waiting."""
     # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.
-    while conn.execute(_LOCK, (name,)).fetchone() != (True,):
-        time.sleep(_LOOK_S)
+    wait_until(lambda: value(conn, bool, _LOCK, (name,)))
     try:
         yield
     finally:

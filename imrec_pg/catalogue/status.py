@@ -9,6 +9,7 @@ from imrec_pg.catalogue.model import recorded_model
 from imrec_pg.catalogue.roots import RootState, states
 from imrec_pg.catalogue.tuning import Tuning, tunings
 from imrec_pg.db.connection import Connection, schema_version, translated
+from imrec_pg.db.rows import all_rows, one_row, value
 from imrec_pg.records import ModelIdentity
 
 _COUNTS = """
@@ -23,7 +24,7 @@ SELECT
     pg_database_size(current_database()) AS database_bytes
 """
 _VERSIONS = """
-SELECT current_setting('server_version'), extversion
+SELECT current_setting('server_version') AS postgres, extversion AS pgvector
 FROM pg_catalog.pg_extension WHERE extname = 'vector'
 """
 
@@ -62,47 +63,67 @@ class Status:
     schema_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    images: int
+    files: int
+    missing_files: int
+    embeddings: int
+    histograms: int
+    hashes: int
+    photo_bytes: int
+    database_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    postgres: str
+    pgvector: str
+
+
+@dataclass(frozen=True, slots=True)
+class _FailureClass:
+    error_class: str
+    files: int
+
+
 def status(conn: Connection, host: str) -> Status:
     """Return counts, sizes and versions; the roots as a host sees them."""
-    with translated():
-        counts = conn.execute(_COUNTS).fetchone()
-        versions = conn.execute(_VERSIONS).fetchone()
-        classes = conn.execute(
-            "SELECT error_class, count(*) FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1"
-        ).fetchall()
+    with translated(conn):
+        counts = one_row(conn, _Counts, _COUNTS)
+        versions = one_row(conn, _Versions, _VERSIONS)
+        classes = all_rows(
+            conn,
+            _FailureClass,
+            "SELECT error_class, count(*) AS files FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1",
+        )
         schema = schema_version(conn)
-    assert counts is not None
-    assert versions is not None
-    images, files, missing_files, embeddings, histograms, hashes, photo_bytes, database_bytes = (
-        int(str(value)) for value in counts
-    )
-    failure_classes = {str(name): int(str(number)) for name, number in classes}
+    failure_classes = {row.error_class: row.files for row in classes}
     return Status(
-        images=images,
-        files=files,
+        images=counts.images,
+        files=counts.files,
         failures=sum(failure_classes.values()),
-        missing_files=missing_files,
+        missing_files=counts.missing_files,
         missing={
-            "embedding": images - embeddings,
-            "histogram": images - histograms,
-            "hash": images - hashes,
+            "embedding": counts.images - counts.embeddings,
+            "histogram": counts.images - counts.histograms,
+            "hash": counts.images - counts.hashes,
         },
-        photo_bytes=photo_bytes,
+        photo_bytes=counts.photo_bytes,
         running=running(conn),
         failure_classes=failure_classes,
-        database_bytes=database_bytes,
+        database_bytes=counts.database_bytes,
         roots=states(conn, host),
         model=recorded_model(conn),
         indexes=index_states(conn),
         tunings=tunings(conn),
-        postgres_version=str(versions[0]),
-        pgvector_version=str(versions[1]),
+        postgres_version=versions.postgres,
+        pgvector_version=versions.pgvector,
         schema_version=str(schema),
     )
 
 
 def has_embeddings(conn: Connection) -> bool:
     """Return whether any embedding is stored; unlike a count, this does not read the table."""
-    with translated():
-        row = conn.execute("SELECT EXISTS (SELECT FROM imrec.embedding)").fetchone()
-    return bool(row and row[0])
+    with translated(conn):
+        return value(conn, bool, "SELECT EXISTS (SELECT FROM imrec.embedding)")

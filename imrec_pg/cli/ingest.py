@@ -20,7 +20,7 @@ from imrec_pg.cli.ingesting import (
     counts,
     explain,
     feature_option,
-    patience_option,
+    retry_for_option,
     stoppable,
     summary,
     workers_option,
@@ -60,7 +60,7 @@ hosts: each photo is done by one of them.""",
     is_flag=True,
     help="Take files for deleted though suddenly most of a folder is gone.",
 )
-@patience_option
+@retry_for_option
 @click.option("--no-index", is_flag=True, help="Don't build the embedding index after the first load.")
 @model_options
 @json_option
@@ -73,7 +73,7 @@ def command(
     batch: int,
     workers: int | None,
     accept_deletions: bool,
-    patience: int,
+    retry_for: int,
     no_index: bool,
     weights: Path | None,
     allow_other_weights: bool,
@@ -100,7 +100,7 @@ def command(
                 workers=workers,
                 retry=retry,
                 accept_deletions=accept_deletions,
-                patience=patience,
+                retry_for=retry_for,
                 on_progress=show,
                 stopping=stopping,
             )
