@@ -123,7 +123,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     Of several that build it at once, on any number of hosts, one does and the others wait for it.
 
     An index left invalid by a build that broke off is built anew. The version of pgvector that built it goes
-    into the index's comment, since nothing else tells later (store.doctor reads it).
+    into the index's comment, since nothing else tells later (the doctor reads it).
 
     Raises:
         UsageError: no HNSW index can serve the pair.

@@ -34,7 +34,7 @@ _DEFAULTS: dict[str, int | str | None] = {
 def connect(settings: Settings, *, again: bool = False) -> Connection:
     """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
 
-    Nothing is checked; what needs the schema opens a session (store.session). With again, an embedded server
+    Nothing is checked; what needs the schema opens a session (db.session). With again, an embedded server
     that somebody has stopped meanwhile stays so.
 
     Raises:

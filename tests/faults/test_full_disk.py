@@ -65,7 +65,7 @@ def test_a_full_disk_is_waited_for_and_nothing_acknowledged_is_lost(
     server = EmbeddedServer(small_disk / "db")
     ballast = small_disk / "ballast"
     for number in range(times):
-        folder = make_folder(tmp_path / f"patient{number}", 150)
+        folder = make_folder(tmp_path / f"retrying{number}", 150)
         with started(_orders(folder, small_disk, tmp_path / f"{number}.log", 120)) as ingester:
             _wait_for_trouble(ingester, ballast)
             figures.injected("disk full")
