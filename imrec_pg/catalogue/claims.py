@@ -31,7 +31,7 @@ def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
     """Say that the worker lives."""
     with translated(conn):
         conn.execute(
-            "SELECT imrec.renew(%s, %s, %s, %s, %s)",
+            "SELECT imrec_internal.renew(%s, %s, %s, %s, %s)",
             (worker.worker_id, worker.host, worker.pid, worker.lease, locked),
         )
 
@@ -39,24 +39,24 @@ def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
 def lock(conn: Connection, worker: Worker) -> bool:
     """Hold the lock by which others see at once when this process dies; return whether it is held."""
     with translated(conn):
-        return value(conn, bool, "SELECT pg_try_advisory_lock(imrec.worker_lock(%s))", (worker.worker_id,))
+        return value(conn, bool, "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,))
 
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    location_id: UUID
+    file_id: UUID
     token: int
 
 
 def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[UUID, int]:
-    """Return the token for each file that the worker may work on, by location_id; others work on the rest."""
+    """Return the token for each file that the worker may work on, by file_id; others work on the rest."""
 
     def once(part: Sequence[FoundFile]) -> list[_Claimed]:
         return all_rows(
             conn,
             _Claimed,
-            "SELECT location_id, token FROM imrec.claim(%s, %s::uuid[], %s::uuid[])",
-            (worker.worker_id, [file.location_id for file in part], [file.root_id for file in part]),
+            "SELECT file_id, token FROM imrec_internal.claim(%s, %s::uuid[], %s::uuid[])",
+            (worker.worker_id, [file.file_id for file in part], [file.root_id for file in part]),
         )
 
     with translated(conn):
@@ -66,7 +66,7 @@ def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[
             # Stopped for so long that it was forgotten.
             renew(conn, worker, locked=False)
             parts = split_on_timeout(files, once)
-    return {row.location_id: row.token for part in parts for row in part}
+    return {row.file_id: row.token for part in parts for row in part}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def claimed_by_others(
         return one_row(
             conn,
             Others,
-            "SELECT files, workers, token FROM imrec.claimed_by_others(%s, %s::uuid[], %s)",
+            "SELECT files, workers, token FROM imrec_internal.claimed_by_others(%s, %s::uuid[], %s)",
             (worker.worker_id, list(root_ids), latest),
         )
 
@@ -128,8 +128,8 @@ def running(conn: Connection) -> list[Running]:
         return all_rows(
             conn,
             Running,
-            "SELECT w.host, w.pid, w.started_at, count(c.location_id) AS files FROM imrec.worker AS w "
+            "SELECT w.host, w.pid, w.started_at, count(c.file_id) AS files FROM imrec.worker AS w "
             "LEFT JOIN imrec.claim AS c ON c.worker_id = w.worker_id "
-            "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec.live_workers() AS l) "
+            "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec_internal.live_workers() AS l) "
             "GROUP BY w.worker_id ORDER BY w.started_at",
         )

@@ -27,15 +27,15 @@ class Failure:
 def file_states(
     conn: Connection, files: Sequence[FoundFile], wanted: Sequence[FeatureTable], *, retry: bool
 ) -> list[str]:
-    """Return for each file new, changed, incomplete, unchanged or failed, as imrec.file_state says."""
+    """Return for each file new, changed, incomplete, unchanged or failed, as imrec_internal.file_state says."""
 
     def once(part: Sequence[FoundFile]) -> list[str]:
         return values(
             conn,
             str,
-            "SELECT state FROM imrec.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
+            "SELECT state FROM imrec_internal.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
             (
-                [file.location_id for file in part],
+                [file.file_id for file in part],
                 [file.size for file in part],
                 [file.mtime_ns for file in part],
                 [str(table) for table in wanted],
@@ -52,7 +52,7 @@ class _Lacking:
     names: list[str] | None
 
 
-def missing_features(
+def lacking_features(
     conn: Connection, image_ids: Sequence[UUID], wanted: Sequence[FeatureTable]
 ) -> list[frozenset[FeatureTable] | None]:
     """Return for each image the wanted features it lacks, or None when the image itself is unknown."""
@@ -61,7 +61,7 @@ def missing_features(
         return all_rows(
             conn,
             _Lacking,
-            "SELECT missing AS names FROM imrec.missing_features(%s::uuid[], %s::text[])",
+            "SELECT missing AS names FROM imrec_internal.lacking_features(%s::uuid[], %s::text[])",
             (list(part), [str(table) for table in wanted]),
         )
 
@@ -107,7 +107,7 @@ class FailedPath:
         relative_path: raw bytes, below its root.
     """
 
-    location_id: UUID
+    file_id: UUID
     root_id: UUID
     relative_path: bytes
 
@@ -118,15 +118,15 @@ def failed_paths(conn: Connection, root_ids: Sequence[UUID], after: UUID, size: 
         return all_rows(
             conn,
             FailedPath,
-            "SELECT location_id, root_id, relative_path FROM imrec.failure "
-            "WHERE location_id > %s AND root_id = ANY(%s) ORDER BY location_id LIMIT %s",
+            "SELECT file_id, root_id, relative_path FROM imrec.failure "
+            "WHERE file_id > %s AND root_id = ANY(%s) ORDER BY file_id LIMIT %s",
             (after, list(root_ids), size),
         )
 
 
-def forget_failures(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def forget_failures(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Remove failures of files that are no longer there."""
-    if not location_ids:
+    if not file_ids:
         return
     with translated(conn):
-        conn.execute("DELETE FROM imrec.failure WHERE location_id = ANY(%s)", (list(location_ids),))
+        conn.execute("DELETE FROM imrec.failure WHERE file_id = ANY(%s)", (list(file_ids),))

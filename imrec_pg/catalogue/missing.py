@@ -12,11 +12,11 @@ from imrec_pg.paths import slashed
 
 _BATCH = 5_000
 _UNDER = """
-SELECT l.location_id, r.folder || l.relative_path AS path, m.location_id IS NOT NULL AS missing
-FROM imrec.location AS l
+SELECT l.file_id, r.folder || l.relative_path AS path, m.file_id IS NOT NULL AS missing
+FROM imrec.file AS l
 INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
-LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id
-WHERE l.location_id > %(last)s
+LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id
+WHERE l.file_id > %(last)s
 AND EXISTS (
     SELECT FROM unnest(%(folders)s::bytea[]) AS f (folder)
     WHERE substring(r.folder || l.relative_path FROM 1 FOR octet_length(f.folder)) = f.folder
@@ -26,7 +26,7 @@ AND NOT EXISTS ( -- a root inside this one hides what this one has there
     WHERE octet_length(i.folder) > octet_length(r.folder)
     AND substring(r.folder || l.relative_path FROM 1 FOR octet_length(i.folder)) = i.folder
 )
-ORDER BY l.location_id LIMIT %(most)s
+ORDER BY l.file_id LIMIT %(most)s
 """
 
 
@@ -39,7 +39,7 @@ class KnownFile:
         missing: whether it is marked as such.
     """
 
-    location_id: UUID
+    file_id: UUID
     path: bytes
     missing: bool
 
@@ -80,7 +80,7 @@ def known_files(
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    location_id: UUID
+    file_id: UUID
     missing: bool
 
 
@@ -90,11 +90,11 @@ def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> list[KnownFi
         rows = all_rows(
             conn,
             _Place,
-            "SELECT l.location_id, m.location_id IS NOT NULL AS missing FROM imrec.location AS l "
-            "LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id WHERE l.location_id = ANY(%s)",
+            "SELECT l.file_id, m.file_id IS NOT NULL AS missing FROM imrec.file AS l "
+            "LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id WHERE l.file_id = ANY(%s)",
             (list(places),),
         )
-    return [KnownFile(row.location_id, places[row.location_id], row.missing) for row in rows]
+    return [KnownFile(row.file_id, places[row.file_id], row.missing) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
             conn,
             _MissingRow,
             "SELECT l.root_id, l.relative_path, m.since FROM imrec.missing AS m "
-            "INNER JOIN imrec.location AS l ON l.location_id = m.location_id ORDER BY m.since, l.path",
+            "INNER JOIN imrec.file AS l ON l.file_id = m.file_id ORDER BY m.since, l.path",
         )
     return [
         MissingFile(shown, row.since)
@@ -133,23 +133,23 @@ def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
     ]
 
 
-def mark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def mark(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Say of files that they are missing, from now on; of those that are marked already, nothing changes."""
     with translated(conn):
-        for start in range(0, len(location_ids), _BATCH):
+        for start in range(0, len(file_ids), _BATCH):
             conn.execute(
-                "INSERT INTO imrec.missing (location_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
+                "INSERT INTO imrec.missing (file_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
                 "ORDER BY n.id ON CONFLICT DO NOTHING",
-                (list(location_ids[start : start + _BATCH]),),
+                (list(file_ids[start : start + _BATCH]),),
             )
 
 
-def unmark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def unmark(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Say of files that they are there again."""
-    if not location_ids:
+    if not file_ids:
         return  # who may only read may still ask what there is to do
     with translated(conn):
-        conn.execute("DELETE FROM imrec.missing WHERE location_id = ANY(%s)", (list(location_ids),))
+        conn.execute("DELETE FROM imrec.missing WHERE file_id = ANY(%s)", (list(file_ids),))
 
 
 def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:

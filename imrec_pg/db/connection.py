@@ -18,7 +18,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 # 0.6.0 to 0.8.1 have CVE-2026-3172, and HNSW vacuum corrupted indexes until 0.8.3.
 MIN_PGVECTOR = (0, 8, 4)
 _PGVECTOR = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'"
-_HAS_SCHEMA = "SELECT to_regclass('imrec.alembic_version') IS NOT NULL"
+_HAS_SCHEMA = "SELECT to_regclass('imrec.schema_version') IS NOT NULL"
 
 # Of a network that goes silent, the system itself would tell after two hours. In seconds and, the last one,
 # milliseconds; what the user's own connection string says goes before.
@@ -108,7 +108,7 @@ def schema_version(conn: Connection) -> str | None:
     """
     if not value(conn, bool, _HAS_SCHEMA):
         return None
-    return value_or_none(conn, str, "SELECT version_num FROM imrec.alembic_version")
+    return value_or_none(conn, str, "SELECT version_num FROM imrec.schema_version")
 
 
 def version_tuple(version: str) -> tuple[int, ...]:

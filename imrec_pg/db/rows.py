@@ -56,7 +56,7 @@ class Located(Protocol):
     """A row that is known by the id of its file."""
 
     @property
-    def location_id(self) -> UUID:
+    def file_id(self) -> UUID:
         """The key by which pages are ordered."""
 
 
@@ -74,4 +74,4 @@ def paged(page: Callable[[UUID, int], Sequence[Row]], size: int) -> Iterator[Row
         yield from rows
         if len(rows) < size:
             return
-        after = rows[-1].location_id
+        after = rows[-1].file_id

@@ -16,7 +16,7 @@ _SAMPLE_LOOKED_UP = 100_000
 _COUNT = SQL("SELECT count(*) FROM {}")
 _PLACELESS = SQL(
     "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS ("
-    "SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id)) "
+    "SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)) "
     "FROM imrec.image AS i TABLESAMPLE SYSTEM (%s)"
 )
 # NaN counts as greater than all numbers, so that it is greater than 0 and not less than infinity.
@@ -30,7 +30,7 @@ _DELETE_ODD = SQL(
 )
 _DELETE_PLACELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
-    "(SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
+    "(SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
 )
 
 

@@ -47,7 +47,7 @@ def root(conn: Connection, tmp_path: Path) -> Root:
     for number in range(FILES):
         name = b"%d.jpg" % number
         (tmp_path / os.fsdecode(name)).touch()
-        key = find.location_id(made.root_id, name)
+        key = find.file_id(made.root_id, name)
         files.append(FoundFile(made.root_id, key, name, bytes(tmp_path) + b"/" + name, 0, 1))
     write_batch(conn, [], [FailedFile(file, None, "Empty", "the file is empty") for file in files])
     return made
