@@ -20,9 +20,7 @@ _OF_ROOT = SQL("root_id = ANY ({roots})")
 # With OFFSET each row is looked up. Without, the planner reads all of imrec.file beforehand: for a walk
 # over an HNSW index, which looks at some hundred rows, five times as slow among 50,000 images, and it grows.
 _OF_IMAGE = SQL("EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = {table}.image_id OFFSET 0)")
-_OF_LOCATION = SQL(
-    "EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = {table}.file_id OFFSET 0)"
-)
+_OF_LOCATION = SQL("EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = {table}.file_id OFFSET 0)")
 _NOTHING = SQL("false")
 
 RULES = {

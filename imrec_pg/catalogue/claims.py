@@ -39,7 +39,9 @@ def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
 def lock(conn: Connection, worker: Worker) -> bool:
     """Hold the lock by which others see at once when this process dies; return whether it is held."""
     with translated(conn):
-        return value(conn, bool, "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,))
+        return value(
+            conn, bool, "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,9 @@ hash_ = Table(
     Column("average_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
     Column("difference_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
     *(
-        Index(f"hash_{name}_{chunk}_idx", text(f"imrec_internal.hash_chunk({name}, {chunk})"), name, "image_id")
+        Index(
+            f"hash_{name}_{chunk}_idx", text(f"imrec_internal.hash_chunk({name}, {chunk})"), name, "image_id"
+        )
         for name in ("average_hash", "difference_hash")
         for chunk in range(4)
     ),

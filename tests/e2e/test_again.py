@@ -113,7 +113,9 @@ def test_a_file_turned_to_garbage_leaves_the_images(run: Imrec, dsn: str, folder
     assert ingest(run, folder, *LIGHT, code=3) == {"found": 2, "failed": 1, "replaced": 1, "unchanged": 1}
     assert places(dsn).keys() == {str(kept)}
     assert (counts(dsn)["image"], counts(dsn)["hash"], counts(dsn)["failure"]) == (1, 1, 1)
-    assert [n["path"] for n in run("search", kept, "--feature", "average_hash", "--json").json["neighbours"]] == []
+    assert [
+        n["path"] for n in run("search", kept, "--feature", "average_hash", "--json").json["neighbours"]
+    ] == []
     image.write_bytes(good)
     assert ingest(run, folder, *LIGHT) == {"found": 2, "new": 1, "unchanged": 1}
     assert (counts(dsn)["image"], counts(dsn)["failure"]) == (2, 0)

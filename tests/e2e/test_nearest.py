@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 FEATURES = ["embedding", "histogram", "average_hash", "difference_hash"]
 VECTOR_METRICS = ["cosine", "euclidean", "manhattan"]
-PAIRS = [*itertools.product(FEATURES[:2], VECTOR_METRICS), ("average_hash", "hamming"), ("difference_hash", "hamming")]
+PAIRS = [
+    *itertools.product(FEATURES[:2], VECTOR_METRICS),
+    ("average_hash", "hamming"),
+    ("difference_hash", "hamming"),
+]
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "manhattan": "<+>", "hamming": "<~>"}
 COLUMNS = {"average_hash": "average_hash", "difference_hash": "difference_hash"}
 K = 20

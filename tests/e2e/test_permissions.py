@@ -87,7 +87,10 @@ def test_what_may_not_be_read_is_reported_and_the_rest_is_stored(
         query(dsn, "UPDATE imrec.file SET path = path")
         again = anybody("ingest", folder, *LIGHT, "--json", code=3).json
         assert (again["unchanged"], again["known_failures"], again["unreadable"]) == (2, 1, 1)
-        assert str(open_) in anybody("search", open_, "--include-self", "--feature", "average_hash", "--paths").out
+        assert (
+            str(open_)
+            in anybody("search", open_, "--include-self", "--feature", "average_hash", "--paths").out
+        )
     finally:
         closed.chmod(0o644)
         (folder / "closed").chmod(0o755)

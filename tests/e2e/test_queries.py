@@ -86,7 +86,11 @@ def test_k_out_of_range_is_refused(k: str, run: Imrec, album: Album) -> None:
 def test_a_pair_that_makes_no_sense_is_refused_with_the_list(run: Imrec, album: Album) -> None:
     vectors = "cosine, euclidean, manhattan"
     pairs = f"embedding: {vectors}; histogram: {vectors}; average_hash: hamming; difference_hash: hamming"
-    for feature, metric in [("embedding", "hamming"), ("average_hash", "cosine"), ("difference_hash", "euclidean")]:
+    for feature, metric in [
+        ("embedding", "hamming"),
+        ("average_hash", "cosine"),
+        ("difference_hash", "euclidean"),
+    ]:
         pair = ["--feature", feature, "--metric", metric]
         refused = run("search", album.folder / "original.png", *pair, code=2)
         assert f"{feature} has no {metric} distance; choose from {pairs}" in refused.message

@@ -74,7 +74,9 @@ def test_the_same_library_mounted_elsewhere_is_the_same(a: Imrec, b: Imrec, dsn:
         assert (root["path"], root["canonical"], root["files"]) == (str(place), str(folder), 3)
     for place in (there, folder):
         assert found_paths(b, query_image, "--under", place / "2024") == {f"{there}/{names[2]}"}
-    fused = b("search", query_image, "--weights", "average_hash=1,difference_hash=1", "--json").json["neighbours"]
+    fused = b("search", query_image, "--weights", "average_hash=1,difference_hash=1", "--json").json[
+        "neighbours"
+    ]
     assert {n["path"] for n in fused} == {f"{there}/{name}" for name in names}
     assert f"{folder}: {there} (3 files; known as {folder}; also on a)" in b("status").out
 

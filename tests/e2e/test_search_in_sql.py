@@ -100,7 +100,9 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
 
 def test_weights_are_those_given(album: Album) -> None:
     image = album.folder / "original.png"
-    answer = album.run("search", image, "--weights", "difference_hash=1,embedding=0", "-k", "20", "--json").json
+    answer = album.run(
+        "search", image, "--weights", "difference_hash=1,embedding=0", "-k", "20", "--json"
+    ).json
     assert answer["weights"] == {"difference_hash": 1.0}
     assert [n["path"] for n in answer["neighbours"]] == paths(
         album.run, image, "--feature", "difference_hash", "-k", "20"
@@ -144,7 +146,10 @@ def test_weights_of_zero_alone_are_refused(album: Album) -> None:
 
 
 def test_explain_shows_the_plan_on_stderr(album: Album) -> None:
-    for feature, seen in (("embedding", "Seq Scan on embedding"), ("average_hash", "Function Scan on nearest")):
+    for feature, seen in (
+        ("embedding", "Seq Scan on embedding"),
+        ("average_hash", "Function Scan on nearest"),
+    ):
         run = album.run("search", album.folder / "original.png", "--explain", "--feature", feature)
         assert "answer: exact" in run.err
         assert seen in run.err
@@ -176,7 +181,9 @@ def test_embed_prints_what_postgres_reads_and_what_is_stored(album: Album) -> No
 
 def test_embed_needs_no_database(album: Album, imrec: Imrec) -> None:
     nowhere = imrec.with_environ(IMREC_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
-    assert len(nowhere("embed", album.folder / "original.png", "--feature", "difference_hash").out.strip()) == 64
+    assert (
+        len(nowhere("embed", album.folder / "original.png", "--feature", "difference_hash").out.strip()) == 64
+    )
 
 
 def test_tune_stores_what_status_and_searches_tell(copied_album: Album) -> None:

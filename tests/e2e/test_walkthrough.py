@@ -73,7 +73,10 @@ def test_short_help_version_and_console_script(imrec: Imrec) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["status", "--nonsense"], "No such option '--nonsense'"),
         (["search"], "Missing argument 'IMAGE...'"),
-        (["search", "a.jpg", "--feature", "smell"], "'embedding', 'histogram', 'average_hash', 'difference_hash'"),
+        (
+            ["search", "a.jpg", "--feature", "smell"],
+            "'embedding', 'histogram', 'average_hash', 'difference_hash'",
+        ),
         (["search", "a.jpg", "--metric", "smell"], "'cosine', 'euclidean', 'manhattan', 'hamming'"),
         (["search", "a.jpg", "-k", "many"], "'many' is not a valid integer"),
         (["search", "a.jpg", "--json", "--csv"], "exclude each other"),

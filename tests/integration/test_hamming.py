@@ -176,7 +176,8 @@ def test_excluded_images_are_left_out_and_made_up_for(
 
 def near(conn: Connection, query: bytes, radii: list[int], wanted: int | None) -> bool:
     row = conn.execute(
-        "SELECT complete FROM imrec_internal.hamming_near(%s, 'average_hash', %s::integer[], %s)", (Bit(query), radii, wanted)
+        "SELECT complete FROM imrec_internal.hamming_near(%s, 'average_hash', %s::integer[], %s)",
+        (Bit(query), radii, wanted),
     ).fetchone()
     return bool(row and row[0])
 

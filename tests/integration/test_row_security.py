@@ -84,16 +84,15 @@ def make_roots(conn: Connection) -> None:
             "error_class, error) VALUES (gen_random_uuid(), %s, 'bad.jpg', %s, 1, 1, 'Empty', 'no bytes')",
             (root_id, name.decode() + "/bad.jpg"),
         )
-        conn.execute(
-            "INSERT INTO imrec.missing (file_id) VALUES (%s)", (file_id(root_id, name_of(number)),)
-        )
+        conn.execute("INSERT INTO imrec.missing (file_id) VALUES (%s)", (file_id(root_id, name_of(number)),))
         conn.execute(
             "INSERT INTO imrec.mount (root_id, host, raw_path) VALUES (%s, 'b', %s)", (root_id, name)
         )
         worker = Worker(uuid4(), "b" + name.decode(), 1, timedelta(hours=1))
         claims.renew(conn, worker, locked=False)
         conn.execute(
-            "SELECT imrec_internal.claim(%s, %s, %s)", (worker.worker_id, [file_id(root_id, b"new")], [root_id])
+            "SELECT imrec_internal.claim(%s, %s, %s)",
+            (worker.worker_id, [file_id(root_id, b"new")], [root_id]),
         )
     conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', 'abc', 1)")
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
@@ -262,7 +261,9 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec.hamming_within(B'{BITS}', 2)", 1),  # the shared one
     ],
     "hamming_scan(bit)": [(f"imrec_internal.hamming_scan(B'{BITS}', 'average_hash', 100)", 41)],
-    "hamming_equal(bit)": [("unnest(imrec.hamming_equal(~(1::bit(64) << (500 % 7)), 'average_hash', 100))", 1)],
+    "hamming_equal(bit)": [
+        ("unnest(imrec.hamming_equal(~(1::bit(64) << (500 % 7)), 'average_hash', 100))", 1)
+    ],
     "hamming_near(bit)": [(f"imrec_internal.hamming_near(B'{BITS}', 'average_hash', '{{3,7,11}}', 100)", 1)],
     "hamming_probe(bit)": [
         (f"imrec_internal.hamming_probe(B'{BITS}', 'average_hash', 64, {chunk}, 3, 1000) WHERE hits <= 41", 1)
@@ -281,10 +282,15 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
     "fence_stage()": [("imrec.fence_stage()", "permission denied")],
     "live_workers()": [("imrec_internal.live_workers()", 0)],
     "claimed_by_others(uuid)": [
-        (f"imrec_internal.claimed_by_others({MY}, ARRAY(SELECT root_id FROM imrec.root), NULL) WHERE files = 0", 1)
+        (
+            f"imrec_internal.claimed_by_others({MY}, ARRAY(SELECT root_id FROM imrec.root), NULL) WHERE files = 0",
+            1,
+        )
     ],
     "renew(uuid)": [(f"imrec_internal.renew({MY}, 'host', 1, '1 min', false)", "permission denied")],
-    "claim(uuid)": [(f"imrec_internal.claim({MY}, ARRAY[{MY}::uuid], ARRAY[{MY}::uuid])", "permission denied")],
+    "claim(uuid)": [
+        (f"imrec_internal.claim({MY}, ARRAY[{MY}::uuid], ARRAY[{MY}::uuid])", "permission denied")
+    ],
     "forget_files(uuid)": [
         (f"imrec_internal.forget_files('{root_of(b'/mine').root_id}', {MY}, 10)", "permission denied")
     ],

@@ -41,9 +41,7 @@ LONG_S = 60  # none of these takes a tenth of it
 
 def a_file(name: str) -> FoundFile:
     relative = name.encode()
-    return FoundFile(
-        ROOT.root_id, file_id(ROOT.root_id, relative), relative, b"/photos/" + relative, 9, 1
-    )
+    return FoundFile(ROOT.root_id, file_id(ROOT.root_id, relative), relative, b"/photos/" + relative, 9, 1)
 
 
 @pytest.fixture

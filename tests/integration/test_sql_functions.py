@@ -166,8 +166,12 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
     rankings = {
         "embedding": ranked(cosine(photos["embedding"], photos["embedding"][0]), without=[1]),
         "histogram": ranked(np.abs(photos["histogram"] - photos["histogram"][0]).sum(axis=1), without=[1]),
-        "average_hash": ranked(np.count_nonzero(photos["average_hash"] != photos["average_hash"][0], axis=1), without=[1]),
-        "difference_hash": ranked(np.count_nonzero(photos["difference_hash"] != photos["difference_hash"][0], axis=1), without=[1]),
+        "average_hash": ranked(
+            np.count_nonzero(photos["average_hash"] != photos["average_hash"][0], axis=1), without=[1]
+        ),
+        "difference_hash": ranked(
+            np.count_nonzero(photos["difference_hash"] != photos["difference_hash"][0], axis=1), without=[1]
+        ),
     }
     fused = {
         i: sum(weight / (5 + 1 + rankings[name].index(i)) for name, weight in weights.items())
@@ -466,7 +470,10 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
         ("imrec.similar_to('/photos/none.jpg')", "no photo is stored under the path '/photos/none.jpg'"),
         ("imrec.similar_to('00000000-0000-0000-0000-00000000ffff'::uuid)", "of 1 images, 1 have no"),
         ("imrec.similar_to('/photos/b/01.jpg', 5, 'smell')", "no feature 'smell'"),
-        ("imrec.similar_to('/photos/b/01.jpg', 5, 'average_hash', 'cosine')", "average_hash has no cosine distance"),
+        (
+            "imrec.similar_to('/photos/b/01.jpg', 5, 'average_hash', 'cosine')",
+            "average_hash has no cosine distance",
+        ),
         ("imrec.similar_to('/photos/b/01.jpg', 0)", "from 1 to 1,000,000, not 0"),
         ("imrec.similar_to('/photos/b/01.jpg', NULL)", "from 1 to"),
         ("imrec.similar_to('/photos/b/01.jpg', method => 'fast')", "no method 'fast'"),
@@ -484,7 +491,10 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
             "no strategy 'luck'",
         ),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"smell\": 1}')", "no feature 'smell'"),
-        ("imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": -1}')", "the weight of average_hash is -1"),
+        (
+            "imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": -1}')",
+            "the weight of average_hash is -1",
+        ),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": 0}')", "at least one feature"),
     ],
 )

@@ -201,8 +201,9 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.Monkey
 def test_grids_are_printed_and_written_as_markdown() -> None:
     grid = Grid(Section.QUALITY, "recall", ("kind", "average_hash"), (GridRow("mirror", (0.125,)),), "of few")
     report = Report("2026-01-01T00:00:00+00:00", {}, grids=[grid], complete=True)
-    assert "**recall**\n\n| kind | average_hash |\n| --- | ---: |\n| mirror | 12.5 % |\n\nof few" in as_markdown(
-        report
+    assert (
+        "**recall**\n\n| kind | average_hash |\n| --- | ---: |\n| mirror | 12.5 % |\n\nof few"
+        in as_markdown(report)
     )
     console = Console(width=80, record=True, file=io.StringIO())
     print_table(report, console)
