@@ -15,7 +15,7 @@ from psycopg import errors as pg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection
-from imrec_pg.errors import StoreError, UsageError
+from imrec_pg.errors import StoreError, UnknownRootError
 
 _OF_ROOT = SQL("root_id = ANY ({roots})")
 # With OFFSET each row is looked up. Without, the planner reads all of imrec.location beforehand: for a walk
@@ -98,7 +98,7 @@ def root_ids(conn: Connection, names: Sequence[str]) -> tuple[UUID, ...]:
     found = {str(name): key for name, key in rows if isinstance(key, UUID)}
     for name in names:
         if name not in found:
-            raise UsageError(f"there is no root {name!r} here: imrec-pg status names those there are")
+            raise UnknownRootError(name)
     return tuple(sorted(found.values()))
 
 

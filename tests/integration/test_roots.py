@@ -227,8 +227,8 @@ def test_what_would_store_files_twice_is_refused(conn: Connection, folder: Path)
     run(conn, folder)
     roots = NamedRoots(conn, "a")
     for place, says in (
-        (folder, f"is the root {folder} already: imrec-pg root rename"),
-        (folder / "sub", "are known already, in the root"),
+        (folder, f"is the root {folder} already: rename that root"),
+        (folder / "sub", "are known already, as part of the root"),
         (folder / "none", "does not exist"),
         (folder / "1.png", "is a file"),
     ):
