@@ -23,7 +23,7 @@ Examples:
 @json_option
 @database_options
 def command(*, as_json: bool) -> None:
-    """Show what is stored, what is missing, the indexes, sizes and versions."""
+    """Show what is stored, lacking features, missing files, indexes, sizes and versions."""
     with invocation().library() as library:
         status = library.status()
     if as_json:
@@ -48,11 +48,11 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     lines += [("" if number else "roots", _root(root)) for number, root in enumerate(status.roots)]
     if not status.roots:
         lines.append(("roots", "none: imrec-pg ingest FOLDER"))
-    missing = [f"{name} {count:,}" for name, count in status.missing.items() if count]
-    lines.append(("missing", ", ".join(missing) + ": run ingest again" if missing else "no feature"))
+    lacking = [f"{name} {count:,}" for name, count in status.missing.items() if count]
+    lines.append(("lacking", ", ".join(lacking) + ": run ingest again" if lacking else "no feature"))
     if status.missing_files:
-        gone = f"{status.missing_files:,} files: imrec-pg errors --missing, imrec-pg prune"
-        lines.append(("gone", gone))
+        missing = f"{status.missing_files:,} files: imrec-pg errors --missing, imrec-pg prune"
+        lines.append(("missing", missing))
     classes = ", ".join(f"{name} {number:,}" for name, number in status.failure_classes.items())
     failures = f"{status.failures:,} files ({classes}): imrec-pg errors" if status.failures else "none"
     lines.append(("failures", failures))
@@ -60,14 +60,14 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
         since = one.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
         lines.append(
             (
-                "at work",
-                f"ingest on {one.host}, process {one.pid}, since {since}: {one.files:,} files in hand",
+                "running",
+                f"ingest on {one.host}, process {one.pid}, since {since}: {one.files:,} files claimed",
             )
         )
     tunings = {(tuning.feature, tuning.metric): tuning for tuning in status.tunings}
     for state in status.indexes:
         if state.name:
-            broken = "" if state.valid else ", broken off: imrec-pg index build"
+            broken = "" if state.valid else ", incomplete: imrec-pg index build"
             lines.append(("index", f"{state.feature} {state.metric} (HNSW, {size(state.bytes)}{broken})"))
             if state.valid:
                 lines.append(("", f"approximate, {summary(tunings.get((state.feature, state.metric)))}"))

@@ -144,7 +144,7 @@ def test_features_left_out_are_filled_in_later(album: Album, run: Imrec, dsn: st
     assert ingest(without_model, album.folder, "--features", "hash", code=3)["new"] == album.images
     human, machine = run.all([["status"], ["status", "--json"]])
     assert machine.json["missing"] == {"embedding": 57, "histogram": 57, "hash": 0}
-    assert "missing    embedding 57, histogram 57: run ingest again" in human.out
+    assert "lacking    embedding 57, histogram 57: run ingest again" in human.out
     filled = ingest(run, album.folder, "--features", " histogram , embedding")
     assert (filled["completed"], filled["known_failures"], "new" in filled) == (album.images, 2, False)
     assert_same(content(dsn), content(album.dsn))
@@ -194,7 +194,7 @@ def test_links_that_go_in_circles_end(run: Imrec, dsn: str, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "code", "says"),
     [
-        ("file.jpg", 2, "is a file: give the folder it lies in"),
+        ("file.jpg", 2, "is a file: name its folder"),
         ("missing", 2, "does not exist"),
         ("dangling", 2, "is a file"),
         ("empty", 1, "no photos in"),

@@ -52,8 +52,8 @@ def test_a_signal_ends_cleanly_and_the_next_run_completes(
     assert done.code == 130
     stored = assert_stopped(started, done, dsn)
     assert done.out.startswith(f"{stored} new, 0 unchanged, 0 duplicates, 0 failed, ")
-    assert "once more to stop at once" in done.err
-    assert "interrupted: run the same command again to go on" in done.err
+    assert "interrupt again to stop at once" in done.err
+    assert "interrupted: run the same command again to continue" in done.err
     assert "internal error" not in done.err
     if number is signal.SIGINT and group:
         again = run("ingest", heavy, *LIGHT, "--json").json
@@ -79,7 +79,7 @@ def test_a_second_signal_ends_at_once(number: signal.Signals, started: Started, 
     started.signal(number, group=True)
     stderr = started.process.stderr
     assert stderr is not None
-    assert b"once more to stop at once" in stderr.readline() + stderr.readline()
+    assert b"interrupt again to stop at once" in stderr.readline() + stderr.readline()
     if started.process.poll() is None:
         started.signal(number, group=True)
     done = started.wait()

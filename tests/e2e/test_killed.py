@@ -81,7 +81,7 @@ def test_a_killed_index_build_is_built_anew(group: bool, copied_album: Album) ->
         cancel = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"
         until(lambda: one(dsn, cancel), "the server gives up the build")
     image = copied_album.folder / "original.png"
-    assert "broken off" in run("index", "list").out
+    assert "incomplete" in run("index", "list").out
     assert run("search", image, "--feature", "histogram", "--json").json["exact"]
     run("index", "build", "histogram", "cosine")
-    assert "broken off" not in run("index", "list").out
+    assert "incomplete" not in run("index", "list").out

@@ -142,7 +142,7 @@ def test_plot_writes_a_picture(album: Album, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "says"),
-    [("x.xyz", "one of .png, .jpg"), ("none/x.png", "is no folder"), ("folder.png", "is a directory")],
+    [("x.xyz", "one of .png, .jpg"), ("none/x.png", "is not a folder"), ("folder.png", "is a directory")],
 )
 def test_a_plot_that_cannot_be_written_is_refused_first(
     target: str, says: str, album: Album, tmp_path: Path

@@ -102,7 +102,7 @@ def test_options_are_taken_in_any_case(album: Album) -> None:
     [
         ("missing.jpg", None, "No such file or directory"),
         ("missing/folder.jpg", None, "No such file or directory"),
-        ("text.jpg", b"no image at all", "the content is no image"),
+        ("text.jpg", b"no image at all", "the content is not an image"),
         ("cut.jpg", GARBAGE, "Truncated|truncated|broken"),
         ("empty.jpg", b"", "the file is empty"),
         ("x\n\x1b[31m.jpg", None, "No such file or directory"),

@@ -84,7 +84,7 @@ def test_short_help_version_and_console_script(imrec: Imrec) -> None:
         (["ingest"], "name a folder of photos"),
         (["index", "build", "embedding"], "Missing argument"),
         (["--dsn", "x", "--data", "y", "status"], "give only one of them"),
-        (["db", "start", "--dsn", "postgresql://host/x"], "named by --dsn"),
+        (["db", "start", "--dsn", "postgresql://host/x"], "the server that --dsn names"),
     ],
 )
 def test_wrong_usage_exits_with_2_before_any_database_is_asked(
@@ -172,7 +172,7 @@ def test_status(album: Album) -> None:
     lines = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in human.out.splitlines()}
     assert lines["images"].startswith("57 in 57 files (")
     assert lines["roots"] == f"{album.folder} (57 files)"
-    assert lines["missing"] == "no feature"
+    assert lines["lacking"] == "no feature"
     assert lines["failures"] == "2 files (Truncated 2): imrec-pg errors"
     assert lines["index"].startswith("embedding cosine (HNSW, ")
     assert lines["model"].startswith("resnet18 68d5403d92ca, extraction ")
@@ -194,8 +194,7 @@ def test_errors_lists_the_files_that_could_not_be_read(album: Album, run: Imrec)
     cut, text = (str(album.folder / "broken" / name) for name in ("cut.jpg", "text.png"))
     assert [line.partition(": ")[0] for line in human.out.splitlines()] == [cut, text]
     assert human.err == (
-        "2 files could not be read\n"
-        "  2 Truncated: their end is missing: copy them again from where they came\n"
+        "2 files could not be read\n  2 Truncated: their end is missing: copy them again from their source\n"
     )
     assert not machine.err
     assert [failure["path"] for failure in machine.json] == [cut, text]
