@@ -139,7 +139,8 @@ def grant(*, kind: GrantedRole, role: str, create: bool, roots: tuple[str, ...])
     """
     with invocation().library() as library:
         library.grant(kind, role, create=create, roots=roots)
-    say(f"{role} is now {kind}{' of ' + ', '.join(roots) if roots else ''}")
+    article = "a" if kind is GrantedRole.READER else "an"
+    say(f"{role} is now {article} {kind}{' of ' + ', '.join(roots) if roots else ''}")
 
 
 @command.command(

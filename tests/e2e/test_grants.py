@@ -115,7 +115,7 @@ def test_a_reader_of_one_root_knows_nothing_of_the_others(
     refused = copied_album.run("db", "grant", "ingester", role, "--create", "--root", folder, code=2)
     assert "--root is for readers" in refused.message
     granted = copied_album.run(*grant_reader)
-    assert granted.err == f"{role} is reader now of {folder}\n"
+    assert granted.err == f"{role} is now a reader of {folder}\n"
     assert granted.out == ""
     reader = as_role(copied_album, imrec, role)
     status = reader("status", "--json").json
