@@ -180,7 +180,7 @@ def _copy_catalogue(conn: Connection, chunk: Sequence[StoredImage]) -> None:
                 made = (i.taken_at, i.camera_make, i.camera_model)
                 copy.write_row((image.image_id, i.size, i.width, i.height, i.format, *made))
         with cur.copy(
-            "COPY imrec.location (image_id, location_id, root_id, relative_path, path, bytes, mtime_ns) "
+            "COPY imrec.file (image_id, file_id, root_id, relative_path, path, bytes, mtime_ns) "
             "FROM STDIN (FORMAT binary)"
         ) as copy:
             copy.set_types(("uuid", "uuid", "uuid", "bytea", "text", "int8", "int8"))
@@ -188,7 +188,7 @@ def _copy_catalogue(conn: Connection, chunk: Sequence[StoredImage]) -> None:
                 for f in image.files:
                     path = display_path(f.path)
                     copy.write_row(
-                        (image.image_id, f.location_id, f.root_id, f.relative_path, path, f.size, f.mtime_ns)
+                        (image.image_id, f.file_id, f.root_id, f.relative_path, path, f.size, f.mtime_ns)
                     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generated import BLOCK, Block, Mixture
 from benchmarks.measure import bar
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.records import Features, FoundFile, ImageInfo, Root, StoredImage
 
 _COLUMNS = ("embedding", "histogram", "average_hash", "difference_hash")
@@ -69,7 +69,7 @@ class Dataset:
 def _image(number: int, root_id: UUID, image_id: UUID, block: Block, position: int) -> StoredImage:
     relative = b"%03d/%09d.jpg" % (number // 1000, number)
     path = _ROOT + b"/" + relative
-    file = FoundFile(root_id, location_id(root_id, relative), relative, path, _FILE_BYTES, number)
+    file = FoundFile(root_id, file_id(root_id, relative), relative, path, _FILE_BYTES, number)
     features = Features(
         embedding=block.embedding[position],
         histogram=block.histogram[position],

@@ -30,7 +30,7 @@ def fidelity_lines(conn: Connection, pickles: Sequence[Path], what: str) -> Iter
     cosine = [similarity(_floats(row[1]), seed["embedding"]) for row, seed in pairs]
     yield from _cosine_lines(cosine, what)
     yield _histogram_line([l1(_floats(row[2]), seed["histogram"]) for row, seed in pairs], what)
-    for column, name in ((3, "ahash"), (4, "dhash")):
+    for column, name in ((3, "average_hash"), (4, "difference_hash")):
         bits = [differing_bits(str(row[column]), seed[name]) for row, seed in pairs]
         yield _hash_line(bits, f"{what}: {name}")
 

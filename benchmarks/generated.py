@@ -11,7 +11,7 @@ How they are made, and why the comparison is fair:
 - Histograms: four blobs of colour, near the grey axis as in photos, over the 8x8x8 bins, unevenly filled;
   what would be less than a pixel or so is 0.
 - Hashes: a field of brightness made of cosines that weaken with their frequency, as in photos, reduced and
-  compared with its mean (ahash) or its left neighbour (dhash), as imagehash does with a picture. So their
+  compared with its mean (average_hash) or its left neighbour (difference_hash), as imagehash does with a picture. So their
   bits depend on each other, unlike random bits, which would flatter a multi-index.
 
 The constants were fitted to the features of 160 real photos, each of another thing; docs/benchmark.md shows

@@ -192,7 +192,7 @@ def _choice(trial: _Trial) -> Grid:
     ]
     return Grid(
         Section.QUALITY,
-        f"choice of the weights (embedding:histogram:ahash:dhash), {trial.collection}: copies of every other "
+        f"choice of the weights (embedding:histogram:average_hash:difference_hash), {trial.collection}: copies of every other "
         "photo, by which they were chosen, and of the rest",
         ("", *_MEASURES, *(f"{name}, rest" for name in _MEASURES)),
         tuple(rows),

@@ -25,8 +25,8 @@ class Feature(StrEnum):
 
     EMBEDDING = "embedding"
     HISTOGRAM = "histogram"
-    AVERAGE_HASH = "ahash"
-    DIFFERENCE_HASH = "dhash"
+    AVERAGE_HASH = "average_hash"
+    DIFFERENCE_HASH = "difference_hash"
 
 
 class FeatureTable(StrEnum):
@@ -104,7 +104,7 @@ class Filter:
         root: the name of a root.
         after: taken then or later, by the camera's clock; images without a date are left out.
         before: taken earlier.
-        min_bytes: size of the file; max_bytes likewise.
+        min_size: size of the file; max_size likewise.
         min_width: pixels, as shown; min_height likewise.
         camera: a part of make and model, in small letters or capitals.
         format: such as "JPEG".
@@ -114,8 +114,8 @@ class Filter:
     root: str | None = None
     after: datetime | None = None
     before: datetime | None = None
-    min_bytes: int | None = None
-    max_bytes: int | None = None
+    min_size: int | None = None
+    max_size: int | None = None
     min_width: int | None = None
     min_height: int | None = None
     camera: str | None = None
@@ -156,7 +156,7 @@ class FoundFile:
 
     Attributes:
         root_id: the root it belongs to.
-        location_id: made from root and relative path.
+        file_id: made from root and relative path.
         relative_path: raw bytes below the root, as they are stored (paths.stored_path).
         path: raw bytes of the absolute path on this host.
         size: bytes.
@@ -166,7 +166,7 @@ class FoundFile:
     """
 
     root_id: UUID
-    location_id: UUID
+    file_id: UUID
     relative_path: bytes
     path: bytes
     size: int

@@ -19,7 +19,7 @@ from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.write import write_batch
 from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
@@ -97,7 +97,7 @@ class AddImage:
         relative = os.fsencode(name)
         root = self._root.root_id
         file = FoundFile(
-            root, location_id(root, relative), relative, self._root.raw_path + b"/" + relative, 9, number
+            root, file_id(root, relative), relative, self._root.raw_path + b"/" + relative, 9, number
         )
         features = Features(
             embedding=self._row(embedding),

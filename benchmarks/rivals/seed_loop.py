@@ -57,8 +57,8 @@ class SeedLoop:
             "path": str(path),
             "embedding": self._embedding(image),
             "histogram": _histogram(image),
-            "ahash": imagehash.average_hash(grey).hash.flatten(),
-            "dhash": imagehash.dhash(grey).hash.flatten(),
+            "average_hash": imagehash.average_hash(grey).hash.flatten(),
+            "difference_hash": imagehash.dhash(grey).hash.flatten(),
         }
 
     def run(self, folder: Path, checkpoint: Path, seconds: float = math.inf) -> int:

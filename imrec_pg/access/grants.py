@@ -44,10 +44,10 @@ _SEES_ALL = """
 SELECT r.rolname FROM pg_catalog.pg_roles AS r
 WHERE pg_has_role(%(role)s, r.oid, 'MEMBER') AND (
     r.rolsuper OR r.rolbypassrls
-    OR r.oid IN (SELECT c.relowner FROM pg_catalog.pg_class AS c WHERE c.oid = 'imrec.location'::regclass)
+    OR r.oid IN (SELECT c.relowner FROM pg_catalog.pg_class AS c WHERE c.oid = 'imrec.file'::regclass)
     OR EXISTS (
         SELECT FROM pg_catalog.pg_policy AS p
-        WHERE p.polrelid = 'imrec.location'::regclass AND r.oid = ANY (p.polroles)
+        WHERE p.polrelid = 'imrec.file'::regclass AND r.oid = ANY (p.polroles)
         AND pg_get_expr(p.polqual, p.polrelid) = 'true'
     )
 )

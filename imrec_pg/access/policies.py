@@ -18,12 +18,10 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.errors import StoreError, UnknownRootError
 
 _OF_ROOT = SQL("root_id = ANY ({roots})")
-# With OFFSET each row is looked up. Without, the planner reads all of imrec.location beforehand: for a walk
+# With OFFSET each row is looked up. Without, the planner reads all of imrec.file beforehand: for a walk
 # over an HNSW index, which looks at some hundred rows, five times as slow among 50,000 images, and it grows.
-_OF_IMAGE = SQL("EXISTS (SELECT FROM imrec.location AS l WHERE l.image_id = {table}.image_id OFFSET 0)")
-_OF_LOCATION = SQL(
-    "EXISTS (SELECT FROM imrec.location AS l WHERE l.location_id = {table}.location_id OFFSET 0)"
-)
+_OF_IMAGE = SQL("EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = {table}.image_id OFFSET 0)")
+_OF_LOCATION = SQL("EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = {table}.file_id OFFSET 0)")
 _NOTHING = SQL("false")
 
 RULES = {
@@ -42,7 +40,7 @@ RULES = {
 }
 """What a restricted role sees of each table that tells of photos. A new table needs a line here or in OPEN:
 a restricted role may else not read it, and functions that do will fail for it."""
-OPEN = ("model", "hamming_flip", "alembic_version")
+OPEN = ("model", "hamming_flip", "schema_version")
 """Tables that tell of no photo."""
 VIEWS = ("photo", "hash_feature")
 """Views; they must be security_invoker, for else they read with the rights of their owner."""

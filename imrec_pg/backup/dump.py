@@ -22,7 +22,7 @@ OnBytes = Callable[[int], object]
 _CHUNK = 1 << 20
 # The schema's own tables may hold photos; all others are made by migrations.
 _HOLDS = """
-SELECT EXISTS (SELECT FROM imrec.image) OR EXISTS (SELECT FROM imrec.location)
+SELECT EXISTS (SELECT FROM imrec.image) OR EXISTS (SELECT FROM imrec.file)
     OR EXISTS (SELECT FROM imrec.failure) OR EXISTS (SELECT FROM imrec.root)
 """
 _TABLES = "SELECT quote_ident(tablename) FROM pg_catalog.pg_tables WHERE schemaname = 'imrec' ORDER BY 1"
@@ -177,7 +177,7 @@ def _drop_schema(settings: Settings) -> None:
     """Remove the schema, in which there are no photos; tables of others in it are in the way."""
     migrate.downgrade(settings, "base")
     with connect(settings) as conn, translated(), conn.transaction():
-        conn.execute("DROP TABLE imrec.alembic_version")
+        conn.execute("DROP TABLE imrec.schema_version")
         conn.execute("DROP SCHEMA imrec")
 
 

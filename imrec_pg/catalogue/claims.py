@@ -31,7 +31,7 @@ def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
     """Say that the worker lives."""
     with translated():
         conn.execute(
-            "SELECT imrec.renew(%s, %s, %s, %s, %s)",
+            "SELECT imrec_internal.renew(%s, %s, %s, %s, %s)",
             (worker.worker_id, worker.host, worker.pid, worker.lease, locked),
         )
 
@@ -40,18 +40,18 @@ def lock(conn: Connection, worker: Worker) -> bool:
     """Hold the lock by which others see at once when this process dies; return whether it is held."""
     with translated():
         row = conn.execute(
-            "SELECT pg_try_advisory_lock(imrec.worker_lock(%s))", (worker.worker_id,)
+            "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,)
         ).fetchone()
     return bool(row and row[0])
 
 
 def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[UUID, int]:
-    """Return the token for each file that the worker may work on, by location_id; others work on the rest."""
+    """Return the token for each file that the worker may work on, by file_id; others work on the rest."""
 
     def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
         return conn.execute(
-            "SELECT location_id, token FROM imrec.claim(%s, %s::uuid[], %s::uuid[])",
-            (worker.worker_id, [file.location_id for file in part], [file.root_id for file in part]),
+            "SELECT file_id, token FROM imrec_internal.claim(%s, %s::uuid[], %s::uuid[])",
+            (worker.worker_id, [file.file_id for file in part], [file.root_id for file in part]),
         ).fetchall()
 
     with translated():
@@ -61,7 +61,7 @@ def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[
             # Stopped for so long that it was forgotten.
             renew(conn, worker, locked=False)
             rows = [row for part in in_parts(files, once) for row in part]
-    return {UUID(str(location_id)): int(str(token)) for location_id, token in rows}
+    return {UUID(str(file_id)): int(str(token)) for file_id, token in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def claimed_by_others(
     """Return what others work on, of those files that were claimed up to a token; None: up to now."""
     with translated():
         row = conn.execute(
-            "SELECT files, workers, token FROM imrec.claimed_by_others(%s, %s::uuid[], %s)",
+            "SELECT files, workers, token FROM imrec_internal.claimed_by_others(%s, %s::uuid[], %s)",
             (worker.worker_id, list(root_ids), latest),
         ).fetchone()
     assert row is not None
@@ -121,8 +121,8 @@ def running(conn: Connection) -> list[Running]:
     """Return the ingests at work, the longest at it first."""
     with translated(), conn.cursor(row_factory=class_row(Running)) as cur:
         return cur.execute(
-            "SELECT w.host, w.pid, w.started_at, count(c.location_id) AS files FROM imrec.worker AS w "
+            "SELECT w.host, w.pid, w.started_at, count(c.file_id) AS files FROM imrec.worker AS w "
             "LEFT JOIN imrec.claim AS c ON c.worker_id = w.worker_id "
-            "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec.live_workers() AS l) "
+            "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec_internal.live_workers() AS l) "
             "GROUP BY w.worker_id ORDER BY w.started_at"
         ).fetchall()

@@ -25,13 +25,13 @@ class Failure:
 def file_states(
     conn: Connection, files: Sequence[FoundFile], wanted: Sequence[FeatureTable], *, retry: bool
 ) -> list[str]:
-    """Return for each file new, changed, incomplete, unchanged or failed, as imrec.file_state says."""
+    """Return for each file new, changed, incomplete, unchanged or failed, as imrec_internal.file_state says."""
 
     def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
         return conn.execute(
-            "SELECT state FROM imrec.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
+            "SELECT state FROM imrec_internal.file_state(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s)",
             (
-                [file.location_id for file in part],
+                [file.file_id for file in part],
                 [file.size for file in part],
                 [file.mtime_ns for file in part],
                 [str(table) for table in wanted],
@@ -43,14 +43,14 @@ def file_states(
         return [str(row[0]) for rows in in_parts(files, once) for row in rows]
 
 
-def missing_features(
+def lacking_features(
     conn: Connection, image_ids: Sequence[UUID], wanted: Sequence[FeatureTable]
 ) -> list[frozenset[FeatureTable] | None]:
     """Return for each image the wanted features it lacks, or None when the image itself is unknown."""
 
     def once(part: Sequence[UUID]) -> list[tuple[object, ...]]:
         return conn.execute(
-            "SELECT missing FROM imrec.missing_features(%s::uuid[], %s::text[])",
+            "SELECT missing FROM imrec_internal.lacking_features(%s::uuid[], %s::text[])",
             (list(part), [str(table) for table in wanted]),
         ).fetchall()
 
@@ -79,28 +79,28 @@ def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> li
 
 
 def failed_files(conn: Connection, roots: RootsHere, batch: int = 1000) -> Iterator[tuple[UUID, Root, bytes]]:
-    """Yield (location_id, root, raw relative path) of failures in roots that count here, in key order."""
+    """Yield (file_id, root, raw relative path) of failures in roots that count here, in key order."""
     by_id = {root.root_id: root for root in roots.counting()}
     last = UUID(int=0)
     while True:
         with translated():
             rows = conn.execute(
-                "SELECT location_id, root_id, relative_path FROM imrec.failure "
-                "WHERE location_id > %s AND root_id = ANY(%s) ORDER BY location_id LIMIT %s",
+                "SELECT file_id, root_id, relative_path FROM imrec.failure "
+                "WHERE file_id > %s AND root_id = ANY(%s) ORDER BY file_id LIMIT %s",
                 (last, list(by_id), batch),
             ).fetchall()
-        for location_id, root_id, relative_path in rows:
-            assert isinstance(location_id, UUID)
+        for file_id, root_id, relative_path in rows:
+            assert isinstance(file_id, UUID)
             assert isinstance(root_id, UUID)
-            last = location_id
-            yield location_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
+            last = file_id
+            yield file_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
         if len(rows) < batch:
             return
 
 
-def forget_failures(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def forget_failures(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Remove failures of files that are no longer there."""
-    if not location_ids:
+    if not file_ids:
         return
     with translated():
-        conn.execute("DELETE FROM imrec.failure WHERE location_id = ANY(%s)", (list(location_ids),))
+        conn.execute("DELETE FROM imrec.failure WHERE file_id = ANY(%s)", (list(file_ids),))

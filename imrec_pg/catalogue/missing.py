@@ -11,11 +11,11 @@ from imrec_pg.paths import slashed
 
 _BATCH = 5_000
 _UNDER = """
-SELECT l.location_id, r.folder || l.relative_path, m.location_id IS NOT NULL
-FROM imrec.location AS l
+SELECT l.file_id, r.folder || l.relative_path, m.file_id IS NOT NULL
+FROM imrec.file AS l
 INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
-LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id
-WHERE l.location_id > %(last)s
+LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id
+WHERE l.file_id > %(last)s
 AND EXISTS (
     SELECT FROM unnest(%(folders)s::bytea[]) AS f (folder)
     WHERE substring(r.folder || l.relative_path FROM 1 FOR octet_length(f.folder)) = f.folder
@@ -25,7 +25,7 @@ AND NOT EXISTS ( -- a root inside this one hides what this one has there
     WHERE octet_length(i.folder) > octet_length(r.folder)
     AND substring(r.folder || l.relative_path FROM 1 FOR octet_length(i.folder)) = i.folder
 )
-ORDER BY l.location_id LIMIT %(most)s
+ORDER BY l.file_id LIMIT %(most)s
 """
 
 
@@ -38,7 +38,7 @@ class KnownFile:
         missing: whether it is marked as such.
     """
 
-    location_id: UUID
+    file_id: UUID
     path: bytes
     missing: bool
 
@@ -64,10 +64,10 @@ def known_files(conn: Connection, roots: RootsHere, folders: Sequence[bytes]) ->
     while below:
         with translated():
             rows = conn.execute(_UNDER, parameters | {"last": last}).fetchall()
-        for location_id, path, missing in rows:
-            assert isinstance(location_id, UUID)
-            last = location_id
-            yield KnownFile(location_id, bytes(path), bool(missing))  # type: ignore[call-overload]
+        for file_id, path, missing in rows:
+            assert isinstance(file_id, UUID)
+            last = file_id
+            yield KnownFile(file_id, bytes(path), bool(missing))  # type: ignore[call-overload]
         if len(rows) < _BATCH:
             return
 
@@ -79,13 +79,13 @@ def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> Iterator[Kno
         ids = all_ids[start : start + _BATCH]
         with translated():
             rows = conn.execute(
-                "SELECT l.location_id, m.location_id IS NOT NULL FROM imrec.location AS l "
-                "LEFT JOIN imrec.missing AS m ON m.location_id = l.location_id WHERE l.location_id = ANY(%s)",
+                "SELECT l.file_id, m.file_id IS NOT NULL FROM imrec.file AS l "
+                "LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id WHERE l.file_id = ANY(%s)",
                 (ids,),
             ).fetchall()
-        for location_id, missing in rows:
-            assert isinstance(location_id, UUID)
-            yield KnownFile(location_id, places[location_id], bool(missing))
+        for file_id, missing in rows:
+            assert isinstance(file_id, UUID)
+            yield KnownFile(file_id, places[file_id], bool(missing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
     with translated():
         rows = conn.execute(
             "SELECT l.root_id, l.relative_path, m.since FROM imrec.missing AS m "
-            "INNER JOIN imrec.location AS l ON l.location_id = m.location_id ORDER BY m.since, l.path"
+            "INNER JOIN imrec.file AS l ON l.file_id = m.file_id ORDER BY m.since, l.path"
         ).fetchall()
     return [
         MissingFile(shown, since)  # type: ignore[arg-type]  # rows are objects
@@ -115,23 +115,23 @@ def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
     ]
 
 
-def mark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def mark(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Say of files that they are missing, from now on; of those that are marked already, nothing changes."""
     with translated():
-        for start in range(0, len(location_ids), _BATCH):
+        for start in range(0, len(file_ids), _BATCH):
             conn.execute(
-                "INSERT INTO imrec.missing (location_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
+                "INSERT INTO imrec.missing (file_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
                 "ORDER BY n.id ON CONFLICT DO NOTHING",
-                (list(location_ids[start : start + _BATCH]),),
+                (list(file_ids[start : start + _BATCH]),),
             )
 
 
-def unmark(conn: Connection, location_ids: Sequence[UUID]) -> None:
+def unmark(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Say of files that they are there again."""
-    if not location_ids:
+    if not file_ids:
         return  # who may only read may still ask what there is to do
     with translated():
-        conn.execute("DELETE FROM imrec.missing WHERE location_id = ANY(%s)", (list(location_ids),))
+        conn.execute("DELETE FROM imrec.missing WHERE file_id = ANY(%s)", (list(file_ids),))
 
 
 def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:

@@ -15,28 +15,28 @@ OnProgress = Callable[[int], None]
 # So many rows a transaction.
 _BATCH = 5_000
 _SHOWN = SQL(
-    "SELECT location_id, relative_path, path FROM {} WHERE root_id = %s AND location_id > %s "
-    "ORDER BY location_id LIMIT %s"
+    "SELECT file_id, relative_path, path FROM {} WHERE root_id = %s AND file_id > %s "
+    "ORDER BY file_id LIMIT %s"
 )
 # In key order, as ingest takes rows, so that the two wait for each other instead of deadlocking.
 _REWRITE = SQL(
-    "WITH stale AS MATERIALIZED (SELECT t.location_id, n.path FROM {table} AS t "
-    "INNER JOIN unnest(%s::uuid[], %s::text[]) AS n (location_id, path) ON n.location_id = t.location_id "
-    "ORDER BY t.location_id FOR UPDATE OF t) "
-    "UPDATE {table} AS t SET path = stale.path FROM stale WHERE t.location_id = stale.location_id"
+    "WITH stale AS MATERIALIZED (SELECT t.file_id, n.path FROM {table} AS t "
+    "INNER JOIN unnest(%s::uuid[], %s::text[]) AS n (file_id, path) ON n.file_id = t.file_id "
+    "ORDER BY t.file_id FOR UPDATE OF t) "
+    "UPDATE {table} AS t SET path = stale.path FROM stale WHERE t.file_id = stale.file_id"
 )
 _HOLDS = """
 SELECT EXISTS (
-    SELECT FROM imrec.location WHERE root_id = %s AND substring(relative_path FROM 1 FOR %s) = %s
+    SELECT FROM imrec.file WHERE root_id = %s AND substring(relative_path FROM 1 FOR %s) = %s
 )
 """
 _CONTENTS = """
 SELECT count(*), count(DISTINCT l.image_id) FILTER (WHERE NOT EXISTS (
-    SELECT FROM imrec.location AS o WHERE o.image_id = l.image_id AND o.root_id <> l.root_id
+    SELECT FROM imrec.file AS o WHERE o.image_id = l.image_id AND o.root_id <> l.root_id
 ))
-FROM imrec.location AS l WHERE l.root_id = %s
+FROM imrec.file AS l WHERE l.root_id = %s
 """
-_FORGET = "SELECT files, images, last FROM imrec.forget_files(%s, %s, %s)"
+_FORGET = "SELECT files, images, last FROM imrec_internal.forget_files(%s, %s, %s)"
 
 
 def rewrite_paths(conn: Connection, root: Root, on_progress: OnProgress) -> int:

@@ -21,7 +21,7 @@ FROM imrec.root AS r
 LEFT JOIN imrec.mount AS h ON h.root_id = r.root_id AND h.host = %(host)s
 ORDER BY r.name
 """
-_FILES = "SELECT root_id, count(*) FROM imrec.location GROUP BY root_id"
+_FILES = "SELECT root_id, count(*) FROM imrec.file GROUP BY root_id"
 _ADD = "INSERT INTO imrec.root (root_id, name, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _ADD_MOUNT = "INSERT INTO imrec.mount (root_id, host, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 # Two hosts that say at once where a root lies must see each other.

@@ -14,13 +14,13 @@ from imrec_pg.records import ModelIdentity
 _COUNTS = """
 SELECT
     (SELECT count(*) FROM imrec.image) AS images,
-    (SELECT count(*) FROM imrec.location) AS files,
+    (SELECT count(*) FROM imrec.file) AS files,
     (SELECT count(*) FROM imrec.missing) AS missing_files,
     (SELECT count(*) FROM imrec.embedding) AS embeddings,
     (SELECT count(*) FROM imrec.histogram) AS histograms,
     (SELECT count(*) FROM imrec.hash) AS hashes,
-    (SELECT coalesce(sum(bytes), 0)::bigint FROM imrec.location) AS photo_bytes,
-    pg_database_size(current_database()) AS database_bytes
+    (SELECT coalesce(sum(bytes), 0)::bigint FROM imrec.file) AS photo_size,
+    pg_database_size(current_database()) AS database_size
 """
 _VERSIONS = """
 SELECT current_setting('server_version'), extversion
@@ -40,8 +40,8 @@ class Status:
         missing: how many images lack each feature.
         running: the ingests at work now.
         failure_classes: how many files failed for each kind of reason, the most frequent first.
-        photo_bytes: of the files.
-        database_bytes: of the whole database.
+        photo_size: of the files.
+        database_size: of the whole database.
     """
 
     images: int
@@ -49,8 +49,8 @@ class Status:
     failures: int
     missing_files: int
     missing: dict[str, int]
-    photo_bytes: int
-    database_bytes: int
+    photo_size: int
+    database_size: int
     running: Sequence[Running]
     failure_classes: dict[str, int]
     roots: Sequence[RootState]
@@ -73,7 +73,7 @@ def status(conn: Connection, host: str) -> Status:
         schema = schema_version(conn)
     assert counts is not None
     assert versions is not None
-    images, files, missing_files, embeddings, histograms, hashes, photo_bytes, database_bytes = (
+    images, files, missing_files, embeddings, histograms, hashes, photo_size, database_size = (
         int(str(value)) for value in counts
     )
     failure_classes = {str(name): int(str(number)) for name, number in classes}
@@ -87,10 +87,10 @@ def status(conn: Connection, host: str) -> Status:
             "histogram": images - histograms,
             "hash": images - hashes,
         },
-        photo_bytes=photo_bytes,
+        photo_size=photo_size,
         running=running(conn),
         failure_classes=failure_classes,
-        database_bytes=database_bytes,
+        database_size=database_size,
         roots=states(conn, host),
         model=recorded_model(conn),
         indexes=index_states(conn),

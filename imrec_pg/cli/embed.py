@@ -16,7 +16,7 @@ from imrec_pg.records import Feature
     epilog="""\b
 Examples:
   imrec-pg embed a.jpg
-  imrec-pg embed a.jpg --feature dhash
+  imrec-pg embed a.jpg --feature difference_hash
   imrec-pg embed *.jpg --json | jq '.[].histogram'
 
 \b

@@ -43,7 +43,7 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
     from imrec_pg.catalogue.tuning import summary
 
     lines = [
-        ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_bytes)})"),
+        ("images", f"{status.images:,} in {status.files:,} files ({size(status.photo_size)})"),
     ]
     lines += [("" if number else "roots", _root(root)) for number, root in enumerate(status.roots)]
     if not status.roots:
@@ -82,7 +82,7 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
             else "none yet",
         )
     )
-    lines.append(("database", size(status.database_bytes)))
+    lines.append(("database", size(status.database_size)))
     lines.append(
         (
             "versions",

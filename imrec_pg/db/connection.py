@@ -24,7 +24,7 @@ MIN_PGVECTOR = (0, 8, 4)
 _STATE = """
 SELECT
     (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
-    to_regclass('imrec.alembic_version') IS NOT NULL AS has_schema
+    to_regclass('imrec.schema_version') IS NOT NULL AS has_schema
 """
 
 
@@ -119,7 +119,7 @@ def schema_version(conn: Connection) -> str | None:
     row = conn.execute(_STATE).fetchone()
     if row is None or not row[1]:
         return None
-    found = conn.execute("SELECT version_num FROM imrec.alembic_version").fetchone()
+    found = conn.execute("SELECT version_num FROM imrec.schema_version").fetchone()
     return str(found[0]) if found else None
 
 

@@ -4,7 +4,7 @@ What SQLAlchemy cannot say stands in the migrations: vectors are STORAGE PLAIN, 
 over the TOAST threshold and a scan would follow a pointer per row (2.8 times slower).
 
 Sharding rules kept from the start (the distribution column would be image_id): each key of a table that
-grows with the images contains image_id, but for location_id's own unique key, which may be dropped; keys of
+grows with the images contains image_id, but for file_id's own unique key, which may be dropped; keys of
 child tables begin with it; no triggers; no identity columns.
 """
 
@@ -67,7 +67,7 @@ root = Table(
         "raw_path",
         LargeBinary,
         nullable=False,
-        comment="The canonical path, that of imrec.location: as the file system spells it.",
+        comment="The canonical path, that of imrec.file: as the file system spells it.",
     ),
     _created_at(),
     comment="A folder of photos, by whatever path; files are known by their path below it.",
@@ -114,7 +114,7 @@ location = Table(
     metadata,
     # No ON DELETE CASCADE: deleting an image that another session has just given a place must fail, not win.
     Column("image_id", UUID(), ForeignKey("imrec.image.image_id"), nullable=False),
-    Column("location_id", UUID(), nullable=False, comment="Made from root_id and relative_path."),
+    Column("file_id", UUID(), nullable=False, comment="Made from root_id and relative_path."),
     Column("root_id", UUID(), ForeignKey("imrec.root.root_id"), nullable=False),
     Column(
         "relative_path", LargeBinary, nullable=False, comment="Below the root, as the file system spells it."
@@ -125,8 +125,8 @@ location = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False, comment="Nanoseconds since 1970."),
     _created_at(),
-    PrimaryKeyConstraint("image_id", "location_id"),
-    UniqueConstraint("location_id"),
+    PrimaryKeyConstraint("image_id", "file_id"),
+    UniqueConstraint("file_id"),
     # Hash: a path may be longer than a btree entry (2,704 bytes).
     Index(None, "path", postgresql_using="hash"),
     # For those who may see some roots only: looks each image up, and finds what little there is of a root. On
@@ -160,7 +160,9 @@ hash_ = Table(
     Column("average_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
     Column("difference_hash", BIT(HASH_BITS), nullable=False, comment="Row by row, top left first."),
     *(
-        Index(f"hash_{name}_{chunk}_idx", text(f"imrec.hash_chunk({name}, {chunk})"), name, "image_id")
+        Index(
+            f"hash_{name}_{chunk}_idx", text(f"imrec_internal.hash_chunk({name}, {chunk})"), name, "image_id"
+        )
         for name in ("average_hash", "difference_hash")
         for chunk in range(4)
     ),
@@ -176,7 +178,7 @@ hamming_flip = Table(
         BigInteger,
         primary_key=True,
         autoincrement=False,
-        comment="The differing bits, to XOR with imrec.hash_chunk().",
+        comment="The differing bits, to XOR with imrec_internal.hash_chunk().",
     ),
     comment="What turns a chunk of a hash into each chunk that differs in few bits.",
 )
@@ -226,7 +228,7 @@ worker = Table(
         Boolean,
         nullable=False,
         server_default="false",
-        comment="Whether a session holds the advisory lock imrec.worker_lock() for it.",
+        comment="Whether a session holds the advisory lock imrec_internal.worker_lock() for it.",
     ),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column(
@@ -241,7 +243,7 @@ worker = Table(
 claim = Table(
     "claim",
     metadata,
-    Column("location_id", UUID(), primary_key=True),
+    Column("file_id", UUID(), primary_key=True),
     Column("root_id", UUID(), nullable=False),
     Column("worker_id", UUID(), ForeignKey("imrec.worker.worker_id", ondelete="CASCADE"), nullable=False),
     Column(
@@ -257,7 +259,7 @@ claim = Table(
 missing = Table(
     "missing",
     metadata,
-    Column("location_id", UUID(), primary_key=True, comment="Of imrec.location."),
+    Column("file_id", UUID(), primary_key=True, comment="Of imrec.file."),
     Column(
         "since",
         DateTime(timezone=True),
@@ -265,13 +267,13 @@ missing = Table(
         server_default=func.now(),
         comment="When that was first seen.",
     ),
-    comment="Files of imrec.location that were not there any more when ingest looked.",
+    comment="Files of imrec.file that were not there any more when ingest looked.",
 )
 
 failure = Table(
     "failure",
     metadata,
-    Column("location_id", UUID(), primary_key=True, comment="As the file's location would have."),
+    Column("file_id", UUID(), primary_key=True, comment="As the file's location would have."),
     Column("root_id", UUID(), ForeignKey("imrec.root.root_id"), nullable=False),
     Column("relative_path", LargeBinary, nullable=False),
     Column("path", Text, nullable=False),

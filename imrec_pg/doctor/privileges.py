@@ -38,9 +38,9 @@ WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ORDER BY 1
 """
 _HIDDEN = """
-SELECT imrec.restricted() AS restricted, EXISTS (
+SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXISTS (
     SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN LATERAL unnest(p.polroles) AS r (oid)
-    WHERE p.polrelid = 'imrec.location'::pg_catalog.regclass
+    WHERE p.polrelid = 'imrec.file'::pg_catalog.regclass
     AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
 ) AS sees_some
 """

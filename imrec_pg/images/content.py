@@ -39,11 +39,11 @@ class Limits:
     """Larger images are refused.
 
     Attributes:
-        max_bytes: size of the file.
+        max_size: size of the file.
         max_pixels: width times height, checked before the pixels are decoded; never more than MAX_PIXELS.
     """
 
-    max_bytes: int = 512 * 1024 * 1024
+    max_size: int = 512 * 1024 * 1024
     max_pixels: int = MAX_PIXELS
 
 
@@ -100,8 +100,8 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
         raise DecodeError(name, "Unreadable", "not a regular file")
     if before.st_size == 0:
         raise DecodeError(name, "Empty", "the file is empty")
-    if before.st_size > limits.max_bytes:
-        reason = f"{before.st_size:,} bytes, more than the limit of {limits.max_bytes:,}"
+    if before.st_size > limits.max_size:
+        reason = f"{before.st_size:,} bytes, more than the limit of {limits.max_size:,}"
         raise DecodeError(name, "TooLarge", reason)
     head = os.pread(file.fileno(), formats.HEAD_SIZE, 0)
     decoders.check(formats.recognise(head, formats.extension(path)), name)

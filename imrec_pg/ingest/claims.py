@@ -91,7 +91,7 @@ class Claims:
         tokens = self._database.run(claims.claim, self._worker, files)
         self._roots |= {file.root_id for file in files}
         self.held += len(files) - len(tokens)
-        return [replace(file, token=tokens[file.location_id]) for file in files if file.location_id in tokens]
+        return [replace(file, token=tokens[file.file_id]) for file in files if file.file_id in tokens]
 
 
 class _Heart(threading.Thread):

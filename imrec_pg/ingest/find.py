@@ -71,7 +71,7 @@ class Roots:
     def place_of(self, path: bytes) -> UUID:
         """Return the id that a file has or would have; its folder lies below those given."""
         root, relative = self._placed(path)
-        return location_id(root.root_id, relative)
+        return file_id(root.root_id, relative)
 
     def _placed(self, path: bytes) -> tuple[Root, bytes]:
         root = self._here.around(os.path.dirname(path))  # noqa: PTH120 - bytes
@@ -79,7 +79,7 @@ class Roots:
         return root, stored_path(path[len(slashed(root.here)) :])
 
 
-def location_id(root_id: UUID, relative_path: bytes) -> UUID:
+def file_id(root_id: UUID, relative_path: bytes) -> UUID:
     """Return the id of a place: known before any insert, and the same on every host."""
     return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])
 
@@ -147,7 +147,7 @@ def single_files(
         if stat.S_ISREG(status.st_mode):
             tally.found += 1
             file = roots.locate(path, status.st_size, status.st_mtime_ns)
-            on_file(file.location_id)
+            on_file(file.file_id)
             yield file
 
 
@@ -176,7 +176,7 @@ def walk_files(
     for entry in walk:
         tally.found += 1
         file = roots.locate(entry.path, entry.size, entry.mtime_ns)
-        on_file(file.location_id)
+        on_file(file.file_id)
         yield file
     tally.ignored = walk.ignored
 
@@ -223,5 +223,5 @@ def files_to_do(
 
 
 def _found(root: Root, relative: bytes, path: bytes, size: int, mtime_ns: int) -> FoundFile:
-    key, known_as = location_id(root.root_id, relative), slashed(root.raw_path) + relative
+    key, known_as = file_id(root.root_id, relative), slashed(root.raw_path) + relative
     return FoundFile(root.root_id, key, relative, path, size, mtime_ns, known_as)

@@ -29,9 +29,9 @@ class Seen:
     def __init__(self) -> None:
         self._keys = array("Q")
 
-    def add(self, location_id: UUID) -> None:
+    def add(self, file_id: UUID) -> None:
         """Remember a file."""
-        self._keys.append(location_id.int >> 64)
+        self._keys.append(file_id.int >> 64)
 
     def sorted(self) -> NDArray[np.uint64]:
         """Return the first 8 bytes of each id, in order."""
@@ -63,7 +63,7 @@ def find_missing(
 ) -> Changes:
     """Mark the known files that are not there, unless suddenly most of them are not.
 
-    Those are meant below the folders, and single ones by location_id. A file that the walk did not meet is
+    Those are meant below the folders, and single ones by file_id. A file that the walk did not meet is
     looked for itself: it may lie in a folder that could not be read. With accept they are marked however many
     they are.
     """
@@ -71,11 +71,11 @@ def find_missing(
     known, gone, back = 0, [], []
     for file in chain(missing.known_files(conn, roots, folders), missing.known_places(conn, files)):
         known += not file.missing
-        if _among(keys, file.location_id) or not _vanished(file.path):
+        if _among(keys, file.file_id) or not _vanished(file.path):
             if file.missing:
-                back.append(file.location_id)
+                back.append(file.file_id)
         elif not file.missing:
-            gone.append(file.location_id)
+            gone.append(file.file_id)
     missing.unmark(conn, back)
     if len(gone) > max(_FEW, _MOST_GONE * known) and not accept:
         return Changes(back=len(back), doubted=len(gone), known=known)
@@ -96,8 +96,8 @@ def _forget_failures(conn: Connection, roots: RootsHere, folders: Sequence[bytes
     catalogue_files.forget_failures(conn, forgotten)
 
 
-def _among(keys: NDArray[np.uint64], location_id: UUID) -> bool:
-    key = np.uint64(location_id.int >> 64)
+def _among(keys: NDArray[np.uint64], file_id: UUID) -> bool:
+    key = np.uint64(file_id.int >> 64)
     place = int(np.searchsorted(keys, key))
     return place < len(keys) and keys[place] == key
 

@@ -46,7 +46,7 @@ def _ask(
     by_image: dict[UUID, list[tuple[FoundFile, FileContent]]] = {}
     for file, content in contents:
         by_image.setdefault(content.image_id, []).append((file, content))
-    missing = database.run(catalogue_files.missing_features, list(by_image), wanted)
+    missing = database.run(catalogue_files.lacking_features, list(by_image), wanted)
     for (image_id, same), lacks in zip(by_image.items(), missing, strict=True):
         files = tuple(file for file, _ in same)
         if lacks is not None and not lacks:

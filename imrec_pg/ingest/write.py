@@ -19,7 +19,7 @@ from imrec_pg.records import FailedFile, FoundFile, StoredImage
 # from taking over what it claimed for as long as the system believes in the connection: two hours.
 _IDLE = "60s"
 
-_FILE_COLUMNS = ("location_id", "root_id", "relative_path", "path", "bytes", "mtime_ns")
+_FILE_COLUMNS = ("file_id", "root_id", "relative_path", "path", "bytes", "mtime_ns")
 _FILE_TYPES = ("uuid", "uuid", "bytea", "text", "int8", "int8")
 
 
@@ -103,7 +103,7 @@ def _files(images: Sequence[StoredImage]) -> int:
 def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile]) -> Merged:
     with conn.transaction(), conn.cursor() as cur:
         cur.execute(
-            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), imrec.create_stage()",
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true), imrec_internal.create_stage()",
             (_IDLE,),
         )
         _copy_images(cur, images)
@@ -116,10 +116,10 @@ def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
             ((*_file_row(f.file), f.error_class, f.error, f.image_id) for f in failed),
         )
         written: list[StoredImage | FailedFile] = [*images, *failed]
-        claims = ((file.location_id, file.token) for item in written for file in item.files if file.token)
-        _copy(cur, "stage_claim", ("location_id", "token"), ("uuid", "int8"), claims)
+        claims = ((file.file_id, file.token) for item in written for file in item.files if file.token)
+        _copy(cur, "stage_claim", ("file_id", "token"), ("uuid", "int8"), claims)
         row = cur.execute(
-            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec.merge_stage()"
+            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec_internal.merge_stage()"
         ).fetchone()
         assert row is not None
         new, duplicates, replaced, elsewhere = (int(str(value)) for value in row)
@@ -140,7 +140,7 @@ def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[Store
     )
     _copy(
         cur,
-        "stage_location",
+        "stage_file",
         ("image_id", *_FILE_COLUMNS),
         ("uuid", *_FILE_TYPES),
         ((image.image_id, *_file_row(file)) for image in images for file in image.files),
@@ -195,7 +195,7 @@ def _copy(
 
 def _file_row(file: FoundFile) -> tuple[object, ...]:
     return (
-        file.location_id,
+        file.file_id,
         file.root_id,
         file.relative_path,
         display_path(file.known_as or file.path),

@@ -167,7 +167,7 @@ def _features(side: str) -> Composed:
 
 _WHERE = SQL(
     "%(combine)s, %(exclude)s::uuid[], imrec.filter(%(under)s, %(root)s, %(after)s, %(before)s,"
-    " %(min_bytes)s, %(max_bytes)s, %(min_width)s, %(min_height)s, %(camera)s, %(format)s), NULL, %(method)s"
+    " %(min_size)s, %(max_size)s, %(min_width)s, %(min_height)s, %(camera)s, %(format)s), NULL, %(method)s"
 )
 _NEAREST = SQL(
     "WITH n AS MATERIALIZED ("

@@ -50,7 +50,7 @@ def content(dsn: str) -> Content:
     found = {}
     for table in TABLES:
         key = {"image": "image_id", "root": "root_id", "model": "model_id"}.get(table)
-        key = key or ("location_id" if table in ("location", "failure") else "image_id")
+        key = key or ("file_id" if table in ("location", "failure") else "image_id")
         rows = [row for (row,) in query(dsn, f"SELECT to_jsonb(t) FROM imrec.{table} AS t")]
         found[table] = {
             str(row[key]): {name: value for name, value in row.items() if name not in _TIMES} for row in rows
@@ -79,7 +79,7 @@ def assert_no_half_batch(dsn: str, features: str) -> None:
     pairs += [("image", table) for table in features.split(",")]
     for table, other in pairs:
         assert one(dsn, _WITHOUT.format(table, other)) == 0, (table, other)
-    assert one(dsn, "SELECT count(*) FROM imrec.failure INNER JOIN imrec.location USING (location_id)") == 0
+    assert one(dsn, "SELECT count(*) FROM imrec.failure INNER JOIN imrec.file USING (file_id)") == 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def features(dsn: str) -> Features:
         {
             "embedding": np.array([json.loads(row) for row in embeddings]),
             "histogram": np.array([json.loads(row) for row in histograms]),
-            "ahash": np.array([[int(bit) for bit in row] for row in average], dtype=np.float64),
-            "dhash": np.array([[int(bit) for bit in row] for row in difference], dtype=np.float64),
+            "average_hash": np.array([[int(bit) for bit in row] for row in average], dtype=np.float64),
+            "difference_hash": np.array([[int(bit) for bit in row] for row in difference], dtype=np.float64),
         },
     )

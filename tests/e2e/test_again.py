@@ -27,7 +27,7 @@ def ingest(run: Imrec, *arguments: Argument, code: int = 0) -> dict[str, Any]:
 
 def places(dsn: str) -> dict[str, str]:
     """Return the id of the image at each path."""
-    return dict(query(dsn, "SELECT path, image_id::text FROM imrec.location"))
+    return dict(query(dsn, "SELECT path, image_id::text FROM imrec.file"))
 
 
 def test_a_second_run_only_checks(album: Album) -> None:
@@ -84,7 +84,7 @@ def test_a_touched_file_is_only_noted(run: Imrec, dsn: str, folder: Path) -> Non
     assert ingest(run, folder, *LIGHT) == {"found": 2, "completed": 1, "unchanged": 1}
     assert ingest(run, folder, *LIGHT) == {"found": 2, "unchanged": 2}
     assert {row for row in row_versions(dsn) if row[0] != "location"} == before
-    assert one(dsn, "SELECT mtime_ns FROM imrec.location WHERE path = %s", str(image)) == touched
+    assert one(dsn, "SELECT mtime_ns FROM imrec.file WHERE path = %s", str(image)) == touched
 
 
 def test_a_changed_file_replaces_what_it_held(run: Imrec, dsn: str, folder: Path) -> None:
@@ -113,7 +113,9 @@ def test_a_file_turned_to_garbage_leaves_the_images(run: Imrec, dsn: str, folder
     assert ingest(run, folder, *LIGHT, code=3) == {"found": 2, "failed": 1, "replaced": 1, "unchanged": 1}
     assert places(dsn).keys() == {str(kept)}
     assert (counts(dsn)["image"], counts(dsn)["hash"], counts(dsn)["failure"]) == (1, 1, 1)
-    assert [n["path"] for n in run("search", kept, "--feature", "ahash", "--json").json["neighbours"]] == []
+    assert [
+        n["path"] for n in run("search", kept, "--feature", "average_hash", "--json").json["neighbours"]
+    ] == []
     image.write_bytes(good)
     assert ingest(run, folder, *LIGHT) == {"found": 2, "new": 1, "unchanged": 1}
     assert (counts(dsn)["image"], counts(dsn)["failure"]) == (2, 0)

@@ -111,7 +111,7 @@ def test_another_server_without_the_schema_is_refused_with_the_command(
 def test_an_older_or_newer_schema_is_refused(run: Imrec, dsn: str, folder: Path) -> None:
     (image,) = save_scenes(folder, [1])
     for version, says in [("0000", "run imrec-pg db upgrade"), ("9999", "pip install --upgrade imrec-pg")]:
-        query(dsn, "UPDATE imrec.alembic_version SET version_num = %s", version)
+        query(dsn, "UPDATE imrec.schema_version SET version_num = %s", version)
         for arguments in (["status"], ["search", image], ["ingest", folder, *LIGHT]):
             refused = run(*arguments, code=1).message
             assert f"is at {version}" in refused
@@ -125,7 +125,7 @@ def test_two_upgrades_at_once(imrec: Imrec, empty_dsn: str) -> None:
     started = [run.start("db", "upgrade") for _ in range(4)]
     assert [process.wait().code for process in started] == [0, 0, 0, 0]
     assert run("status", "--json").json["images"] == 0
-    assert one(empty_dsn, "SELECT count(*) FROM imrec.alembic_version") == 1
+    assert one(empty_dsn, "SELECT count(*) FROM imrec.schema_version") == 1
 
 
 def test_a_database_where_the_role_may_not_create_the_extension(

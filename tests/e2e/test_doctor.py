@@ -33,7 +33,7 @@ def test_nothing_to_fix_ends_with_0(album: Album) -> None:
 
 def test_a_warning_or_an_error_ends_with_1_the_worst_first(copied_album: Album) -> None:
     run, dsn = copied_album.run, copied_album.dsn
-    query(dsn, "DROP INDEX imrec.location_path_idx")
+    query(dsn, "DROP INDEX imrec.file_path_idx")
     query(dsn, "ALTER TABLE imrec.embedding DROP CONSTRAINT embedding_norm_check")
     shown = run("doctor", code=1)
     assert [line.split()[0] for line in shown.out.splitlines() if not line.startswith(" ")][:-1] == [

@@ -37,7 +37,7 @@ def test_a_reader_may_search_and_nothing_else(
     copied_album.run("db", "grant", "reader", role, "--create")
     reader = as_role(copied_album, imrec, role)
     image = copied_album.folder / "original.png"
-    for options in ([], ["--fuse"], ["--feature", "dhash"], ["--under", copied_album.folder]):
+    for options in ([], ["--fuse"], ["--feature", "difference_hash"], ["--under", copied_album.folder]):
         assert len(reader("search", image, *options, "--json").json["neighbours"]) == 5
     assert reader("status", "--json").json["images"] == copied_album.images
     assert "may not do that" in reader("ingest", folder, *LIGHT, code=1).message
@@ -47,7 +47,7 @@ def test_a_reader_may_search_and_nothing_else(
     with psycopg.connect(make_conninfo(copied_album.dsn, user=role), autocommit=True) as conn:
         for statement in (
             "DELETE FROM imrec.image",
-            "UPDATE imrec.location SET path = 'x'",
+            "UPDATE imrec.file SET path = 'x'",
             "INSERT INTO imrec.root VALUES (gen_random_uuid(), 'x', 'x')",
             "TRUNCATE imrec.failure",
             "CREATE TABLE imrec.mine (x int)",
@@ -124,13 +124,13 @@ def test_a_reader_of_one_root_knows_nothing_of_the_others(
     assert [failure["path"] for failure in reader("errors", "--json").json] == [str(folder / "broken.jpg")]
     original = copied_album.folder / "original.png"
     for options in (
-        ["--weights", "histogram=1,dhash=1"],
-        ["--feature", "ahash", "--dislike", copied_album.folder / "scenes" / "0002.jpg"],
+        ["--weights", "histogram=1,difference_hash=1"],
+        ["--feature", "average_hash", "--dislike", copied_album.folder / "scenes" / "0002.jpg"],
     ):
         answer = reader("search", original, *options, "-k", "100", "--json").json
         assert {n["path"] for n in answer["neighbours"]} == {*map(str, own), str(copy)}
         assert {n["copies"] for n in answer["neighbours"]} == {1}
-    nothing = reader("search", original, "--feature", "ahash", "--under", copied_album.folder)
+    nothing = reader("search", original, "--feature", "average_hash", "--under", copied_album.folder)
     assert nothing.out == ""
     # The copy's embedding came with the album; none of the others of this root has one.
     assert [n["path"] for n in reader("search", original, "--json").json["neighbours"]] == [str(copy)]

@@ -14,7 +14,7 @@ from support import new_database
 
 LIGHT = "histogram,hash"
 ALL = "embedding,histogram,hash"
-COUNT = "SELECT count(*) FROM imrec.location"
+COUNT = "SELECT count(*) FROM imrec.file"
 
 
 def kill_at_random(run: Imrec, dsn: str, folder: Path, features: str, times: int, seed: int) -> None:

@@ -9,11 +9,15 @@ from e2e.command import Album, Run
 from e2e.database import Features, features
 from numpy.typing import NDArray
 
-FEATURES = ["embedding", "histogram", "ahash", "dhash"]
+FEATURES = ["embedding", "histogram", "average_hash", "difference_hash"]
 VECTOR_METRICS = ["cosine", "euclidean", "manhattan"]
-PAIRS = [*itertools.product(FEATURES[:2], VECTOR_METRICS), ("ahash", "hamming"), ("dhash", "hamming")]
+PAIRS = [
+    *itertools.product(FEATURES[:2], VECTOR_METRICS),
+    ("average_hash", "hamming"),
+    ("difference_hash", "hamming"),
+]
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "manhattan": "<+>", "hamming": "<~>"}
-COLUMNS = {"ahash": "average_hash", "dhash": "difference_hash"}
+COLUMNS = {"average_hash": "average_hash", "difference_hash": "difference_hash"}
 K = 20
 
 

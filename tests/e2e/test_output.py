@@ -30,7 +30,7 @@ NAMES = {
     b"escape \x1b[31mred.jpg": r"escape \x1b[31mred.jpg",
     b" blanks  around .jpg": " blanks  around .jpg",
 }
-FAST = ["--feature", "ahash", "-k", "100"]
+FAST = ["--feature", "average_hash", "-k", "100"]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def odd(
 def test_json(odd: tuple[Imrec, Path, Path]) -> None:
     run, folder, image = odd
     answer = run("search", image, *FAST, "--json").json
-    assert (answer["feature"], answer["metric"], answer["combine"]) == ("ahash", "hamming", "mean")
+    assert (answer["feature"], answer["metric"], answer["combine"]) == ("average_hash", "hamming", "mean")
     assert (answer["exact"], answer["index"]) == (True, None)
     assert list(answer["seconds"]) == ["read", "look up", "extract", "rank"]
     assert answer["queries"][0]["path"] == str(image)
@@ -169,7 +169,7 @@ def test_verbose_says_how_it_was_answered(album: Album, tmp_path: Path) -> None:
     for step in ("read", "look up", "extract", "rank"):
         assert re.search(rf"(?m)^ *{step} +[\d.]+ ms$", stored.err)
     (unknown,) = save_scenes(tmp_path, [4711])
-    assert "features extracted now" in album.run("search", unknown, "-v", "--feature", "ahash").err
+    assert "features extracted now" in album.run("search", unknown, "-v", "--feature", "average_hash").err
 
 
 def test_an_answer_from_the_index_says_so(imrec: Imrec, template: str, album: Album) -> None:
@@ -198,7 +198,7 @@ def test_a_reader_that_stops_reading_is_no_error(
     """As in `imrec-pg search … | head -1`, with more than a pipe holds."""
     reading, writing = os.pipe()
     image = str(album.folder / "original.png")
-    arguments = ["search", image, "--feature", "ahash", "-k", "3000", *options]
+    arguments = ["search", image, "--feature", "average_hash", "-k", "3000", *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "imrec_pg", "--dsn", many, *arguments],
         env=imrec.environ,

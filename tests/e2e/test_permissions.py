@@ -82,12 +82,15 @@ def test_what_may_not_be_read_is_reported_and_the_rest_is_stored(
         assert done.err.splitlines() == [f"imrec-pg: {folder}/closed: Permission denied"]
         (failure,) = anybody("errors", "--json").json
         assert (failure["path"], failure["error_class"]) == (str(closed), "Unreadable")
-        assert "Permission denied" in anybody("search", closed, "--feature", "ahash", code=1).message
+        assert "Permission denied" in anybody("search", closed, "--feature", "average_hash", code=1).message
         # The walk cannot tell whether what lies in there has gone: nothing of it is forgotten.
-        query(dsn, "UPDATE imrec.location SET path = path")
+        query(dsn, "UPDATE imrec.file SET path = path")
         again = anybody("ingest", folder, *LIGHT, "--json", code=3).json
         assert (again["unchanged"], again["known_failures"], again["unreadable"]) == (2, 1, 1)
-        assert str(open_) in anybody("search", open_, "--include-self", "--feature", "ahash", "--paths").out
+        assert (
+            str(open_)
+            in anybody("search", open_, "--include-self", "--feature", "average_hash", "--paths").out
+        )
     finally:
         closed.chmod(0o644)
         (folder / "closed").chmod(0o755)
@@ -103,6 +106,6 @@ def test_a_plot_that_may_not_be_written_is_one_line(anybody: Imrec, folder: Path
     (folder / "closed").mkdir()
     (folder / "closed").chmod(0o555)
     target = folder / "closed" / "sheet.png"
-    refused = anybody("search", image, "--feature", "ahash", "--plot", target, code=1)
+    refused = anybody("search", image, "--feature", "average_hash", "--plot", target, code=1)
     assert "cannot write the plot" in refused.message
     assert not list((folder / "closed").iterdir())

@@ -19,9 +19,9 @@ def test_from_deletion_to_prune(run: Imrec, folder: Path) -> None:
     gone = run("errors", "--missing")
     assert gone.out.startswith(f"{photos[0]}: missing since 20")
     assert [file["path"] for file in run("errors", "--missing", "--json").json] == [str(photos[0])]
-    answer = run("search", photos[1], "--feature", "dhash", "--json").json
+    answer = run("search", photos[1], "--feature", "difference_hash", "--json").json
     assert sorted(n["missing"] for n in answer["neighbours"]) == [False, False, True]
-    assert "(missing)" in run("search", photos[1], "--feature", "dhash").out
+    assert "(missing)" in run("search", photos[1], "--feature", "difference_hash").out
     assert "would forget 1 missing files, and 1 photos" in run("prune", "--dry-run").err
     assert "no file has been missing that long" in run("prune", "--older-than", "1d", "--yes").err
     assert "pass --yes" in run("prune", code=2).message

@@ -12,7 +12,7 @@ from e2e.command import Album, Argument, Imrec
 from e2e.database import query
 from e2e.photos import GARBAGE, save, save_scenes, scene
 
-FEATURES = ["embedding", "histogram", "ahash", "dhash"]
+FEATURES = ["embedding", "histogram", "average_hash", "difference_hash"]
 HEAVY = ("torch", "openvino", "cv2")
 
 
@@ -45,8 +45,8 @@ def test_an_unknown_query_gives_the_distances_of_the_stored_one(
     feature: str, album: Album, copied_album: Album
 ) -> None:
     image = album.folder / "scenes" / "0007.jpg"
-    query(copied_album.dsn, "DELETE FROM imrec.location WHERE path = %s", str(image))
-    orphans = "image_id NOT IN (SELECT image_id FROM imrec.location)"
+    query(copied_album.dsn, "DELETE FROM imrec.file WHERE path = %s", str(image))
+    orphans = "image_id NOT IN (SELECT image_id FROM imrec.file)"
     query(copied_album.dsn, f"DELETE FROM imrec.image WHERE {orphans}")
     arguments: list[Argument] = ["search", image, "-k", "1000", "--feature", feature, "--json"]
     known, unknown = album.run(*arguments).json, copied_album.run(*arguments).json
@@ -85,8 +85,12 @@ def test_k_out_of_range_is_refused(k: str, run: Imrec, album: Album) -> None:
 
 def test_a_pair_that_makes_no_sense_is_refused_with_the_list(run: Imrec, album: Album) -> None:
     vectors = "cosine, euclidean, manhattan"
-    pairs = f"embedding: {vectors}; histogram: {vectors}; ahash: hamming; dhash: hamming"
-    for feature, metric in [("embedding", "hamming"), ("ahash", "cosine"), ("dhash", "euclidean")]:
+    pairs = f"embedding: {vectors}; histogram: {vectors}; average_hash: hamming; difference_hash: hamming"
+    for feature, metric in [
+        ("embedding", "hamming"),
+        ("average_hash", "cosine"),
+        ("difference_hash", "euclidean"),
+    ]:
         pair = ["--feature", feature, "--metric", metric]
         refused = run("search", album.folder / "original.png", *pair, code=2)
         assert f"{feature} has no {metric} distance; choose from {pairs}" in refused.message
@@ -94,7 +98,7 @@ def test_a_pair_that_makes_no_sense_is_refused_with_the_list(run: Imrec, album: 
 
 def test_options_are_taken_in_any_case(album: Album) -> None:
     answer = album.run("search", album.folder / "original.png", "--feature", "AHash", "--json").json
-    assert (answer["feature"], answer["metric"]) == ("ahash", "hamming")
+    assert (answer["feature"], answer["metric"]) == ("average_hash", "hamming")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +145,7 @@ def test_names_that_look_like_options_or_markup(run: Imrec, folder: Path) -> Non
         path.rename(folder / name)
     run("ingest", folder, "--features", "hash")
     for name in names:
-        others = run("search", "-k", "9", "--feature", "dhash", "--", name, cwd=folder).out
+        others = run("search", "-k", "9", "--feature", "difference_hash", "--", name, cwd=folder).out
         shown = {line.partition(str(folder) + "/")[2].rstrip() for line in others.splitlines()[1:]}
         assert shown == set(names) - {name}
     assert "No such option" in run("search", "-x.jpg", cwd=folder, code=2).err
@@ -150,7 +154,7 @@ def test_names_that_look_like_options_or_markup(run: Imrec, folder: Path) -> Non
 def test_a_query_by_relative_path_and_through_the_shell(run: Imrec, folder: Path) -> None:
     save_scenes(folder / "sub", range(3))
     run("ingest", "sub", "--features", "hash", cwd=folder)
-    arguments = ["--feature", "ahash", "--include-self", "-k", "1", "--paths"]
+    arguments = ["--feature", "average_hash", "--include-self", "-k", "1", "--paths"]
     expected = f"{folder}/sub/0001.jpg\n"
     assert run("search", "sub/0001.jpg", *arguments, cwd=folder).out == expected
     assert run("search", "./../sub/0001.jpg", *arguments, cwd=folder / "sub").out == expected
@@ -165,7 +169,7 @@ def test_a_database_with_nothing_to_find_says_so(run: Imrec, folder: Path) -> No
     nothing = run("search", image, "--feature", "histogram")
     assert nothing.err == "nothing is stored yet: imrec-pg ingest FOLDER\n"
     run("ingest", folder, "--features", "hash")
-    assert "no other photo" in run("search", image, "--feature", "ahash").err
+    assert "no other photo" in run("search", image, "--feature", "average_hash").err
     save(folder / "other.png", scene(2))
     run("ingest", folder, "--features", "hash")
     lacking = run("search", image, "--feature", "histogram", "--json")

@@ -14,7 +14,7 @@ from e2e.database import one, query
 from e2e.photos import GARBAGE, save, save_scenes, scene
 
 LIGHT = ("--features", "hash")
-FAST = ("--feature", "ahash", "-k", "100")
+FAST = ("--feature", "average_hash", "-k", "100")
 # What the file system stores, and how the database shows it.
 NAMES = {
     unicodedata.normalize("NFC", "Zoë é.jpg").encode(): unicodedata.normalize("NFC", "Zoë é.jpg"),
@@ -74,7 +74,9 @@ def test_the_same_library_mounted_elsewhere_is_the_same(a: Imrec, b: Imrec, dsn:
         assert (root["path"], root["canonical"], root["files"]) == (str(place), str(folder), 3)
     for place in (there, folder):
         assert found_paths(b, query_image, "--under", place / "2024") == {f"{there}/{names[2]}"}
-    fused = b("search", query_image, "--weights", "ahash=1,dhash=1", "--json").json["neighbours"]
+    fused = b("search", query_image, "--weights", "average_hash=1,difference_hash=1", "--json").json[
+        "neighbours"
+    ]
     assert {n["path"] for n in fused} == {f"{there}/{name}" for name in names}
     assert f"{folder}: {there} (3 files; known as {folder}; also on a)" in b("status").out
 
@@ -84,7 +86,7 @@ def test_the_same_library_mounted_elsewhere_is_the_same(a: Imrec, b: Imrec, dsn:
     assert ingest(b, there, *LIGHT)["missing"] == 1
     assert ingest(b, "--retry", *LIGHT, code=3) == {"found": 1, "failed": 1}
     assert one(dsn, "SELECT imrec.image_at(%s)", str(folder / "2024" / "0004.jpg"))
-    shown = "SELECT path FROM imrec.location UNION SELECT path FROM imrec.failure"
+    shown = "SELECT path FROM imrec.file UNION SELECT path FROM imrec.failure"
     assert {path for (path,) in query(dsn, shown) if not path.startswith(f"{folder}/")} == set()
     assert ingest(a, folder, *LIGHT) == {"found": 4, "unchanged": 3, "known_failures": 1}
 
@@ -109,13 +111,13 @@ def test_odd_names_survive_a_move_byte_for_byte(a: Imrec, dsn: str, folder: Path
     assert said[1:] == [f"{count + 1} files have a new path"]
     assert ingest(a, moved, *LIGHT) == {"found": count + 1, "unchanged": count, "known_failures": 1}
     displayed = {rf"{shown}/{name}" for name in NAMES.values()} | {rf"{shown}/sub \xe4\x0a'%s/0090.jpg"}
-    assert {path for (path,) in query(dsn, "SELECT path FROM imrec.location")} == displayed
+    assert {path for (path,) in query(dsn, "SELECT path FROM imrec.file")} == displayed
     assert a("errors", "--json").json[0]["path"] == rf"{shown}/broken \x0a.jpg"
 
     # From the database's bytes back to the file, and from each file to the others.
     stored = query(
         dsn,
-        "SELECT r.raw_path || '/'::bytea || l.relative_path, l.image_id FROM imrec.location AS l "
+        "SELECT r.raw_path || '/'::bytea || l.relative_path, l.image_id FROM imrec.file AS l "
         "INNER JOIN imrec.root AS r USING (root_id)",
     )
     for path, image_id in stored:
@@ -135,7 +137,7 @@ def test_ctrl_c_while_paths_are_rewritten(a: Imrec, dsn: str, folder: Path) -> N
     ingest(a, folder, *LIGHT)
     moved = folder.rename(folder.parent / "moved")
     with psycopg.connect(dsn) as conn:
-        conn.execute("SELECT FROM imrec.location FOR UPDATE")
+        conn.execute("SELECT FROM imrec.file FOR UPDATE")
         started = a.start("root", "add", folder, moved)
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         started.until(lambda: one(dsn, waiting + " AND datname = current_database()"))
@@ -145,7 +147,7 @@ def test_ctrl_c_while_paths_are_rewritten(a: Imrec, dsn: str, folder: Path) -> N
     assert "run the same command again" in done.err
     assert ingest(a, moved, *LIGHT) == {"found": 4, "unchanged": 4}
     assert "4 files have a new path" in a("root", "add", folder, moved).err
-    assert {path for (path,) in query(dsn, "SELECT path FROM imrec.location")} == {
+    assert {path for (path,) in query(dsn, "SELECT path FROM imrec.file")} == {
         str(path) for path in moved.iterdir()
     }
 
@@ -168,7 +170,7 @@ def test_roots_are_listed_renamed_and_removed(a: Imrec, dsn: str, folder: Path) 
     assert "pass --yes" in a("root", "remove", "two", code=2).message
     dry = a("root", "remove", "two", "--dry-run", "--json").json
     assert dry == {"files": 2, "images": 1, "dry_run": True}
-    assert one(dsn, "SELECT count(*) FROM imrec.location") == 4
+    assert one(dsn, "SELECT count(*) FROM imrec.file") == 4
     assert a("root", "remove", "two", "--yes").err == (
         "forgot two: 2 files, and 1 photos that no other file holds\n"
     )
@@ -176,7 +178,7 @@ def test_roots_are_listed_renamed_and_removed(a: Imrec, dsn: str, folder: Path) 
         2,
         2,
     )
-    assert {path for (path,) in query(dsn, "SELECT path FROM imrec.location")} == {
+    assert {path for (path,) in query(dsn, "SELECT path FROM imrec.file")} == {
         str(path) for path in first.iterdir()
     }
     assert len(list(second.iterdir())) == 2

@@ -23,7 +23,7 @@ def test_under_a_folder(album: Album) -> None:
     assert all(path.startswith(f"{album.folder}/copies/") for path in found)
     stored = query(
         album.dsn,
-        "SELECT count(DISTINCT image_id) FROM imrec.location WHERE starts_with(path, %s)",
+        "SELECT count(DISTINCT image_id) FROM imrec.file WHERE starts_with(path, %s)",
         f"{album.folder}/copies/",
     )
     assert len(found) == stored[0][0]
@@ -58,7 +58,7 @@ def test_filters_let_through_what_sql_says(album: Album, options: list[str], con
 
 
 def test_dates_and_cameras(album: Album, copied_album: Album) -> None:
-    scenes = "(SELECT image_id FROM imrec.location WHERE path LIKE '%%/scenes/000%%')"
+    scenes = "(SELECT image_id FROM imrec.file WHERE path LIKE '%%/scenes/000%%')"
     query(
         copied_album.dsn,
         "UPDATE imrec.image SET taken_at = '2021-05-05 12:00', camera_make = 'NIKON' "
@@ -78,11 +78,11 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
     image = album.folder / "original.png"
     answer = album.run("search", image, "--fuse", "--json").json
     assert answer["certainty"] == "exact"
-    assert set(answer["weights"]) == {"embedding", "histogram", "ahash", "dhash"}
+    assert set(answer["weights"]) == {"embedding", "histogram", "average_hash", "difference_hash"}
     first = answer["neighbours"][0]
     assert first["path"].startswith(f"{album.folder}/copies/")
     assert first["embedding_rank"] >= 1
-    assert first["dhash_distance"] <= 64
+    assert first["difference_hash_distance"] <= 64
     assert [n["fused"] for n in answer["neighbours"]] == sorted(
         (n["fused"] for n in answer["neighbours"]), reverse=True
     )
@@ -100,10 +100,12 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
 
 def test_weights_are_those_given(album: Album) -> None:
     image = album.folder / "original.png"
-    answer = album.run("search", image, "--weights", "dhash=1,embedding=0", "-k", "20", "--json").json
-    assert answer["weights"] == {"dhash": 1.0}
+    answer = album.run(
+        "search", image, "--weights", "difference_hash=1,embedding=0", "-k", "20", "--json"
+    ).json
+    assert answer["weights"] == {"difference_hash": 1.0}
     assert [n["path"] for n in answer["neighbours"]] == paths(
-        album.run, image, "--feature", "dhash", "-k", "20"
+        album.run, image, "--feature", "difference_hash", "-k", "20"
     )
 
 
@@ -128,7 +130,7 @@ def test_dislikes_are_left_out_and_pushed_away(album: Album) -> None:
         (["--weights", "smell=1"], "is no weight"),
         (["--weights", "embedding"], "is no weight"),
         (["--weights", "embedding=-1"], "not a number of 0 or more"),
-        (["--fuse", "--feature", "ahash"], "--feature and --metric don't go with it"),
+        (["--fuse", "--feature", "average_hash"], "--feature and --metric don't go with it"),
         (["--fuse", "--explain"], "does not go with --fuse"),
         (["--min-size", "big"], "is not a size"),
         (["--after", "yesterday"], "yesterday"),
@@ -139,12 +141,15 @@ def test_wrong_usage(album: Album, arguments: list[str], message: str) -> None:
 
 
 def test_weights_of_zero_alone_are_refused(album: Album) -> None:
-    run = album.run("search", album.folder / "original.png", "--weights", "ahash=0", code=2)
+    run = album.run("search", album.folder / "original.png", "--weights", "average_hash=0", code=2)
     assert "at least one feature needs one above 0" in run.message
 
 
 def test_explain_shows_the_plan_on_stderr(album: Album) -> None:
-    for feature, seen in (("embedding", "Seq Scan on embedding"), ("ahash", "Function Scan on nearest")):
+    for feature, seen in (
+        ("embedding", "Seq Scan on embedding"),
+        ("average_hash", "Function Scan on nearest"),
+    ):
         run = album.run("search", album.folder / "original.png", "--explain", "--feature", feature)
         assert "answer: exact" in run.err
         assert seen in run.err
@@ -160,23 +165,25 @@ def test_fused_answers_can_be_drawn(album: Album, tmp_path: Path) -> None:
 
 def test_embed_prints_what_postgres_reads_and_what_is_stored(album: Album) -> None:
     image = album.folder / "original.png"
-    columns = {"embedding": "embedding", "histogram": "histogram", "ahash": "average_hash"}
+    columns = {"embedding": "embedding", "histogram": "histogram", "average_hash": "average_hash"}
     for feature, column in columns.items():
         literal = album.run("embed", image, "--feature", feature).out.strip()
         stored = query(album.dsn, f"SELECT {column}::text FROM imrec.photo WHERE path = %s", str(image))[0][0]
-        if feature == "ahash":
+        if feature == "average_hash":
             assert literal == stored
         else:
             assert json.loads(literal) == pytest.approx(json.loads(str(stored)), abs=1e-4)
     two = album.run("embed", image, image, "--json").json
     assert [row["path"] for row in two] == [str(image)] * 2
-    assert set(two[0]) == {"path", "embedding", "histogram", "ahash", "dhash"}
+    assert set(two[0]) == {"path", "embedding", "histogram", "average_hash", "difference_hash"}
     assert len(two[0]["embedding"]) == 512
 
 
 def test_embed_needs_no_database(album: Album, imrec: Imrec) -> None:
     nowhere = imrec.with_environ(IMREC_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
-    assert len(nowhere("embed", album.folder / "original.png", "--feature", "dhash").out.strip()) == 64
+    assert (
+        len(nowhere("embed", album.folder / "original.png", "--feature", "difference_hash").out.strip()) == 64
+    )
 
 
 def test_tune_stores_what_status_and_searches_tell(copied_album: Album) -> None:

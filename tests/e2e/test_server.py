@@ -37,7 +37,7 @@ def test_from_nothing_to_an_answer(own: Imrec, folder: Path) -> None:
     assert data in human
     answer = own("search", images[0], "--feature", "histogram", "--json").json
     assert len(answer["neighbours"]) == 5
-    assert own("psql", "-qAtc", "SELECT count(*) FROM imrec.location").out == "6\n"
+    assert own("psql", "-qAtc", "SELECT count(*) FROM imrec.file").out == "6\n"
     assert own("db", "status", "--json").json["pid"] == running["pid"]
 
 
@@ -81,7 +81,7 @@ def test_stopping_the_server_under_an_ingest_is_one_line(own: Imrec, folder: Pat
     save_many(folder, 100, 2000, 1500)
     dsn = own("db", "start").out.strip()
     running = own.start("ingest", folder, *LIGHT, "--batch", "2", "--workers", "1")
-    stored = "SELECT count(*) FROM imrec.location WHERE starts_with(path, %s)"
+    stored = "SELECT count(*) FROM imrec.file WHERE starts_with(path, %s)"
     running.until(lambda: one(dsn, stored, str(folder)))
     own("db", "stop")
     done = running.wait()

@@ -11,7 +11,7 @@ from support import new_database
 
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 
-FEATURES = ["embedding", "histogram", "ahash", "dhash"]
+FEATURES = ["embedding", "histogram", "average_hash", "difference_hash"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_every_photo_is_stored_or_recorded(shared: Path, stored: tuple[Imrec, st
     run, dsn, done = stored
     files = {path for path in shared.rglob("*") if path.is_file()}
     photos = {str(path) for path in files if extension(bytes(path)) in CANDIDATE_EXTENSIONS}
-    places = {path for (path,) in query(dsn, "SELECT path FROM imrec.location")}
+    places = {path for (path,) in query(dsn, "SELECT path FROM imrec.file")}
     failures = {path for (path,) in query(dsn, "SELECT path FROM imrec.failure")}
     assert not places & failures
     assert places | failures == photos

@@ -73,7 +73,10 @@ def test_short_help_version_and_console_script(imrec: Imrec) -> None:
         (["nonsense"], "No such command 'nonsense'"),
         (["status", "--nonsense"], "No such option '--nonsense'"),
         (["search"], "Missing argument 'IMAGE...'"),
-        (["search", "a.jpg", "--feature", "smell"], "'embedding', 'histogram', 'ahash', 'dhash'"),
+        (
+            ["search", "a.jpg", "--feature", "smell"],
+            "'embedding', 'histogram', 'average_hash', 'difference_hash'",
+        ),
         (["search", "a.jpg", "--metric", "smell"], "'cosine', 'euclidean', 'manhattan', 'hamming'"),
         (["search", "a.jpg", "-k", "many"], "'many' is not a valid integer"),
         (["search", "a.jpg", "--json", "--csv"], "exclude each other"),
@@ -184,7 +187,7 @@ def test_status(album: Album) -> None:
         (str(album.folder), str(album.folder), 57)
     ]
     assert found["model"]["name"] == "resnet18"
-    assert found["photo_bytes"] == sum(
+    assert found["photo_size"] == sum(
         path.stat().st_size for path in album.folder.rglob("*.*") if path.parent.name != "broken"
     )
 
@@ -223,7 +226,7 @@ def test_index_is_listed_built_and_dropped(copied_album: Album) -> None:
     assert "dropped the index" in run("index", "drop", "histogram", "manhattan").err
     assert "had no index" in run("index", "drop", "histogram", "manhattan").err
     assert indexed() == [["embedding", "cosine"]]
-    for pair in (["ahash", "hamming"], ["dhash", "cosine"]):
+    for pair in (["average_hash", "hamming"], ["difference_hash", "cosine"]):
         assert "always searched exactly" in run("index", "build", *pair, code=2).message
     assert (
         "choose from cosine, euclidean, manhattan" in run("index", "drop", "histogram", "hamming", code=2).err

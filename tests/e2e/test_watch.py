@@ -12,8 +12,8 @@ from e2e.database import counts, one
 from e2e.photos import GARBAGE, save_scenes
 
 LIGHT = ("--features", "histogram,hash", "--workers", "1")
-FILES = "SELECT count(*) FROM imrec.location WHERE location_id NOT IN (SELECT location_id FROM imrec.missing)"
-REPLACED = "SELECT count(*) FROM imrec.location WHERE path = %s AND bytes = %s"
+FILES = "SELECT count(*) FROM imrec.file WHERE file_id NOT IN (SELECT file_id FROM imrec.missing)"
+REPLACED = "SELECT count(*) FROM imrec.file WHERE path = %s AND bytes = %s"
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def test_new_changed_moved_and_deleted_photos(watching: Started, dsn: str, folde
     watching.until(
         lambda: one(
             dsn,
-            "SELECT count(*) FROM imrec.location WHERE path = %s AND bytes = %s",
+            "SELECT count(*) FROM imrec.file WHERE path = %s AND bytes = %s",
             str(made),
             made.stat().st_size,
         )
     )
     assert counts(dsn)["image"] == before
     (folder / "0000.jpg").rename(folder / "moved.jpg")
-    watching.until(lambda: one(dsn, "SELECT count(*) FROM imrec.location WHERE path LIKE '%%moved.jpg'"))
+    watching.until(lambda: one(dsn, "SELECT count(*) FROM imrec.file WHERE path LIKE '%%moved.jpg'"))
     watching.until(lambda: one(dsn, FILES) == 4)
     (folder / "0001.jpg").unlink()
     watching.until(lambda: one(dsn, FILES) == 3)
@@ -83,7 +83,7 @@ def test_hidden_files_and_names_in_any_encoding(watching: Started, dsn: str, fol
     with open(strange, "wb") as file:  # noqa: PTH123 - bytes
         file.write(photo + b"3")
     watching.until(lambda: one(dsn, FILES) == 4)
-    found = one(dsn, "SELECT relative_path FROM imrec.location WHERE bytes = %s", len(photo) + 1)
+    found = one(dsn, "SELECT relative_path FROM imrec.file WHERE bytes = %s", len(photo) + 1)
     assert bytes(found) == b"latin-\xe9.jpg"
 
 

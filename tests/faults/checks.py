@@ -20,11 +20,11 @@ from PIL import Image
 # By the README: what is an image by its name.
 _NAMES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".bmp", ".webp", ".heic")
 _STORED = """
-SELECT l.location_id::text, l.image_id::text FROM imrec.location AS l
+SELECT l.file_id::text, l.image_id::text FROM imrec.file AS l
 INNER JOIN imrec.image USING (image_id)
 INNER JOIN imrec.histogram USING (image_id)
 INNER JOIN imrec.hash USING (image_id)
-UNION ALL SELECT location_id::text, '' FROM imrec.failure
+UNION ALL SELECT file_id::text, '' FROM imrec.failure
 """
 
 
@@ -52,14 +52,14 @@ def check_end(figures: Figures, dsn: str, folders: Sequence[Path]) -> None:
     assert_no_half_batch(dsn, "histogram,hash")
     files = list(_candidates(folders))
     known = {
-        path for (path,) in query(dsn, "SELECT path FROM imrec.location UNION SELECT path FROM imrec.failure")
+        path for (path,) in query(dsn, "SELECT path FROM imrec.file UNION SELECT path FROM imrec.failure")
     }
     figures.add("files that got a verdict", len(files))
     figures.must_be_zero("files without a verdict", [path for path in files if path not in known])
     rows = query(
         dsn,
         "SELECT l.path, image_id, h.histogram::text, b.average_hash::text, b.difference_hash::text "
-        "FROM imrec.location AS l INNER JOIN imrec.histogram AS h USING (image_id) "
+        "FROM imrec.file AS l INNER JOIN imrec.histogram AS h USING (image_id) "
         "INNER JOIN imrec.hash AS b USING (image_id)",
     )
     assert rows

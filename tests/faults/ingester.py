@@ -57,7 +57,7 @@ class Orders:
     workers: int = 1
     patience_s: float = 120
     lease_s: float = 60
-    max_bytes: int = 1_000_000
+    max_size: int = 1_000_000
     decode_s: float = 0
     decode_limit_s: int = 30
     index: bool = False
@@ -91,8 +91,8 @@ class _Log:
         self, conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile] = ()
     ) -> Merged:
         self._number += 1
-        rows = {str(file.location_id): str(image.image_id) for image in images for file in image.files}
-        rows |= {str(failure.file.location_id): "" for failure in failed}
+        rows = {str(file.file_id): str(image.image_id) for image in images for file in image.files}
+        rows |= {str(failure.file.file_id): "" for failure in failed}
         self._say("try", rows, 0)
         merged = self._real(conn, images, failed)
         self._say("done", rows, merged.elsewhere + merged.gone)
@@ -109,7 +109,7 @@ def _run(orders: Orders) -> Tally:
         features=tuple(map(FeatureTable, orders.features)),
         batch=orders.batch,
         workers=orders.workers,
-        limits=Limits(max_bytes=orders.max_bytes),
+        limits=Limits(max_size=orders.max_size),
         patience_s=orders.patience_s,
         lease_s=orders.lease_s,
     )

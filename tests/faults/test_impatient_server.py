@@ -53,7 +53,7 @@ def test_a_table_that_is_locked_for_seconds_is_waited_for(
 
     def lock() -> None:
         with psycopg.connect(database) as conn:
-            conn.execute("LOCK TABLE imrec.location")
+            conn.execute("LOCK TABLE imrec.file")
             locked.set()
             time.sleep(_LOCK_S)
 

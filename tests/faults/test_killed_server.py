@@ -106,4 +106,4 @@ def _kill(server: EmbeddedServer, kind: str, rng: random.Random) -> bool:
 
 
 def _empty(dsn: str) -> None:
-    query(dsn, "TRUNCATE imrec.image, imrec.location, imrec.failure, imrec.root, imrec.worker CASCADE")
+    query(dsn, "TRUNCATE imrec.image, imrec.file, imrec.failure, imrec.root, imrec.worker CASCADE")

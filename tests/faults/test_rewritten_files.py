@@ -144,7 +144,7 @@ def _check_contents(figures: Figures, dsn: str, rewriter: Rewriter) -> None:
     rows = query(
         dsn,
         "SELECT l.path, image_id, h.histogram::text, b.average_hash::text, b.difference_hash::text "
-        "FROM imrec.location AS l INNER JOIN imrec.histogram AS h USING (image_id) "
+        "FROM imrec.file AS l INNER JOIN imrec.histogram AS h USING (image_id) "
         "INNER JOIN imrec.hash AS b USING (image_id)",
     )
     wrong = []

@@ -145,8 +145,8 @@ def test_seed_loop_is_the_definition(tmp_path: Path, real_weights: Weights) -> N
     assert similarity(features["embedding"], reference) > 0.9999
     counts = np.bincount(pixels @ [64, 8, 1], minlength=512)
     assert features["histogram"] == pytest.approx(counts / counts.sum(), abs=1e-6)
-    assert features["ahash"].tolist() == (grey > grey.mean()).reshape(-1).tolist()
-    assert features["dhash"].shape == (64,)
+    assert features["average_hash"].tolist() == (grey > grey.mean()).reshape(-1).tolist()
+    assert features["difference_hash"].shape == (64,)
 
 
 def test_recall_by_hand() -> None:
@@ -421,7 +421,7 @@ def test_ingest_is_measured_on_an_own_server(place: Path, monkeypatch: pytest.Mo
     run.run(options, report, lambda _: None)
     lines = check(report, [Section.INGEST])
     assert lines["tiny: embedding against the seed's, cosine similarity, median"].ours.number > 0.99
-    assert lines["tiny: ahash within 2 bits of the seed's"].ours.number > 0.8
+    assert lines["tiny: average_hash within 2 bits of the seed's"].ours.number > 0.8
     assert lines["tiny: peak memory without the database"].ours.number > 50e6
 
 

@@ -15,7 +15,7 @@ from imrec_pg.catalogue.claims import Worker
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import open_session
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.write import Merged, write_batch
 from imrec_pg.records import FailedFile, Features, FoundFile, ImageInfo, StoredImage
 
@@ -36,7 +36,7 @@ def files(conn: Connection) -> list[FoundFile]:
     made = []
     for i in range(6):
         name = b"%d.jpg" % i
-        made.append(FoundFile(ROOT.root_id, location_id(ROOT.root_id, name), name, b"/photos/" + name, 9, 1))
+        made.append(FoundFile(ROOT.root_id, file_id(ROOT.root_id, name), name, b"/photos/" + name, 9, 1))
     return made
 
 
@@ -47,7 +47,7 @@ def a_worker(conn: Connection, lease: timedelta = MINUTE, *, locked: bool = Fals
 
 
 def with_tokens(files: list[FoundFile], tokens: dict[UUID, int]) -> list[FoundFile]:
-    return [replace(file, token=tokens[file.location_id]) for file in files]
+    return [replace(file, token=tokens[file.file_id]) for file in files]
 
 
 def an_image(number: int, file: FoundFile) -> StoredImage:
@@ -68,8 +68,8 @@ def test_each_file_is_claimed_by_one_of_two(
     first, second = a_worker(conn), a_worker(other)
     one = claims.claim(conn, first, files[:4])
     two = claims.claim(other, second, files[2:])
-    assert one.keys() == {file.location_id for file in files[:4]}
-    assert two.keys() == {file.location_id for file in files[4:]}
+    assert one.keys() == {file.file_id for file in files[:4]}
+    assert two.keys() == {file.file_id for file in files[4:]}
     assert max(one.values()) < min(two.values())
 
 
@@ -129,7 +129,7 @@ def test_what_another_has_taken_over_is_not_written(
     images = conn.execute("SELECT image_id FROM imrec.image ORDER BY 1").fetchall()
     assert images == [(UUID(int=i),) for i in (0, 1, 2, 13)]
     # Claims end with the write; 4 is left of the stopped one's.
-    assert conn.execute("SELECT location_id FROM imrec.claim").fetchall() == [(files[4].location_id,)]
+    assert conn.execute("SELECT file_id FROM imrec.claim").fetchall() == [(files[4].file_id,)]
 
 
 def test_a_late_failure_does_not_undo_what_another_has_stored(
@@ -149,9 +149,9 @@ def test_a_batch_replayed_after_a_lost_answer_changes_nothing(
     mine = with_tokens(files, claims.claim(conn, a_worker(conn), files))
     batch = [an_image(i, file) for i, file in enumerate(mine)]
     assert write_batch(conn, batch) == Merged(6, 0, 0)
-    before = conn.execute("SELECT xmin, * FROM imrec.location ORDER BY location_id").fetchall()
+    before = conn.execute("SELECT xmin, * FROM imrec.file ORDER BY file_id").fetchall()
     assert write_batch(conn, batch) == Merged(0, 0, 0, elsewhere=6)
-    assert conn.execute("SELECT xmin, * FROM imrec.location ORDER BY location_id").fetchall() == before
+    assert conn.execute("SELECT xmin, * FROM imrec.file ORDER BY file_id").fetchall() == before
 
 
 def test_what_others_work_on_now_is_counted_and_what_they_claim_later_is_not(

@@ -207,7 +207,7 @@ def test_an_old_schema_is_told_and_the_rest_is_checked(large: Settings, conn: Co
 
 
 def test_a_schema_from_the_future(settings: Settings, dsn: str) -> None:
-    run(dsn, "UPDATE imrec.alembic_version SET version_num = '9999'")
+    run(dsn, "UPDATE imrec.schema_version SET version_num = '9999'")
     assert one(settings, "schema", Level.ERROR, "9999").fix == "pip install --upgrade imrec-pg"
 
 
@@ -219,7 +219,7 @@ def test_a_schema_from_the_future(settings: Settings, dsn: str) -> None:
             Level.WARNING,
             "index hash_average_hash_2_idx is missing",
         ),
-        ("DROP INDEX imrec.location_path_idx", Level.WARNING, "index location_path_idx is missing"),
+        ("DROP INDEX imrec.file_path_idx", Level.WARNING, "index file_path_idx is missing"),
         (
             "ALTER TABLE imrec.embedding DROP CONSTRAINT embedding_norm_check",
             Level.ERROR,
@@ -302,7 +302,7 @@ def test_a_role_without_rights_is_told_what_it_lacks(
     found = not_ok(nobody)
     (lacking, *_) = [finding for finding in found if finding.serious]
     assert (lacking.check, lacking.level) == ("privileges", Level.WARNING)
-    assert "USAGE on the schema imrec; SELECT on alembic_version, claim, embedding" in lacking.what
+    assert "USAGE on the schema imrec; SELECT on schema_version, claim, embedding" in lacking.what
     assert "EXECUTE on hamming_budget" in lacking.what
     unchecked = [finding for finding in found if finding.what.startswith("could not be checked")]
     assert {"schema", "features", "vectors", "failures", "plans"} <= {finding.check for finding in unchecked}
@@ -325,7 +325,7 @@ def test_missing_features(settings: Settings, dsn: str, add_image: AddImage) -> 
 def test_images_that_are_in_no_file(settings: Settings, dsn: str, add_image: AddImage) -> None:
     for name in ("a.jpg", "b.jpg"):
         add_image(name)
-    run(dsn, "DELETE FROM imrec.location WHERE path = '/photos/a.jpg'")
+    run(dsn, "DELETE FROM imrec.file WHERE path = '/photos/a.jpg'")
     finding = one(settings, "files", Level.WARNING, "1 of all 2 rows of imrec.image have no file")
     fix(settings, replace(finding, fix=finding.fix.rpartition(" (")[0]))
 

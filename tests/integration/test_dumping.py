@@ -43,7 +43,7 @@ SELECT o FROM (
 QUESTIONS = (
     "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9)",
     "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9, 'histogram', 'manhattan')",
-    "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9, 'dhash')",
+    "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9, 'difference_hash')",
     "SELECT f.* FROM imrec.fuse('/photos/7.jpg', 9) AS f",
 )
 

@@ -176,7 +176,8 @@ def test_excluded_images_are_left_out_and_made_up_for(
 
 def near(conn: Connection, query: bytes, radii: list[int], wanted: int | None) -> bool:
     row = conn.execute(
-        "SELECT complete FROM imrec.hamming_near(%s, 'ahash', %s::integer[], %s)", (Bit(query), radii, wanted)
+        "SELECT complete FROM imrec_internal.hamming_near(%s, 'average_hash', %s::integer[], %s)",
+        (Bit(query), radii, wanted),
     ).fetchone()
     return bool(row and row[0])
 
@@ -292,7 +293,7 @@ def test_an_empty_table_gives_no_rows(conn: Connection) -> None:
         "hamming_search(%s, NULL)",
         "hamming_search(%s, 0)",
         "hamming_search(%s, 5, NULL)",
-        "hamming_search(%s, 5, 'ahash', NULL)",
+        "hamming_search(%s, 5, 'average_hash', NULL)",
         "hamming_within(NULL, 5)",
         "hamming_within(%s, NULL)",
         "hamming_within(%s, 5, NULL)",
@@ -334,7 +335,7 @@ def test_another_feature_or_length_is_refused_with_what_to_give(photos: Connecti
     arguments = (Bit(_ZERO),) * call.count("%s")
     with pytest.raises(pg.InvalidParameterValue, match="have no Hamming distance") as caught:
         photos.execute(f"SELECT * FROM imrec.{call}", arguments)
-    assert caught.value.diag.message_hint == "Give 64 bits, and 'ahash' or 'dhash'."
+    assert caught.value.diag.message_hint == "Give 64 bits, and 'average_hash' or 'difference_hash'."
 
 
 def test_a_feature_that_is_no_hash_is_refused(conn: Connection) -> None:

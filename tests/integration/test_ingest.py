@@ -143,7 +143,7 @@ def test_a_picture_whose_decoder_is_missing_waits_for_it(
         again = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
         assert (again.tally.failed, again.tally.known_failures) == (0, 2)
     assert {failure.error_class for failure in failures_of(conn)} == {"DecoderMissing"}
-    assert conn.execute("SELECT path FROM imrec.location").fetchall() == [(str(tmp_path / "old.heic"),)]
+    assert conn.execute("SELECT path FROM imrec.file").fetchall() == [(str(tmp_path / "old.heic"),)]
     result = ingest_into(conn, [], embedders, replace(LIGHT, retry=True))
     assert (result.tally.new, result.tally.failed) == (1, 0)
     assert not list(failures_of(conn))
@@ -183,7 +183,7 @@ def test_a_photo_in_ten_folders_is_featured_once(
     result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert (result.tally.new, result.tally.duplicates, result.tally.found) == (1, 9, 10)
     assert conn.execute("SELECT count(*) FROM imrec.histogram").fetchone() == (1,)
-    assert conn.execute("SELECT count(*) FROM imrec.location").fetchone() == (10,)
+    assert conn.execute("SELECT count(*) FROM imrec.file").fetchone() == (10,)
 
 
 def test_a_folder_around_a_known_one_keeps_its_files_where_they_are(
@@ -194,7 +194,7 @@ def test_a_folder_around_a_known_one_keeps_its_files_where_they_are(
     ingest_into(conn, [bytes(tmp_path / "inner")], embedders, LIGHT)
     result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert (result.tally.new, result.tally.unchanged) == (1, 1)
-    assert conn.execute("SELECT count(*) FROM imrec.location").fetchone() == (2,)
+    assert conn.execute("SELECT count(*) FROM imrec.file").fetchone() == (2,)
 
 
 def test_stopping_writes_what_is_decoded_and_the_next_run_goes_on(
@@ -227,7 +227,7 @@ def test_a_file_that_holds_something_else_now_leaves_its_image(
     path.write_bytes(new)
     result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert result.tally.failed == 1
-    rows = conn.execute("SELECT path FROM imrec.location").fetchall()
+    rows = conn.execute("SELECT path FROM imrec.file").fetchall()
     assert rows == [(str(tmp_path / "b.png"),)]
 
 

@@ -81,7 +81,7 @@ def test_a_moved_file_keeps_its_features(conn: Connection, folder: Path) -> None
     assert result.changes.gone == 1
     assert number(conn, "image") == 10
     # An answer names the place where the photo is now, though the old one comes first by name.
-    (key,) = conn.execute("SELECT image_id FROM imrec.location WHERE path LIKE '%moved.png'").fetchall()[0]
+    (key,) = conn.execute("SELECT image_id FROM imrec.file WHERE path LIKE '%moved.png'").fetchall()[0]
     features = stored_features(conn, [key])[key]  # type: ignore[list-item, index]
     (found,) = rank(conn, Question([features], 1), Feature.HISTOGRAM, Metric.COSINE).neighbours
     assert found.path.endswith("/sub/moved.png")
@@ -91,7 +91,7 @@ def test_a_moved_file_keeps_its_features(conn: Connection, folder: Path) -> None
 def test_an_answer_says_that_a_photo_is_missing(conn: Connection, folder: Path) -> None:
     (folder / "3.png").unlink()
     run(conn, folder)
-    (key,) = conn.execute("SELECT image_id FROM imrec.location WHERE path LIKE '%/3.png'").fetchall()[0]
+    (key,) = conn.execute("SELECT image_id FROM imrec.file WHERE path LIKE '%/3.png'").fetchall()[0]
     features = stored_features(conn, [key])[key]  # type: ignore[list-item, index]
     neighbours = rank(conn, Question([features], 10), Feature.HISTOGRAM, Metric.COSINE).neighbours
     assert [n.missing for n in neighbours] == [True] + [False] * 9

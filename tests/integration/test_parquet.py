@@ -19,7 +19,7 @@ from imrec_pg.catalogue.model import claim_model
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import HEAD, open_session
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.write import write_batch
 from imrec_pg.records import FailedFile, FoundFile, ModelIdentity
 from imrec_pg.settings import Settings
@@ -56,11 +56,11 @@ def awkward(conn: Connection, add_image: AddImage) -> Connection:
         (gone.image_id,),
     )
     conn.execute("UPDATE imrec.image SET taken_at = 'infinity' WHERE image_id = %s", (UUID(int=3),))
-    conn.execute("UPDATE imrec.location SET mtime_ns = 9223372036854775807, created_at = '20000-01-01 0:0+0'")
+    conn.execute("UPDATE imrec.file SET mtime_ns = 9223372036854775807, created_at = '20000-01-01 0:0+0'")
     relative = b"broken\xff.jpg"
-    file = FoundFile(other.root_id, location_id(other.root_id, relative), relative, b"/other/x", 0, -1)
+    file = FoundFile(other.root_id, file_id(other.root_id, relative), relative, b"/other/x", 0, -1)
     write_batch(conn, [], [FailedFile(file, None, "Empty", "nothing in it")])
-    missing.mark(conn, [location_id(root_of(b"/photos").root_id, os.fsencode("line\nbreak\t'\".jpg"))])
+    missing.mark(conn, [file_id(root_of(b"/photos").root_id, os.fsencode("line\nbreak\t'\".jpg"))])
     return conn
 
 
@@ -201,10 +201,10 @@ def test_an_interrupted_import_is_completed_by_the_next(
 def place(conn: Connection, name: str) -> tuple[object, ...]:
     """Return the image that a file holds, whether it failed, and whether it is missing."""
     row = conn.execute(
-        "SELECT (SELECT image_id FROM imrec.location WHERE location_id = n.id), "
-        "EXISTS (SELECT FROM imrec.failure WHERE location_id = n.id), "
-        "EXISTS (SELECT FROM imrec.missing WHERE location_id = n.id) FROM (SELECT %s::uuid) AS n (id)",
-        (location_id(root_of(b"/photos").root_id, os.fsencode(name)),),
+        "SELECT (SELECT image_id FROM imrec.file WHERE file_id = n.id), "
+        "EXISTS (SELECT FROM imrec.failure WHERE file_id = n.id), "
+        "EXISTS (SELECT FROM imrec.missing WHERE file_id = n.id) FROM (SELECT %s::uuid) AS n (id)",
+        (file_id(root_of(b"/photos").root_id, os.fsencode(name)),),
     ).fetchone()
     assert row is not None
     return row
@@ -214,7 +214,7 @@ def failed(name: str) -> FailedFile:
     root = root_of(b"/photos").root_id
     relative = os.fsencode(name)
     return FailedFile(
-        FoundFile(root, location_id(root, relative), relative, b"/photos/" + relative, 1, 1),
+        FoundFile(root, file_id(root, relative), relative, b"/photos/" + relative, 1, 1),
         None,
         "Empty",
         "x",
@@ -235,7 +235,7 @@ def differing(conn: Connection, empty: Connection, tmp_path: Path) -> tuple[Conn
     ):
         here(name, image_id=UUID(int=number), embedding=at_angle(number), average_hash=bytes(8))
     write_batch(empty, [], [failed("broken here")])
-    missing.mark(empty, [failed("gone here").file.location_id])
+    missing.mark(empty, [failed("gone here").file.file_id])
     for name, number in (
         ("changed", 11),
         ("same", 2),
@@ -246,7 +246,7 @@ def differing(conn: Connection, empty: Connection, tmp_path: Path) -> tuple[Conn
         there(name, image_id=UUID(int=number), embedding=at_angle(number + 1), average_hash=bytes(8))
     there("copy of changed", image_id=UUID(int=13))
     write_batch(conn, [], [failed("broken there")])
-    missing.mark(conn, [failed("gone there").file.location_id])
+    missing.mark(conn, [failed("gone there").file.file_id])
     conn.execute("UPDATE imrec.image SET camera_make = 'X' WHERE image_id = %s", (UUID(int=2),))
     export_library(conn, tmp_path / "export")
     return empty, tmp_path / "export"

@@ -24,7 +24,7 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.db.metadata import metadata
 from imrec_pg.db.session import HEAD, open_session
 from imrec_pg.errors import ExportFileError, ImrecError, ModelMismatchError, SchemaError, UsageError
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.library import Library
 from imrec_pg.records import ModelIdentity
 
@@ -42,7 +42,7 @@ def good(template: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in (1, 2, 3):
             add(f"{number}.jpg", embedding=at_angle(10 * number))
         root = root_of(b"/photos").root_id
-        missing.mark(conn, [location_id(root, b"2.jpg")])
+        missing.mark(conn, [file_id(root, b"2.jpg")])
         export_library(conn, folder)
     return folder
 

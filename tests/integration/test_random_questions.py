@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from benchmarks.bulk import load_features
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.records import Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
 
 NUMBER, QUESTIONS = 20_000, 1_000
@@ -41,13 +41,13 @@ class Collection:
 
     def _image(self, i: int, root: UUID) -> StoredImage:
         key, relative = UUID(int=i + 1), b"%03d/%d.jpg" % (self.kind[i], i)
-        file = FoundFile(root, location_id(root, relative), relative, b"/photos/" + relative, 9, i)
+        file = FoundFile(root, file_id(root, relative), relative, b"/photos/" + relative, 9, i)
         info = ImageInfo(key, int(self.size[i]), int(self.width[i]), 9, str(self.format[i]), None, None, None)
         code = self.hash[i].tobytes()
         return StoredImage(key, info, (file,), Features(self.embedding[i], self.histogram[i], code, code))
 
     def distances(self, feature: str, query: int) -> NDArray[np.float64]:
-        if feature == "ahash":
+        if feature == "average_hash":
             return np.asarray(np.count_nonzero(self.bits != self.bits[query], axis=1), dtype=np.float64)
         if feature == "histogram":
             return np.asarray(np.abs(self.histogram - self.histogram[query]).sum(axis=1), dtype=np.float64)
@@ -60,7 +60,7 @@ class Collection:
         condition: dict[str, object] = {}
         if rng.random() < 0.5:
             most = int(NUMBER * 10 ** rng.uniform(-3.3, 0))
-            condition["max_bytes"] = most
+            condition["max_size"] = most
             allowed &= self.size <= most
         if rng.random() < 0.3:
             condition["format"] = "PNG"
@@ -88,7 +88,7 @@ def test_no_answer_is_short_wrong_or_unlabelled(conn: Connection) -> None:
             ("embedding", None),
             ("embedding", None),
             ("histogram", "manhattan"),
-            ("ahash", None),
+            ("average_hash", None),
         ][int(rng.integers(4))]
         query, k = int(rng.integers(NUMBER)), int(rng.choice([1, 5, 10, 50, 300]))
         condition, allowed = (

@@ -86,7 +86,7 @@ def test_paths_follow_in_batches_and_a_second_call_finds_nothing(
     placed = roots.add(str(folder), moved, on_progress=told.append)
     assert (placed.outcome, placed.rewritten) == (Outcome.MOVED, 11)
     assert told == [3, 6, 9, 10, 11]
-    paths = conn.execute("SELECT path FROM imrec.location UNION SELECT path FROM imrec.failure").fetchall()
+    paths = conn.execute("SELECT path FROM imrec.file UNION SELECT path FROM imrec.failure").fetchall()
     assert {str(row[0]) for row in paths} == {str(path) for path in moved.iterdir()}
     placed = roots.add(str(folder), moved)
     assert (placed.outcome, placed.rewritten) == (Outcome.KEPT, 0)
@@ -108,7 +108,7 @@ def test_a_move_that_broke_off_is_completed_by_the_same_call(
     # Ingest already knows where the files are.
     assert run(conn, moved).tally.unchanged == 10
     assert roots.add(str(folder), moved).rewritten == 5
-    assert value(conn, "SELECT count(*) FROM imrec.location WHERE path LIKE '%/moved/%'") == 10
+    assert value(conn, "SELECT count(*) FROM imrec.file WHERE path LIKE '%/moved/%'") == 10
 
 
 def test_a_removal_that_broke_off_is_completed_by_the_same_call(
@@ -131,7 +131,7 @@ def test_a_removal_that_broke_off_is_completed_by_the_same_call(
     with pytest.raises(KeyboardInterrupt):
         roots.remove(str(folder), on_progress=interrupt)
     assert roots.remove(str(folder)).files == 5
-    assert conn.execute("SELECT path FROM imrec.location").fetchall() == [(str(other / "copy.png"),)]
+    assert conn.execute("SELECT path FROM imrec.file").fetchall() == [(str(other / "copy.png"),)]
     for table in ("image", "hash", "root", "mount"):
         assert value(conn, f"SELECT count(*) FROM imrec.{table}") == 1
     for table in ("missing", "failure"):
@@ -199,8 +199,8 @@ def test_an_answer_prefers_a_place_on_the_host_that_asks(conn: Connection, add_i
     other = root_of(b"/z")
     add_root(conn, other, "b")
     conn.execute(
-        "INSERT INTO imrec.location SELECT image_id, gen_random_uuid(), %s, relative_path, '/z/a.jpg', 9, 9 "
-        "FROM imrec.location",
+        "INSERT INTO imrec.file SELECT image_id, gen_random_uuid(), %s, relative_path, '/z/a.jpg', 9, 9 "
+        "FROM imrec.file",
         (other.root_id,),
     )
     asked = "SELECT path, raw_path FROM imrec.places(%s, %s)"

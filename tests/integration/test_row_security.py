@@ -27,7 +27,7 @@ from imrec_pg.catalogue.index import build_index
 from imrec_pg.db import migrate
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import PermissionDeniedError, SchemaError, StoreError, UsageError
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.records import Feature, GrantedRole, Metric
 
 MINE, THEIRS, SHARED = range(1, 41), range(101, 161), 500
@@ -49,7 +49,7 @@ ROWS = {
     "photo": 41,
     "hash_feature": 82,
 }
-TELL_OF_NO_PHOTO = {"model", "hamming_flip", "alembic_version"}
+TELL_OF_NO_PHOTO = {"model", "hamming_flip", "schema_version"}
 BITS = "1" * 64
 Row = tuple[Any, ...]
 
@@ -80,20 +80,19 @@ def make_roots(conn: Connection) -> None:
     for name, number in ((b"/mine", 1), (b"/theirs", 101)):
         root_id = root_of(name).root_id
         conn.execute(
-            "INSERT INTO imrec.failure (location_id, root_id, relative_path, path, bytes, mtime_ns, "
+            "INSERT INTO imrec.failure (file_id, root_id, relative_path, path, bytes, mtime_ns, "
             "error_class, error) VALUES (gen_random_uuid(), %s, 'bad.jpg', %s, 1, 1, 'Empty', 'no bytes')",
             (root_id, name.decode() + "/bad.jpg"),
         )
-        conn.execute(
-            "INSERT INTO imrec.missing (location_id) VALUES (%s)", (location_id(root_id, name_of(number)),)
-        )
+        conn.execute("INSERT INTO imrec.missing (file_id) VALUES (%s)", (file_id(root_id, name_of(number)),))
         conn.execute(
             "INSERT INTO imrec.mount (root_id, host, raw_path) VALUES (%s, 'b', %s)", (root_id, name)
         )
         worker = Worker(uuid4(), "b" + name.decode(), 1, timedelta(hours=1))
         claims.renew(conn, worker, locked=False)
         conn.execute(
-            "SELECT imrec.claim(%s, %s, %s)", (worker.worker_id, [location_id(root_id, b"new")], [root_id])
+            "SELECT imrec_internal.claim(%s, %s, %s)",
+            (worker.worker_id, [file_id(root_id, b"new")], [root_id]),
         )
     conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', 'abc', 1)")
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
@@ -170,7 +169,7 @@ def test_each_table_and_view_shows_own_rows_alone(conn: Connection, restricted: 
 Q = "array_cat(ARRAY[1, 0], array_fill(0, ARRAY[510]))::vector"
 """Where image 101 nearly is."""
 F = f"ARRAY[ROW({Q}, {Q}, B'{BITS}', B'{BITS}')::imrec.features]"
-OTHER_FILE = f"ARRAY['{location_id(root_of(b'/theirs').root_id, name_of(102))}'::uuid]"
+OTHER_FILE = f"ARRAY['{file_id(root_of(b'/theirs').root_id, name_of(102))}'::uuid]"
 OTHER, OTHER_PATH = f"'{UUID(int=101)}'", "'/theirs/101.jpg'"
 MY, MY_PATH = f"'{UUID(int=1)}'", "'/mine/001.jpg'"
 SEEN = "l ~ '^Limit.*rows=41'"
@@ -179,11 +178,11 @@ NEAREST = "100, 'mean', '{}', '{}', NULL, 'auto'"
 # asked for and the nearest are of the other root, so that one too many would be one of those.
 CALLS: dict[str, list[tuple[str, int | str]]] = {
     "file_state(uuid[])": [
-        (f"imrec.file_state({OTHER_FILE}, '{{9}}', '{{2}}', '{{}}', false) WHERE state <> 'new'", 0),
+        (f"imrec_internal.file_state({OTHER_FILE}, '{{9}}', '{{2}}', '{{}}', false) WHERE state <> 'new'", 0),
     ],
-    "missing_features(uuid[])": [
-        (f"imrec.missing_features(ARRAY[{OTHER}::uuid], '{{hash}}') WHERE missing IS NOT NULL", 0),
-        (f"imrec.missing_features(ARRAY[{MY}::uuid], '{{hash}}') WHERE missing = '{{}}'", 1),
+    "lacking_features(uuid[])": [
+        (f"imrec_internal.lacking_features(ARRAY[{OTHER}::uuid], '{{hash}}') WHERE missing IS NOT NULL", 0),
+        (f"imrec_internal.lacking_features(ARRAY[{MY}::uuid], '{{hash}}') WHERE missing = '{{}}'", 1),
     ],
     "image_at(text)": [
         (f"imrec.image_at({OTHER_PATH})", "no photo is stored"),
@@ -202,7 +201,7 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
     "similar_to(text)": [
         (f"imrec.similar_to({OTHER_PATH})", "no photo is stored"),
         (f"imrec.similar_to({MY_PATH}, 100)", 40),
-        (f"imrec.similar_to({MY_PATH}, 100, 'dhash')", 40),
+        (f"imrec.similar_to({MY_PATH}, 100, 'difference_hash')", 40),
         (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"root": "/theirs"}}\')', 0),
         (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"under": "/theirs"}}\')', 0),
         (f"imrec.similar_to({MY_PATH}, 100, filter => '{{\"min_width\": 1}}')", 40),
@@ -222,12 +221,12 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec.search(B'{BITS}', 100)", 41),
         (f"imrec.search(B'{BITS}', 100, filter => '{{\"min_width\": 1}}')", 41),
     ],
-    "search(text)": [(f"imrec.search('{BITS}', 100, 'dhash')", 41)],
+    "search(text)": [(f"imrec.search('{BITS}', 100, 'difference_hash')", 41)],
     "recommend(uuid[])": [
         (f"imrec.recommend(ARRAY[{OTHER}::uuid])", "have no features stored"),
         (f"imrec.recommend(ARRAY[{MY}::uuid], ARRAY[{OTHER}::uuid])", "have no features stored"),
         (f"imrec.recommend(ARRAY[{MY}::uuid], ARRAY['{UUID(int=2)}'::uuid], 100)", 39),
-        (f"imrec.recommend(ARRAY[{MY}::uuid], '{{}}', 100, strategy => 'best_score')", 40),
+        (f"imrec.recommend(ARRAY[{MY}::uuid], '{{}}', 100, combine => 'min')", 40),
     ],
     "fuse(text)": [
         (f"imrec.fuse({OTHER_PATH})", "no photo is stored"),
@@ -242,14 +241,14 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
     ],
     "nearest(imrec.features[])": [
         (f"imrec.nearest({F}, '{{}}', '{feature}', NULL, {NEAREST})", 41)
-        for feature in ("embedding", "histogram", "ahash", "dhash")
+        for feature in ("embedding", "histogram", "average_hash", "difference_hash")
     ],
     "nearest_vectors(vector[])": [
         (f"imrec.nearest_vectors(ARRAY[{Q}], '{{}}', 'embedding', NULL, {NEAREST})", 41)
     ],
     "nearest_hashes(bit[])": [
         (
-            f"imrec.nearest_hashes(ARRAY[B'{BITS}'], '{{}}', 'dhash', NULL, {NEAREST[:-8]})",
+            f"imrec.nearest_hashes(ARRAY[B'{BITS}'], '{{}}', 'difference_hash', NULL, {NEAREST[:-8]})",
             41,
         )
     ],
@@ -261,11 +260,13 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec.hamming_within(B'{BITS}', 64)", 41),
         (f"imrec.hamming_within(B'{BITS}', 2)", 1),  # the shared one
     ],
-    "hamming_scan(bit)": [(f"imrec.hamming_scan(B'{BITS}', 'ahash', 100)", 41)],
-    "hamming_equal(bit)": [("unnest(imrec.hamming_equal(~(1::bit(64) << (500 % 7)), 'ahash', 100))", 1)],
-    "hamming_near(bit)": [(f"imrec.hamming_near(B'{BITS}', 'ahash', '{{3,7,11}}', 100)", 1)],
+    "hamming_scan(bit)": [(f"imrec_internal.hamming_scan(B'{BITS}', 'average_hash', 100)", 41)],
+    "hamming_equal(bit)": [
+        ("unnest(imrec.hamming_equal(~(1::bit(64) << (500 % 7)), 'average_hash', 100))", 1)
+    ],
+    "hamming_near(bit)": [(f"imrec_internal.hamming_near(B'{BITS}', 'average_hash', '{{3,7,11}}', 100)", 1)],
     "hamming_probe(bit)": [
-        (f"imrec.hamming_probe(B'{BITS}', 'ahash', 64, {chunk}, 3, 1000) WHERE hits <= 41", 1)
+        (f"imrec_internal.hamming_probe(B'{BITS}', 'average_hash', 64, {chunk}, 3, 1000) WHERE hits <= 41", 1)
         for chunk in range(4)
     ],
     "filtered_images(jsonb)": [
@@ -277,18 +278,23 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
     "vector_plan(text)": [
         ("imrec.vector_plan('embedding', 'cosine', 5, '{}', NULL, 'auto') WHERE ef_search = 100", 1)
     ],
-    "create_stage()": [("imrec.create_stage()", 1)],  # empty, and the session's own
+    "create_stage()": [("imrec_internal.create_stage()", 1)],  # empty, and the session's own
     "fence_stage()": [("imrec.fence_stage()", "permission denied")],
-    "live_workers()": [("imrec.live_workers()", 0)],
+    "live_workers()": [("imrec_internal.live_workers()", 0)],
     "claimed_by_others(uuid)": [
-        (f"imrec.claimed_by_others({MY}, ARRAY(SELECT root_id FROM imrec.root), NULL) WHERE files = 0", 1)
+        (
+            f"imrec_internal.claimed_by_others({MY}, ARRAY(SELECT root_id FROM imrec.root), NULL) WHERE files = 0",
+            1,
+        )
     ],
-    "renew(uuid)": [(f"imrec.renew({MY}, 'host', 1, '1 min', false)", "permission denied")],
-    "claim(uuid)": [(f"imrec.claim({MY}, ARRAY[{MY}::uuid], ARRAY[{MY}::uuid])", "permission denied")],
+    "renew(uuid)": [(f"imrec_internal.renew({MY}, 'host', 1, '1 min', false)", "permission denied")],
+    "claim(uuid)": [
+        (f"imrec_internal.claim({MY}, ARRAY[{MY}::uuid], ARRAY[{MY}::uuid])", "permission denied")
+    ],
     "forget_files(uuid)": [
-        (f"imrec.forget_files('{root_of(b'/mine').root_id}', {MY}, 10)", "permission denied")
+        (f"imrec_internal.forget_files('{root_of(b'/mine').root_id}', {MY}, 10)", "permission denied")
     ],
-    "merge_stage()": [("imrec.merge_stage()", "permission denied")],
+    "merge_stage()": [("imrec_internal.merge_stage()", "permission denied")],
     "prune(interval)": [
         ("imrec.prune()", "permission denied"),
         ("imrec.prune(dry_run => false)", "permission denied"),
@@ -398,13 +404,13 @@ def test_a_function_that_tells_what_it_sees_is_shown_own_rows_alone(restricted: 
 def test_row_security_cannot_be_got_round(conn: Connection, restricted: Restricted) -> None:
     owner = str(conn.info.user)
     for statement in (
-        "ALTER TABLE imrec.location DISABLE ROW LEVEL SECURITY",
-        "CREATE POLICY mine ON imrec.location USING (true)",
+        "ALTER TABLE imrec.file DISABLE ROW LEVEL SECURITY",
+        "CREATE POLICY mine ON imrec.file USING (true)",
         "ALTER VIEW imrec.photo RESET (security_invoker)",
-        "DELETE FROM imrec.location",
+        "DELETE FROM imrec.file",
         "UPDATE imrec.image SET bytes = 1",
         "INSERT INTO imrec.missing VALUES (gen_random_uuid())",
-        "CREATE VIEW imrec.all_of_it AS SELECT * FROM imrec.location",
+        "CREATE VIEW imrec.all_of_it AS SELECT * FROM imrec.file",
         f"SET ROLE {owner}",
         f"SET SESSION AUTHORIZATION {owner}",
     ):
@@ -470,7 +476,7 @@ def test_all_others_see_all_as_before_and_by_and_by_it_ends(
     ):
         assert count(dsn, role) == images
     with psycopg.connect(make_conninfo(dsn, user=ingester)) as writing:
-        assert writing.execute("UPDATE imrec.location SET mtime_ns = 2").rowcount == 102
+        assert writing.execute("UPDATE imrec.file SET mtime_ns = 2").rowcount == 102
     # Once it is on, a grant by hand shows nothing until it is made by us.
     conn.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(later)))
     conn.execute(hand_made.format(Identifier(later)))

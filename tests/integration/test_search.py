@@ -18,7 +18,7 @@ from imrec_pg.search.answers import Question, Ranking
 
 PAIRS = [(feature, metric) for feature, metrics in METRICS.items() for metric in metrics]
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "manhattan": "<+>", "hamming": "<~>"}
-COLUMNS = {"ahash": "average_hash", "dhash": "difference_hash"}
+COLUMNS = {"average_hash": "average_hash", "difference_hash": "difference_hash"}
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_the_natural_query_in_psql_uses_the_hnsw_index(conn: Connection, add_ima
 
 
 def test_pairs_that_make_no_sense_are_refused_with_those_that_do() -> None:
-    with pytest.raises(UsageError, match="ahash: hamming"):
+    with pytest.raises(UsageError, match="average_hash: hamming"):
         ranking.check_pair(Feature.AVERAGE_HASH, Metric.COSINE)
     with pytest.raises(UsageError, match="embedding: cosine, euclidean, manhattan"):
         ranking.check_pair(Feature.EMBEDDING, Metric.HAMMING)

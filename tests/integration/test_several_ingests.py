@@ -24,7 +24,7 @@ from imrec_pg.errors import ConflictError, DatabaseUnreachableError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest import pipeline, write
 from imrec_pg.ingest.claims import Claims
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import Merged, write_batch
@@ -39,9 +39,7 @@ LONG_S = 60  # none of these takes a tenth of it
 
 def a_file(name: str) -> FoundFile:
     relative = name.encode()
-    return FoundFile(
-        ROOT.root_id, location_id(ROOT.root_id, relative), relative, b"/photos/" + relative, 9, 1
-    )
+    return FoundFile(ROOT.root_id, file_id(ROOT.root_id, relative), relative, b"/photos/" + relative, 9, 1)
 
 
 @pytest.fixture
@@ -98,7 +96,7 @@ def test_photos_renamed_one_further_are_all_stored_in_one_run(conn: Connection, 
         path.rename(tmp_path / f"{int(path.stem) + 1:04}.jpg")
     tally = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT).tally
     assert tally.found == tally.done == 40
-    stored = {Path(str(path)).name for (path,) in conn.execute("SELECT path FROM imrec.location").fetchall()}
+    stored = {Path(str(path)).name for (path,) in conn.execute("SELECT path FROM imrec.file").fetchall()}
     assert stored >= {f"{number:04}.jpg" for number in range(1, 41)}
     assert conn.execute("SELECT count(*) FROM imrec.image").fetchone() == (40,)
 
@@ -147,7 +145,7 @@ def test_a_writer_that_freezes_before_commit_keeps_its_files_for_a_minute_at_mos
     frozen, other = (claims.Worker(uuid4(), "h", n, LEASE) for n in range(2))
     claims.renew(conn, frozen, locked=False)
     tokens = claims.claim(conn, frozen, files)
-    claimed = [replace(file, token=tokens[file.location_id]) for file in files]
+    claimed = [replace(file, token=tokens[file.file_id]) for file in files]
     with open_session(settings) as own:
         claims.renew(own, other, locked=False)
         with suppress(psycopg.Error), conn.transaction():

@@ -51,8 +51,8 @@ def photos(add_image: AddImage) -> dict[str, NDArray[np.generic]]:
     return {
         "embedding": embedding.astype(np.float64),
         "histogram": histogram.astype(np.float64),
-        "ahash": np.unpackbits(average, axis=1),
-        "dhash": np.unpackbits(difference, axis=1),
+        "average_hash": np.unpackbits(average, axis=1),
+        "difference_hash": np.unpackbits(difference, axis=1),
     }
 
 
@@ -81,13 +81,13 @@ def test_similar_to_a_path(conn: Connection, photos: dict[str, NDArray[Any]]) ->
     assert [row["distance"] for row in found] == pytest.approx(
         [distances[i - 1] for i in ids(found)], abs=1e-6
     )
-    assert {row["answer"] for row in found} == {"exact"}
+    assert {row["certainty"] for row in found} == {"exact"}
     assert found[0]["path"].endswith(f"/{ids(found)[0]:02}.jpg")
 
 
 def test_similar_to_an_image_by_another_feature(conn: Connection, photos: dict[str, NDArray[Any]]) -> None:
-    found = rows(conn, "SELECT * FROM imrec.similar_to(%s::uuid, 5, 'dhash')", UUID(int=4))
-    bits = np.count_nonzero(photos["dhash"] != photos["dhash"][3], axis=1)
+    found = rows(conn, "SELECT * FROM imrec.similar_to(%s::uuid, 5, 'difference_hash')", UUID(int=4))
+    bits = np.count_nonzero(photos["difference_hash"] != photos["difference_hash"][3], axis=1)
     assert ids(found) == ranked(bits, without=[4])[:5]
     found = rows(conn, "SELECT * FROM imrec.similar_to(%s::uuid, 5, 'histogram', 'manhattan')", UUID(int=4))
     colours = np.abs(photos["histogram"] - photos["histogram"][3]).sum(axis=1)
@@ -102,15 +102,15 @@ def test_search_by_a_literal_by_a_vector_and_by_bits(
     expected = ranked(cosine(photos["embedding"], query))[:5]
     assert ids(rows(conn, f"SELECT * FROM imrec.search('{literal}')")) == expected
     assert ids(rows(conn, "SELECT * FROM imrec.search(%s::vector)", literal)) == expected
-    digits = "".join(map(str, photos["ahash"][5]))
+    digits = "".join(map(str, photos["average_hash"][5]))
     for call in (f"imrec.search('{digits}')", f"imrec.search(B'{digits}')"):
         found = rows(conn, f"SELECT * FROM {call}")
         assert (found[0]["image_id"].int, found[0]["distance"], found[0]["answer"]) == (6, 0, "exact")
-    digits = "".join(map(str, photos["dhash"][5]))
-    assert ids(rows(conn, f"SELECT * FROM imrec.search('{digits}', feature => 'dhash')"))[0] == 6
+    digits = "".join(map(str, photos["difference_hash"][5]))
+    assert ids(rows(conn, f"SELECT * FROM imrec.search('{digits}', feature => 'difference_hash')"))[0] == 6
 
 
-@pytest.mark.parametrize("feature", ["embedding", "histogram", "ahash", "dhash"])
+@pytest.mark.parametrize("feature", ["embedding", "histogram", "average_hash", "difference_hash"])
 def test_recommend_average_is_rocchios_formula(
     conn: Connection, photos: dict[str, NDArray[Any]], feature: str
 ) -> None:
@@ -135,7 +135,7 @@ def test_recommend_average_is_rocchios_formula(
     assert not set(ids(found)) & {*likes, *dislikes}
 
 
-@pytest.mark.parametrize("feature", ["embedding", "histogram", "ahash", "dhash"])
+@pytest.mark.parametrize("feature", ["embedding", "histogram", "average_hash", "difference_hash"])
 def test_recommend_best_score_puts_what_is_nearer_to_a_dislike_last(
     conn: Connection, photos: dict[str, NDArray[Any]], feature: str
 ) -> None:
@@ -152,7 +152,7 @@ def test_recommend_best_score_puts_what_is_nearer_to_a_dislike_last(
     expected = [int(i) + 1 for i in order if i + 1 not in likes + dislikes]
     found = rows(
         conn,
-        "SELECT * FROM imrec.recommend(%s::uuid[], %s::uuid[], %s, %s, strategy => 'best_score')",
+        "SELECT * FROM imrec.recommend(%s::uuid[], %s::uuid[], %s, %s, combine => 'min')",
         [UUID(int=i) for i in likes],
         [UUID(int=i) for i in dislikes],
         NUMBER,
@@ -162,12 +162,16 @@ def test_recommend_best_score_puts_what_is_nearer_to_a_dislike_last(
 
 
 def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDArray[Any]]) -> None:
-    weights = {"embedding": 2, "histogram": 1, "ahash": 0.5, "dhash": 0.5}
+    weights = {"embedding": 2, "histogram": 1, "average_hash": 0.5, "difference_hash": 0.5}
     rankings = {
         "embedding": ranked(cosine(photos["embedding"], photos["embedding"][0]), without=[1]),
         "histogram": ranked(np.abs(photos["histogram"] - photos["histogram"][0]).sum(axis=1), without=[1]),
-        "ahash": ranked(np.count_nonzero(photos["ahash"] != photos["ahash"][0], axis=1), without=[1]),
-        "dhash": ranked(np.count_nonzero(photos["dhash"] != photos["dhash"][0], axis=1), without=[1]),
+        "average_hash": ranked(
+            np.count_nonzero(photos["average_hash"] != photos["average_hash"][0], axis=1), without=[1]
+        ),
+        "difference_hash": ranked(
+            np.count_nonzero(photos["difference_hash"] != photos["difference_hash"][0], axis=1), without=[1]
+        ),
     }
     fused = {
         i: sum(weight / (5 + 1 + rankings[name].index(i)) for name, weight in weights.items())
@@ -182,10 +186,10 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
         assert row["fused"] == pytest.approx(fused[row["image_id"].int])
         for name, ranking in rankings.items():
             assert row[f"{name}_rank"] == ranking.index(row["image_id"].int) + 1
-        assert row["dhash_distance"] == np.count_nonzero(
-            photos["dhash"][row["image_id"].int - 1] != photos["dhash"][0]
+        assert row["difference_hash_distance"] == np.count_nonzero(
+            photos["difference_hash"][row["image_id"].int - 1] != photos["difference_hash"][0]
         )
-        assert row["answer"] == "exact"
+        assert row["certainty"] == "exact"
 
 
 def test_the_fusion_is_the_one_whose_quality_was_measured(conn: Connection) -> None:
@@ -203,10 +207,10 @@ def test_fuse_of_one_feature_is_its_ranking_and_knows_nothing_of_the_others(
 ) -> None:
     found = rows(
         conn,
-        'SELECT * FROM imrec.fuse(ARRAY[%s::uuid], weights => \'{"ahash": 1, "embedding": 0}\')',
+        'SELECT * FROM imrec.fuse(ARRAY[%s::uuid], weights => \'{"average_hash": 1, "embedding": 0}\')',
         UUID(int=1),
     )
-    bits = np.count_nonzero(photos["ahash"] != photos["ahash"][0], axis=1)
+    bits = np.count_nonzero(photos["average_hash"] != photos["average_hash"][0], axis=1)
     assert ids(found) == ranked(bits, without=[1])[:5]
     assert {row["embedding_rank"] for row in found} == {None}
 
@@ -243,7 +247,7 @@ def test_the_index_answers_and_says_so(conn: Connection, indexed: None) -> None:
             "imrec.similar_to('/photos/b/01.jpg')",
             "imrec.search((SELECT embedding FROM imrec.embedding LIMIT 1))",
             "imrec.recommend(ARRAY[%(a)s::uuid, %(b)s::uuid], ARRAY[%(c)s::uuid])",
-            "imrec.recommend(ARRAY[%(a)s::uuid, %(b)s::uuid], ARRAY[%(c)s::uuid], strategy => 'best_score')",
+            "imrec.recommend(ARRAY[%(a)s::uuid, %(b)s::uuid], ARRAY[%(c)s::uuid], combine => 'min')",
             "imrec.fuse('/photos/b/01.jpg', weights => '{\"embedding\": 1}')",
         ]
         for call in calls:
@@ -253,7 +257,7 @@ def test_the_index_answers_and_says_so(conn: Connection, indexed: None) -> None:
                 found = cur.execute(f"SELECT * FROM {call}".encode(), keys).fetchall()
             assert rows(conn, scans)[0]["n"] > before, call
             # All are ranked to be fused, and then nothing can be missing.
-            assert {row["answer"] for row in found} == {"exact" if "fuse" in call else "approximate"}
+            assert {row["certainty"] for row in found} == {"exact" if "fuse" in call else "approximate"}
             assert len(found) == 5
 
 
@@ -276,7 +280,7 @@ def test_hashes_are_found_by_the_indexes_on_their_chunks(conn: Connection, add_i
     with conn.transaction():
         for call in (
             f"imrec.search({near}, 1)",
-            f"imrec.search({near}, 1, 'dhash')",
+            f"imrec.search({near}, 1, 'difference_hash')",
             f"imrec.hamming_search({near}, 1)",
             f"imrec.hamming_within({near}, 5)",
         ):
@@ -325,10 +329,10 @@ def test_an_index_alone_says_that_it_was_truncated(conn: Connection, add_image: 
     call = "SELECT * FROM imrec.similar_to('/photos/0.jpg', k => 400, method => %s)"
     truncated = rows(conn, call, "approximate")
     assert 0 < len(truncated) < 400
-    assert {row["answer"] for row in truncated} == {"truncated"}
+    assert {row["certainty"] for row in truncated} == {"truncated"}
     full = rows(conn, call, "auto")
     assert len(full) == 400
-    assert {row["answer"] for row in full} == {"exact"}
+    assert {row["certainty"] for row in full} == {"exact"}
 
 
 def test_an_index_that_finds_all_there_are_is_exact(conn: Connection, indexed: None) -> None:
@@ -337,7 +341,7 @@ def test_an_index_that_finds_all_there_are_is_exact(conn: Connection, indexed: N
         conn, "SELECT * FROM imrec.similar_to('/photos/b/01.jpg', k => 200, method => 'approximate')"
     )
     assert len(found) == NUMBER - 1
-    assert {row["answer"] for row in found} == {"exact"}
+    assert {row["certainty"] for row in found} == {"exact"}
 
 
 def test_settings_of_the_session_are_left_alone(conn: Connection, indexed: None) -> None:
@@ -378,14 +382,14 @@ FILTERS: list[tuple[dict[str, object], str]] = [
     ({"root": "/photos"}, "true"),
     ({"root": "elsewhere"}, "false"),
     ({"after": "2020-01-10", "before": "2020-02-01"}, "taken_at >= '2020-01-10' AND taken_at < '2020-02-01'"),
-    ({"min_bytes": 1040}, "bytes >= 1040"),
-    ({"max_bytes": 1040}, "bytes <= 1040"),
+    ({"min_size": 1040}, "bytes >= 1040"),
+    ({"max_size": 1040}, "bytes <= 1040"),
     ({"min_width": 50, "min_height": 20}, "width >= 50 AND height >= 20"),
     ({"camera": "canon"}, "camera_make = 'Canon'"),
     ({"camera": "N%"}, "false"),
     ({"format": "png"}, "format = 'PNG'"),
     (
-        {"format": "PNG", "under": "/photos/a", "min_bytes": 1010},
+        {"format": "PNG", "under": "/photos/a", "min_size": 1010},
         "format = 'PNG' AND bytes >= 1010 AND starts_with(path, '/photos/a/')",
     ),
 ]
@@ -406,7 +410,7 @@ def varied(conn: Connection, photos: dict[str, NDArray[np.generic]]) -> None:
 
 
 @pytest.mark.parametrize("how", ["exact", "few", "walk"])
-@pytest.mark.parametrize("feature", ["embedding", "ahash"])
+@pytest.mark.parametrize("feature", ["embedding", "average_hash"])
 def test_filters(
     conn: Connection,
     varied: None,
@@ -420,7 +424,7 @@ def test_filters(
     if how == "walk":
         conn.execute("SET imrec.few_images = 0")
     x = photos[feature]
-    distances = np.abs(x.astype(float) - x[0]).sum(axis=1) if feature == "ahash" else cosine(x, x[0])
+    distances = np.abs(x.astype(float) - x[0]).sum(axis=1) if feature == "average_hash" else cosine(x, x[0])
     for condition, truth in FILTERS:
         passing = rows(conn, f"SELECT image_id FROM imrec.photo WHERE {truth}")
         allowed = {row["image_id"].int for row in passing} - {1}
@@ -433,15 +437,15 @@ def test_filters(
         )
         assert ids(found) == [i for i in ranked(distances) if i in allowed][:6], condition
         by_index = how == "walk" and feature == "embedding" and len(allowed) >= 6
-        assert {row["answer"] for row in found} <= {"approximate" if by_index else "exact"}, condition
+        assert {row["certainty"] for row in found} <= {"approximate" if by_index else "exact"}, condition
 
 
 def test_filter_makes_what_it_is_told(conn: Connection) -> None:
     made = rows(
         conn,
-        "SELECT imrec.filter(under => '/a', after => '2024-01-01', min_bytes => 5, format => 'PNG') AS f",
+        "SELECT imrec.filter(under => '/a', after => '2024-01-01', min_size => 5, format => 'PNG') AS f",
     )[0]["f"]
-    assert made == {"under": "/a", "after": "2024-01-01T00:00:00", "min_bytes": 5, "format": "PNG"}
+    assert made == {"under": "/a", "after": "2024-01-01T00:00:00", "min_size": 5, "format": "PNG"}
 
 
 def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict[str, NDArray[Any]]) -> None:
@@ -456,7 +460,7 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
     conn.execute("SET imrec.few_images = 0")
     found = rows(conn, call)
     assert ids(found) == expected
-    assert {row["answer"] for row in found} == {"approximate"}
+    assert {row["certainty"] for row in found} == {"approximate"}
     assert rows(conn, "SELECT * FROM imrec.similar_to('/photos/b/01.jpg', among => '{}')") == []
 
 
@@ -466,7 +470,10 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
         ("imrec.similar_to('/photos/none.jpg')", "no photo is stored under the path '/photos/none.jpg'"),
         ("imrec.similar_to('00000000-0000-0000-0000-00000000ffff'::uuid)", "of 1 images, 1 have no"),
         ("imrec.similar_to('/photos/b/01.jpg', 5, 'smell')", "no feature 'smell'"),
-        ("imrec.similar_to('/photos/b/01.jpg', 5, 'ahash', 'cosine')", "ahash has no cosine distance"),
+        (
+            "imrec.similar_to('/photos/b/01.jpg', 5, 'average_hash', 'cosine')",
+            "average_hash has no cosine distance",
+        ),
         ("imrec.similar_to('/photos/b/01.jpg', 0)", "from 1 to 1,000,000, not 0"),
         ("imrec.similar_to('/photos/b/01.jpg', NULL)", "from 1 to"),
         ("imrec.similar_to('/photos/b/01.jpg', method => 'fast')", "no method 'fast'"),
@@ -475,7 +482,7 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
         ("imrec.search('[1,2,3]')", "different vector dimensions 512 and 3"),
         ("imrec.search(B'0101')", "64"),
         ("imrec.search(B'0101', 5, 'embedding')", "embedding is a vector"),
-        ("imrec.search('[1]'::vector, 5, 'ahash')", "ahash has 64 bits"),
+        ("imrec.search('[1]'::vector, 5, 'average_hash')", "average_hash has 64 bits"),
         ("imrec.search(array_fill(0, ARRAY[512])::vector)", "zeros has no cosine distance"),
         ("imrec.recommend('{}')", "no image was named"),
         ("imrec.recommend(ARRAY[NULL::uuid])", "of 1 images"),
@@ -484,8 +491,11 @@ def test_among_takes_any_condition(conn: Connection, indexed: None, photos: dict
             "no strategy 'luck'",
         ),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"smell\": 1}')", "no feature 'smell'"),
-        ("imrec.fuse('/photos/b/01.jpg', weights => '{\"ahash\": -1}')", "the weight of ahash is -1"),
-        ("imrec.fuse('/photos/b/01.jpg', weights => '{\"ahash\": 0}')", "at least one feature"),
+        (
+            "imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": -1}')",
+            "the weight of average_hash is -1",
+        ),
+        ("imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": 0}')", "at least one feature"),
     ],
 )
 def test_nonsense_is_refused_with_a_reason(
@@ -501,7 +511,7 @@ def test_an_image_without_the_feature_is_an_error(conn: Connection, photos: dict
     del photos
     conn.execute("DELETE FROM imrec.embedding WHERE image_id = %s", (UUID(int=1),))
     conn.execute("DELETE FROM imrec.hash WHERE image_id = %s", (UUID(int=1),))
-    for feature in ("embedding", "ahash"):
+    for feature in ("embedding", "average_hash"):
         with pytest.raises(psycopg.Error, match="one of the images has no"):
             conn.execute("SELECT * FROM imrec.similar_to(%s::uuid, 5, %s)", (UUID(int=1), feature))
 
@@ -518,7 +528,7 @@ def test_a_role_with_select_alone_may_call_them_in_a_new_session(
         conn.execute("GRANT SELECT ON ALL TABLES IN SCHEMA imrec TO only_reads")
         calls = [
             "imrec.similar_to('/photos/b/01.jpg', k => 60)",
-            "imrec.similar_to('/photos/b/01.jpg', k => 60, feature => 'ahash')",
+            "imrec.similar_to('/photos/b/01.jpg', k => 60, feature => 'average_hash')",
             "imrec.fuse('/photos/b/01.jpg', k => 60)",
             "imrec.recommend(ARRAY(SELECT image_id FROM imrec.image ORDER BY 1 LIMIT 2), k => 60)",
         ]

@@ -14,7 +14,7 @@ from imrec_pg.catalogue.roots import add_root, roots_here
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import open_session
 from imrec_pg.errors import ModelMismatchError, StoreError
-from imrec_pg.ingest.find import location_id, root_of
+from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.write import Merged, write_batch
 from imrec_pg.records import (
     FailedFile,
@@ -39,7 +39,7 @@ def _root(conn: Connection) -> None:
 def a_file(name: str, mtime_ns: int = 1) -> FoundFile:
     relative = name.encode()
     return FoundFile(
-        ROOT.root_id, location_id(ROOT.root_id, relative), relative, b"/photos/" + relative, 9, mtime_ns
+        ROOT.root_id, file_id(ROOT.root_id, relative), relative, b"/photos/" + relative, 9, mtime_ns
     )
 
 
@@ -64,7 +64,7 @@ def counts(conn: Connection) -> dict[str, int]:
 
 
 def image_at(conn: Connection, name: str) -> object:
-    row = conn.execute("SELECT image_id FROM imrec.location WHERE path = %s", (f"/photos/{name}",)).fetchone()
+    row = conn.execute("SELECT image_id FROM imrec.file WHERE path = %s", (f"/photos/{name}",)).fetchone()
     return row and row[0]
 
 
@@ -146,9 +146,9 @@ def test_a_zero_vector_is_refused_and_nothing_of_its_batch_is_stored(conn: Conne
 
 def test_names_in_any_bytes_come_back_as_they_were(conn: Connection) -> None:
     raw = b"caf\xe9 '\"\n\xf0\x9f\x90\xb6.jpg"
-    file = FoundFile(ROOT.root_id, location_id(ROOT.root_id, raw), raw, b"/photos/" + raw, 9, 1)
+    file = FoundFile(ROOT.root_id, file_id(ROOT.root_id, raw), raw, b"/photos/" + raw, 9, 1)
     write_batch(conn, [replace(an_image(1), files=(file,))])
-    row = conn.execute("SELECT relative_path FROM imrec.location").fetchone()
+    row = conn.execute("SELECT relative_path FROM imrec.file").fetchone()
     assert row is not None
     assert row[0] == raw
 
@@ -189,7 +189,7 @@ def test_missing_features_are_told_per_image(conn: Connection, add_image: AddIma
     complete = add_image("a.jpg")
     bare = an_image(99, "b.jpg")
     write_batch(conn, [replace(bare, features=Features(histogram=bare.features.histogram))])
-    missing = catalogue_files.missing_features(
+    missing = catalogue_files.lacking_features(
         conn, [complete.image_id, UUID(int=99), UUID(int=12345)], list(FeatureTable)
     )
     assert missing == [frozenset(), frozenset({"embedding", "hash"}), None]

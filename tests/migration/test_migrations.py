@@ -37,7 +37,7 @@ def test_up_down_up_ends_where_it_began(empty_dsn: str) -> None:
     first = objects(empty_dsn)
     assert {"image", "location", "photo", "merge_stage"} <= first
     migrate.downgrade(settings, "base")
-    assert objects(empty_dsn) <= {"alembic_version", "alembic_version_pkc"}
+    assert objects(empty_dsn) <= {"schema_version", "alembic_version_pkc"}
     migrate.upgrade(settings)
     assert objects(empty_dsn) == first
 
@@ -51,9 +51,9 @@ def test_the_database_is_what_the_metadata_says(dsn: str) -> None:
     [
         "ALTER TABLE imrec.image ADD COLUMN stray text",
         "ALTER TABLE imrec.image DROP COLUMN camera_make",
-        "DROP INDEX imrec.location_path_idx",
+        "DROP INDEX imrec.file_path_idx",
         "ALTER TABLE imrec.hash ALTER COLUMN average_hash TYPE bit(32)",
-        "ALTER TABLE imrec.location DROP CONSTRAINT location_image_id_fkey",
+        "ALTER TABLE imrec.file DROP CONSTRAINT file_image_id_fkey",
         "CREATE TABLE imrec.stray (x integer)",
     ],
 )
@@ -82,11 +82,11 @@ def test_every_function_and_table_is_commented(conn: Connection) -> None:
         "SELECT proname FROM pg_proc WHERE pronamespace = 'imrec'::regnamespace "
         "AND obj_description(oid, 'pg_proc') IS NULL"
     ).fetchall()
-    assert [row[0] for row in rows] == ["alembic_version"]
+    assert [row[0] for row in rows] == ["schema_version"]
 
 
 def test_keys_of_tables_that_grow_with_the_images_contain_image_id(conn: Connection) -> None:
-    """Else they could not be sharded by image_id; location_id's own key is known to be droppable."""
+    """Else they could not be sharded by image_id; file_id's own key is known to be droppable."""
     rows = conn.execute(
         "SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum) FROM pg_index AS i "
         "INNER JOIN pg_class AS c ON c.oid = i.indexrelid "
@@ -96,7 +96,7 @@ def test_keys_of_tables_that_grow_with_the_images_contain_image_id(conn: Connect
         "AND t.relname IN ('image', 'location', 'embedding', 'histogram', 'hash') GROUP BY 1"
     ).fetchall()
     without = [name for name, columns in rows if "image_id" not in columns]  # type: ignore[operator]
-    assert without == ["location_location_id_key"]
+    assert without == ["file_file_id_key"]
     assert len(rows) == 6
 
 
@@ -138,7 +138,7 @@ def test_a_database_without_schema_is_refused_with_the_command(empty_dsn: str) -
 )
 def test_another_schema_version_is_refused(settings: Settings, version: str, message: str) -> None:
     with open_session(settings) as conn:
-        conn.execute("UPDATE imrec.alembic_version SET version_num = %s", (version,))
+        conn.execute("UPDATE imrec.schema_version SET version_num = %s", (version,))
     with pytest.raises(SchemaError, match=message):
         open_session(settings)
 

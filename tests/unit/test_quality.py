@@ -137,8 +137,8 @@ def test_each_feature_and_metric_is_measured(
     overall, by_alteration, *choices = found.grids
     assert [row.name for row in overall.rows] == [
         *(f"{name} {metric}" for name in ("embedding", "histogram") for metric in VECTOR_METRICS),
-        "ahash hamming",
-        "dhash hamming",
+        "average_hash hamming",
+        "difference_hash hamming",
         "fusion",
     ]
     assert "12 photos are few" in overall.note
@@ -199,10 +199,11 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def test_grids_are_printed_and_written_as_markdown() -> None:
-    grid = Grid(Section.QUALITY, "recall", ("kind", "ahash"), (GridRow("mirror", (0.125,)),), "of few")
+    grid = Grid(Section.QUALITY, "recall", ("kind", "average_hash"), (GridRow("mirror", (0.125,)),), "of few")
     report = Report("2026-01-01T00:00:00+00:00", {}, grids=[grid], complete=True)
-    assert "**recall**\n\n| kind | ahash |\n| --- | ---: |\n| mirror | 12.5 % |\n\nof few" in as_markdown(
-        report
+    assert (
+        "**recall**\n\n| kind | average_hash |\n| --- | ---: |\n| mirror | 12.5 % |\n\nof few"
+        in as_markdown(report)
     )
     console = Console(width=80, record=True, file=io.StringIO())
     print_table(report, console)

@@ -122,8 +122,8 @@ def test_empty_file(photo: Path) -> None:
 
 
 def test_size_limit_is_inclusive(photo: Path) -> None:
-    assert read(os.fsencode(photo), Limits(max_bytes=3)).size == 3
-    error = failure(photo, Limits(max_bytes=2))
+    assert read(os.fsencode(photo), Limits(max_size=3)).size == 3
+    error = failure(photo, Limits(max_size=2))
     assert (error.kind, error.reason) == ("TooLarge", "3 bytes, more than the limit of 2")
 
 
@@ -187,7 +187,7 @@ def test_what_cannot_be_decoded_is_refused_by_its_first_bytes(tmp_path: Path) ->
     path = tmp_path / "a.jpg"
     path.write_bytes(b"8BPS")
     os.truncate(path, 2**40)
-    error = failure(path, Limits(max_bytes=2**41))
+    error = failure(path, Limits(max_size=2**41))
     assert error.kind == "UnsupportedFormat"
     assert "Photoshop" in error.reason
 

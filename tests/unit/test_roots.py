@@ -7,7 +7,7 @@ import pytest
 
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.errors import UsageError
-from imrec_pg.ingest.find import location_id, new_root, root_of
+from imrec_pg.ingest.find import file_id, new_root, root_of
 from imrec_pg.paths import stored_path
 from imrec_pg.records import Root
 from imrec_pg.settings import this_host
@@ -105,4 +105,4 @@ def test_the_ids_of_a_named_root_are_the_same_on_every_host() -> None:
     """SHA-256 of 'root:photos', and of its first 16 bytes and the path, computed by sha256sum."""
     found = root_of(b"/anywhere", "photos")
     assert found.root_id == UUID("d08a952ae37d3526bb7d9557dd07fc06")
-    assert location_id(found.root_id, b"2024/a.jpg") == UUID("294916578938e1c870399e9a299844ae")
+    assert file_id(found.root_id, b"2024/a.jpg") == UUID("294916578938e1c870399e9a299844ae")

@@ -19,32 +19,32 @@ from imrec_pg.db.connection import Connection
 # A file that holds another image here, or could not be read here, stays so; an image that no other file holds
 # is then not wanted either; a file that is here is missing only if it is missing here.
 _PLACE_HOLDS_OTHER = """
-DELETE FROM pg_temp.incoming_location AS i USING imrec.location AS l
-WHERE l.location_id = i.location_id AND l.image_id <> i.image_id
+DELETE FROM pg_temp.incoming_file AS i USING imrec.file AS l
+WHERE l.file_id = i.file_id AND l.image_id <> i.image_id
 """
 _PLACE_FAILED = """
-DELETE FROM pg_temp.incoming_location AS i USING imrec.failure AS f WHERE f.location_id = i.location_id
+DELETE FROM pg_temp.incoming_file AS i USING imrec.failure AS f WHERE f.file_id = i.file_id
 """
 _IMAGE_PLACELESS = """
 DELETE FROM pg_temp.incoming_image AS i
-WHERE NOT EXISTS (SELECT FROM pg_temp.incoming_location AS l WHERE l.image_id = i.image_id)
-AND NOT EXISTS (SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id)
+WHERE NOT EXISTS (SELECT FROM pg_temp.incoming_file AS l WHERE l.image_id = i.image_id)
+AND NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)
 """
 _FILE_NOT_MISSING = """
-DELETE FROM pg_temp.incoming_missing AS i USING imrec.location AS l
-WHERE l.location_id = i.location_id
-AND NOT EXISTS (SELECT FROM imrec.missing AS m WHERE m.location_id = i.location_id)
+DELETE FROM pg_temp.incoming_missing AS i USING imrec.file AS l
+WHERE l.file_id = i.file_id
+AND NOT EXISTS (SELECT FROM imrec.missing AS m WHERE m.file_id = i.file_id)
 """
 # A file that is stored is not one that could not be read, and a file that is not stored is not missing.
 _FAILURE_STORED = """
 DELETE FROM pg_temp.incoming_failure AS i
-WHERE EXISTS (SELECT FROM imrec.location AS l WHERE l.location_id = i.location_id)
-OR EXISTS (SELECT FROM pg_temp.incoming_location AS l WHERE l.location_id = i.location_id)
+WHERE EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = i.file_id)
+OR EXISTS (SELECT FROM pg_temp.incoming_file AS l WHERE l.file_id = i.file_id)
 """
 _MISSING_UNKNOWN = """
 DELETE FROM pg_temp.incoming_missing AS i
-WHERE NOT EXISTS (SELECT FROM imrec.location AS l WHERE l.location_id = i.location_id)
-AND NOT EXISTS (SELECT FROM pg_temp.incoming_location AS l WHERE l.location_id = i.location_id)
+WHERE NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = i.file_id)
+AND NOT EXISTS (SELECT FROM pg_temp.incoming_file AS l WHERE l.file_id = i.file_id)
 """
 
 _EITHER_WAY: tuple[tuple[str, LiteralString], ...] = (
@@ -62,24 +62,24 @@ _KEEP: tuple[tuple[str, LiteralString], ...] = (
 
 _LEAVE_OLD_IMAGES = """
 WITH deleted AS (
-    DELETE FROM imrec.location AS l USING pg_temp.incoming_location AS i
-    WHERE l.location_id = i.location_id AND l.image_id <> i.image_id
+    DELETE FROM imrec.file AS l USING pg_temp.incoming_file AS i
+    WHERE l.file_id = i.file_id AND l.image_id <> i.image_id
     RETURNING l.image_id
 )
 INSERT INTO pg_temp.incoming_left SELECT image_id FROM deleted
 """
 _FORGET_FAILURES = """
-DELETE FROM imrec.failure AS f USING pg_temp.incoming_location AS i WHERE f.location_id = i.location_id
+DELETE FROM imrec.failure AS f USING pg_temp.incoming_file AS i WHERE f.file_id = i.file_id
 """
 _FORGET_MISSING = """
-DELETE FROM imrec.missing AS m USING pg_temp.incoming_location AS i
-WHERE m.location_id = i.location_id
-AND NOT EXISTS (SELECT FROM pg_temp.incoming_missing AS n WHERE n.location_id = m.location_id)
+DELETE FROM imrec.missing AS m USING pg_temp.incoming_file AS i
+WHERE m.file_id = i.file_id
+AND NOT EXISTS (SELECT FROM pg_temp.incoming_missing AS n WHERE n.file_id = m.file_id)
 """
 _DELETE_PLACELESS = """
 DELETE FROM imrec.image AS i USING (SELECT DISTINCT image_id FROM pg_temp.incoming_left) AS n
 WHERE i.image_id = n.image_id
-AND NOT EXISTS (SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id)
+AND NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)
 """
 _IMAGELESS = SQL(
     "DELETE FROM {} AS i WHERE NOT EXISTS (SELECT FROM imrec.image AS n WHERE n.image_id = i.image_id)"
@@ -122,7 +122,7 @@ def merge_catalogue(
     """
     # In the order in which a batch of ingest writes them.
     conn.execute(
-        "LOCK TABLE imrec.root, imrec.image, imrec.location, imrec.failure, imrec.missing "
+        "LOCK TABLE imrec.root, imrec.image, imrec.file, imrec.failure, imrec.missing "
         "IN SHARE ROW EXCLUSIVE MODE"
     )
     rows = {table.name: count(conn, table) for table in columns}

@@ -18,8 +18,8 @@ from imrec_pg.errors import ExportFileError
 
 _PLACELESS = """
 SELECT i.image_id FROM pg_temp.incoming_image AS i WHERE NOT EXISTS (
-    SELECT FROM pg_temp.incoming_location AS l WHERE l.image_id = i.image_id
-) AND NOT EXISTS (SELECT FROM imrec.location AS l WHERE l.image_id = i.image_id)
+    SELECT FROM pg_temp.incoming_file AS l WHERE l.image_id = i.image_id
+) AND NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)
 """
 
 

@@ -9,7 +9,7 @@ from imrec_pg.db.metadata import metadata
 
 LEFT_OUT = frozenset(
     {
-        "alembic_version",  # each file states it
+        "schema_version",  # each file states it
         "claim",
         "hamming_flip",  # the same in every database: a migration makes it
         "tuning",  # was measured of an index, and an import builds another one
