@@ -9,7 +9,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-TABLES = ("root", "image", "location", "embedding", "histogram", "hash", "model", "failure")
+TABLES = ("root", "image", "file", *Feature, "model", "failure")
 _TIMES = ("created_at", "last_attempt_at")
 
 SESSIONS = """

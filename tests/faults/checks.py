@@ -49,7 +49,7 @@ def check_batches(figures: Figures, dsn: str, batches: Iterable[Batch]) -> None:
 
 def check_end(figures: Figures, dsn: str, folders: Sequence[Path]) -> None:
     """Hold the tables against the folders: each file has a verdict, each verdict is about its bytes."""
-    assert_no_half_batch(dsn, "histogram,hash")
+    assert_no_half_batch(dsn, "histogram,average_hash,difference_hash")
     files = list(_candidates(folders))
     known = {
         path for (path,) in query(dsn, "SELECT path FROM imrec.file UNION SELECT path FROM imrec.failure")

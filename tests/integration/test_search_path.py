@@ -59,7 +59,10 @@ def library(conn: Connection, add_image: AddImage) -> Connection:
 
 def answers(conn: Connection) -> list[list[tuple[object, ...]]]:
     # As text: under another path a value of type vector would be shown all the same, but compared otherwise.
-    return [sorted(conn.execute(f"SELECT x::pg_catalog.text FROM {call} AS x".encode()).fetchall()) for call in CALLS]
+    return [
+        sorted(conn.execute(f"SELECT x::pg_catalog.text FROM {call} AS x".encode()).fetchall())
+        for call in CALLS
+    ]
 
 
 def work(conn: Connection, add_image: AddImage) -> None:
