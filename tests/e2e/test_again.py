@@ -12,6 +12,7 @@ from e2e.command import Album, Argument, Imrec
 from e2e.database import assert_no_half_batch, assert_same, content, counts, one, query, row_versions
 from e2e.photos import GARBAGE, overwrite_unnoticed, save, save_scenes, scene
 
+FEATURES = ("embedding", "histogram", "average_hash", "difference_hash", "perceptual_hash")
 LIGHT = ("--features", "histogram,average_hash,difference_hash")
 _WRITTEN = """
 SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = 'imrec'
@@ -145,7 +146,7 @@ def test_features_left_out_are_filled_in_later(album: Album, run: Imrec, dsn: st
     without_model = run.with_environ(IMREC_WEIGHTS="/nowhere")
     assert ingest(without_model, album.folder, "--features", "average_hash", code=3)["new"] == album.images
     human, machine = run.all([["status"], ["status", "--json"]])
-    assert machine.json["lacking"] == dict.fromkeys(Feature, 57) | {"average_hash": 0}
+    assert machine.json["lacking"] == dict.fromkeys(FEATURES, 57) | {"average_hash": 0}
     assert "lacking    embedding 57, histogram 57: run ingest again" in human.out
     filled = ingest(run, album.folder, "--features", " histogram , embedding")
     assert (filled["completed"], filled["known_failures"], "new" in filled) == (album.images, 2, False)

@@ -126,4 +126,7 @@ def test_without_weights_the_message_says_where_they_were_looked_for(
         "--model-weights or IMREC",
     ):
         assert part in message
-    assert lost("ingest", folder, "--features", "histogram,average_hash,difference_hash", "--json").json["new"] == 1
+    assert (
+        lost("ingest", folder, "--features", "histogram,average_hash,difference_hash", "--json").json["new"]
+        == 1
+    )

@@ -65,7 +65,9 @@ def test_json(odd: tuple[Imrec, Path, Path]) -> None:
 def test_csv(odd: tuple[Imrec, Path, Path]) -> None:
     run, folder, image = odd
     rows = list(csv.DictReader(io.StringIO(run("search", image, *FAST, "--csv").out, newline="")))
-    assert list(rows[0]) == ["rank", "distance", "path", "image_id", "copies", "width", "height", "missing"]
+    assert list(rows[0]) == [
+        *("rank", "distance", "path", "copies", "image_id", "file_id", "width", "height", "missing")
+    ]
     assert {row["path"] for row in rows} == {f"{folder}/{shown}" for shown in NAMES.values()}
     assert [float(row["distance"]) for row in rows] == sorted(float(row["distance"]) for row in rows)
 
@@ -164,7 +166,7 @@ def test_a_plot_of_photos_that_are_gone(run: Imrec, folder: Path) -> None:
 
 def test_verbose_says_how_it_was_answered(album: Album, tmp_path: Path) -> None:
     stored = album.run("search", album.folder / "original.png", "-v")
-    assert "answer: exact, every photo compared" in stored.err
+    assert "certainty: exact, every photo compared" in stored.err
     assert "original.png: features from the database" in stored.err
     for step in ("read", "look up", "extract", "rank"):
         assert re.search(rf"(?m)^ *{step} +[\d.]+ ms$", stored.err)
