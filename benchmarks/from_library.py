@@ -1,6 +1,6 @@
 """The user's own features instead of generated ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.dataset import Dataset, write
-from benchmarks.generated import BLOCK, HELD_OUT, Block
+from benchmarks.feature_rows import FeatureRows
+from benchmarks.generated import BLOCK, HELD_OUT
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.session import open_session
 from imrec_pg.errors import UsageError
+from imrec_pg.records import Feature
 from imrec_pg.settings import Settings
 
 _LEAST = 1_000
-# Ids are made from the content's hash, so their order is a random one.
+# Columns in the order of Feature. An image_id is made from a hash of the content, so the order of rows is random.
 _FEATURES = """
-SELECT e.embedding, h.histogram, b.average_hash, b.difference_hash
-FROM imrec.embedding AS e
-INNER JOIN imrec.histogram AS h ON h.image_id = e.image_id
-INNER JOIN imrec.hash AS b ON b.image_id = e.image_id
-ORDER BY e.image_id
+SELECT embedding, histogram, average_hash, difference_hash, perceptual_hash
+FROM imrec.embedding
+INNER JOIN imrec.histogram USING (image_id)
+INNER JOIN imrec.average_hash USING (image_id)
+INNER JOIN imrec.difference_hash USING (image_id)
+INNER JOIN imrec.perceptual_hash USING (image_id)
+ORDER BY image_id
 """
 
 
@@ -48,23 +52,21 @@ def copy_of(settings: Settings, folder: Path, rows: int) -> Dataset:
         return write(folder, min(rows, stored), _blocks(conn))
 
 
-def _blocks(conn: Connection) -> Iterator[tuple[Block, Block]]:
+def _blocks(conn: Connection) -> Iterator[tuple[FeatureRows, FeatureRows]]:
     with conn.transaction(), conn.cursor(name="imrec_bench") as cursor:
         cursor.execute(_FEATURES)
         while rows := cursor.fetchmany(BLOCK + HELD_OUT):
-            block = Block(
-                _vectors([row[0] for row in rows]),
-                _vectors([row[1] for row in rows]),
-                _hashes([row[2] for row in rows]),
-                _hashes([row[3] for row in rows]),
+            columns = zip(Feature, zip(*rows, strict=True), strict=True)
+            block = FeatureRows(
+                {feature: (_hashes if feature.is_hash else _vectors)(values) for feature, values in columns}
             )
             yield block.rows(HELD_OUT, len(rows)), block.rows(0, HELD_OUT)
 
 
-def _vectors(values: list[Any]) -> NDArray[np.float32]:
+def _vectors(values: Sequence[Any]) -> NDArray[np.generic]:
     return np.stack([value.to_numpy() for value in values])
 
 
-def _hashes(values: list[Any]) -> NDArray[np.uint8]:
+def _hashes(values: Sequence[Any]) -> NDArray[np.generic]:
     joined = b"".join(int(value, 2).to_bytes(8) for value in values)
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, 8)
