@@ -32,9 +32,23 @@ class LibraryInUseError(ImrecError):
 
 
 class DatabaseUnreachableError(ImrecError):
-    """No connection to the database, or one that is of no use at the moment, such as with a full disk."""
+    """No connection to the database, or none of use at the moment, such as while its disk is full.
+
+    The same call may succeed later, except for the subclasses that say otherwise.
+
+    Attributes:
+        problem: what is wrong, without the advice that str() appends.
+    """
 
     exit_code = 4
+
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(f"{problem}: {advice}" if advice else problem)
+        self.problem = problem
+
+
+class LoginRefusedError(DatabaseUnreachableError):
+    """The server is there, but does not let this role into this database; waiting does not help."""
 
 
 class EmbeddedServerError(DatabaseUnreachableError):
@@ -42,7 +56,7 @@ class EmbeddedServerError(DatabaseUnreachableError):
 
 
 class ServerStoppedError(EmbeddedServerError):
-    """The embedded server was stopped on purpose while it was in use; to start it again is not for us."""
+    """The embedded server was stopped deliberately while it was in use; do not restart it."""
 
 
 class SchemaError(ImrecError):

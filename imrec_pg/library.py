@@ -116,7 +116,7 @@ class Library:
         retry: bool = False,
         refresh: bool = False,
         accept_deletions: bool = False,
-        patience: float = 300,
+        retry_for: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> IngestResult:
@@ -130,7 +130,7 @@ class Library:
             retry: try files again that failed and have not changed.
             refresh: compute again what an earlier version of the extraction computed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
-            patience: how long to wait for a database that is away (restarting, its disk full), in seconds.
+            retry_for: how long to retry while the database is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
 
@@ -148,7 +148,7 @@ class Library:
             retry=retry,
             refresh=refresh,
             accept_deletions=accept_deletions,
-            patience_s=patience,
+            retry_for_s=retry_for,
         )
         return ingest(
             self._session,
@@ -168,7 +168,7 @@ class Library:
         settle: float = 2,
         rescan: float = 3600,
         polling: bool = False,
-        patience: float = 300,
+        retry_for: float = 300,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Iterator[IngestResult]:
         """Ingest the folders, then yield the result of each ingest of what changed, until stopping.
@@ -180,7 +180,7 @@ class Library:
             settle: look at a file when nothing has changed in it for so many seconds.
             rescan: look at everything again after so many seconds; 0 for never.
             polling: compare again and again, where the system does not tell of changes.
-            patience: how long to wait for a database that is away, in seconds.
+            retry_for: how long to retry while the database is away, in seconds.
             stopping: when it returns True, what is decoded by then is written, and that was all.
 
         Raises:
@@ -191,7 +191,7 @@ class Library:
         options = IngestOptions(
             features=tuple(chosen(Feature, name) for name in features),
             workers=_checked(workers, 1),
-            patience_s=patience,
+            retry_for_s=retry_for,
         )
         return watch(
             self._session,

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg import errors as pg
-from psycopg.rows import class_row
 
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.db.split import in_parts
+from imrec_pg.db.retry import split_on_timeout
+from imrec_pg.db.rows import all_rows, one_row, value
 from imrec_pg.records import FoundFile
 
 
@@ -29,7 +29,7 @@ class Worker:
 
 def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
     """Say that the worker lives."""
-    with translated():
+    with translated(conn):
         conn.execute(
             "SELECT imrec_internal.renew(%s, %s, %s, %s, %s)",
             (worker.worker_id, worker.host, worker.pid, worker.lease, locked),
@@ -38,30 +38,37 @@ def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
 
 def lock(conn: Connection, worker: Worker) -> bool:
     """Hold the lock by which others see at once when this process dies; return whether it is held."""
-    with translated():
-        row = conn.execute(
-            "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,)
-        ).fetchone()
-    return bool(row and row[0])
+    with translated(conn):
+        return value(
+            conn, bool, "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    file_id: UUID
+    token: int
 
 
 def claim(conn: Connection, worker: Worker, files: Sequence[FoundFile]) -> dict[UUID, int]:
     """Return the token for each file that the worker may work on, by file_id; others work on the rest."""
 
-    def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
-        return conn.execute(
+    def once(part: Sequence[FoundFile]) -> list[_Claimed]:
+        return all_rows(
+            conn,
+            _Claimed,
             "SELECT file_id, token FROM imrec_internal.claim(%s, %s::uuid[], %s::uuid[])",
             (worker.worker_id, [file.file_id for file in part], [file.root_id for file in part]),
-        ).fetchall()
+        )
 
-    with translated():
+    with translated(conn):
         try:
-            rows = [row for part in in_parts(files, once) for row in part]
+            parts = split_on_timeout(files, once)
         except pg.ForeignKeyViolation:
             # Stopped for so long that it was forgotten.
             renew(conn, worker, locked=False)
-            rows = [row for part in in_parts(files, once) for row in part]
-    return {UUID(str(file_id)): int(str(token)) for file_id, token in rows}
+            parts = split_on_timeout(files, once)
+    return {row.file_id: row.token for part in parts for row in part}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +89,24 @@ def claimed_by_others(
     conn: Connection, worker: Worker, root_ids: Sequence[UUID], latest: int | None
 ) -> Others:
     """Return what others work on, of those files that were claimed up to a token; None: up to now."""
-    with translated():
-        row = conn.execute(
+    with translated(conn):
+        return one_row(
+            conn,
+            Others,
             "SELECT files, workers, token FROM imrec_internal.claimed_by_others(%s, %s::uuid[], %s)",
             (worker.worker_id, list(root_ids), latest),
-        ).fetchone()
-    assert row is not None
-    return Others(int(str(row[0])), str(row[1]), int(str(row[2])))
+        )
 
 
 def give_back(conn: Connection, worker: Worker) -> None:
     """Give back what the worker claimed and has not written; it lives on."""
-    with translated():
+    with translated(conn):
         conn.execute("DELETE FROM imrec.claim WHERE worker_id = %s", (worker.worker_id,))
 
 
 def release(conn: Connection, worker: Worker) -> None:
     """Forget the worker, which has ended, and what it claimed."""
-    with translated():
+    with translated(conn):
         conn.execute("DELETE FROM imrec.worker WHERE worker_id = %s", (worker.worker_id,))
 
 
@@ -119,10 +126,12 @@ class Running:
 
 def running(conn: Connection) -> list[Running]:
     """Return the ingests at work, the longest at it first."""
-    with translated(), conn.cursor(row_factory=class_row(Running)) as cur:
-        return cur.execute(
+    with translated(conn):
+        return all_rows(
+            conn,
+            Running,
             "SELECT w.host, w.pid, w.started_at, count(c.file_id) AS files FROM imrec.worker AS w "
             "LEFT JOIN imrec.claim AS c ON c.worker_id = w.worker_id "
             "WHERE w.worker_id IN (SELECT l.worker_id FROM imrec_internal.live_workers() AS l) "
-            "GROUP BY w.worker_id ORDER BY w.started_at"
-        ).fetchall()
+            "GROUP BY w.worker_id ORDER BY w.started_at",
+        )

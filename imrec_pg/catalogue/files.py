@@ -1,13 +1,15 @@
 """What the catalogue knows of files and images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.db.split import in_parts
-from imrec_pg.records import Feature, FoundFile, Root, Wanted
+from imrec_pg.db.retry import split_on_timeout
+from imrec_pg.db.rows import all_rows, values
+from imrec_pg.records import Feature, FoundFile, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +21,16 @@ class Failure:
     error_class: str
     error: str
     attempts: int
-    last_attempt_at: object
+    last_attempt_at: datetime
 
 
 def file_states(conn: Connection, files: Sequence[FoundFile], wanted: Wanted, *, retry: bool) -> list[str]:
     """Return for each file new, changed, incomplete, unchanged or failed, as imrec_internal.file_state says."""
 
-    def once(part: Sequence[FoundFile]) -> list[tuple[object, ...]]:
-        return conn.execute(
+    def once(part: Sequence[FoundFile]) -> list[str]:
+        return values(
+            conn,
+            str,
             "SELECT state FROM imrec_internal.file_state("
             "%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::integer[], %s, %s)",
             (
@@ -38,10 +42,10 @@ def file_states(conn: Connection, files: Sequence[FoundFile], wanted: Wanted, *,
                 retry,
                 wanted.refresh,
             ),
-        ).fetchall()
+        )
 
-    with translated():
-        return [str(row[0]) for rows in in_parts(files, once) for row in rows]
+    with translated(conn):
+        return [state for part in split_on_timeout(files, once) for state in part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,64 +63,90 @@ class Lacking:
         return bool(self.features) or self.metadata
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    names: list[str] | None
+
+
 def lacking_features(conn: Connection, image_ids: Sequence[UUID], wanted: Wanted) -> list[Lacking | None]:
     """Return for each image what is to be computed of it, or None when the image itself is unknown."""
 
-    def once(part: Sequence[UUID]) -> list[tuple[object, ...]]:
-        return conn.execute(
-            "SELECT lacking FROM imrec_internal.lacking_features(%s::uuid[], %s::text[], %s::integer[], %s)",
+    def once(part: Sequence[UUID]) -> list[_Names]:
+        return all_rows(
+            conn,
+            _Names,
+            "SELECT lacking AS names FROM imrec_internal.lacking_features("
+            "%s::uuid[], %s::text[], %s::integer[], %s)",
             (list(part), wanted.names, wanted.numbers, wanted.refresh),
-        ).fetchall()
+        )
 
-    with translated():
-        return [_lacking(row[0]) for rows in in_parts(image_ids, once) for row in rows]
+    with translated(conn):
+        return [_lacking(row.names) for part in split_on_timeout(image_ids, once) for row in part]
 
 
-def _lacking(names: object) -> Lacking | None:
-    if not isinstance(names, list):
+def _lacking(names: list[str] | None) -> Lacking | None:
+    if names is None:
         return None
     return Lacking(frozenset(Feature(name) for name in names if name != "metadata"), "metadata" in names)
 
 
+@dataclass(frozen=True, slots=True)
+class _FailureRow:
+    root_id: UUID
+    relative_path: bytes
+    size: int
+    error_class: str
+    error: str
+    attempts: int
+    last_attempt_at: datetime
+
+
 def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> list[Failure]:
     """Return the files that could not be read, by path; they are named as the roots' host names them."""
-    with translated():
-        rows = conn.execute(
-            "SELECT root_id, relative_path, bytes, error_class, error, attempts, last_attempt_at "
+    with translated(conn):
+        rows = all_rows(
+            conn,
+            _FailureRow,
+            "SELECT root_id, relative_path, size, error_class, error, attempts, last_attempt_at "
             "FROM imrec.failure ORDER BY path LIMIT %s",
             (limit,),
-        ).fetchall()
+        )
     found = [
-        Failure(shown, *rest)  # type: ignore[arg-type]  # rows are objects
-        for root_id, relative, *rest in rows
-        if (shown := roots.shown(root_id, relative)) is not None  # type: ignore[arg-type]  # as above
+        Failure(shown, row.size, row.error_class, row.error, row.attempts, row.last_attempt_at)
+        for row in rows
+        if (shown := roots.shown(row.root_id, row.relative_path)) is not None
     ]
     return sorted(found, key=lambda failure: failure.path)
 
 
-def failed_files(conn: Connection, roots: RootsHere, batch: int = 1000) -> Iterator[tuple[UUID, Root, bytes]]:
-    """Yield (file_id, root, raw relative path) of failures in roots that count here, in key order."""
-    by_id = {root.root_id: root for root in roots.counting()}
-    last = UUID(int=0)
-    while True:
-        with translated():
-            rows = conn.execute(
-                "SELECT file_id, root_id, relative_path FROM imrec.failure "
-                "WHERE file_id > %s AND root_id = ANY(%s) ORDER BY file_id LIMIT %s",
-                (last, list(by_id), batch),
-            ).fetchall()
-        for file_id, root_id, relative_path in rows:
-            assert isinstance(file_id, UUID)
-            assert isinstance(root_id, UUID)
-            last = file_id
-            yield file_id, by_id[root_id], bytes(relative_path)  # type: ignore[call-overload]
-        if len(rows) < batch:
-            return
+@dataclass(frozen=True, slots=True)
+class FailedPath:
+    """Where a file lies that could not be read.
+
+    Attributes:
+        relative_path: raw bytes, below its root.
+    """
+
+    file_id: UUID
+    root_id: UUID
+    relative_path: bytes
+
+
+def failed_paths(conn: Connection, root_ids: Sequence[UUID], after: UUID, size: int) -> list[FailedPath]:
+    """Return the next failures in these roots, in the order of their ids; fewer than size at the end."""
+    with translated(conn):
+        return all_rows(
+            conn,
+            FailedPath,
+            "SELECT file_id, root_id, relative_path FROM imrec.failure "
+            "WHERE file_id > %s AND root_id = ANY(%s) ORDER BY file_id LIMIT %s",
+            (after, list(root_ids), size),
+        )
 
 
 def forget_failures(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Remove failures of files that are no longer there."""
     if not file_ids:
         return
-    with translated():
+    with translated(conn):
         conn.execute("DELETE FROM imrec.failure WHERE file_id = ANY(%s)", (list(file_ids),))

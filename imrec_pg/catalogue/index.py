@@ -1,7 +1,7 @@
 """List, build and drop the HNSW indexes."""
 
+import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.retry import wait_until
+from imrec_pg.db.rows import all_rows, value, value_or_none
 from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature, Metric
+
+logger = logging.getLogger(__name__)
 
 # Half as much again as pgvector's defaults, and twice: 99 % recall then takes an ef_search of 100 instead of
 # 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
@@ -18,10 +22,12 @@ _M, _EF_CONSTRUCTION = 24, 128
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('imrec.' || %s, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('imrec.' || %s, 0))"
-_LOOK_S = 0.5
 
 _PROGRESS = """
-SELECT phase, greatest(tuples_done, blocks_done), greatest(tuples_total, blocks_total)
+SELECT
+    phase,
+    greatest(tuples_done, blocks_done) AS done,
+    greatest(tuples_total, blocks_total) AS total
 FROM pg_catalog.pg_stat_progress_create_index WHERE pid = %s
 """
 
@@ -48,22 +54,30 @@ def index_name(feature: Feature, metric: Metric) -> str:
     return f"{feature}_{metric}_hnsw"
 
 
+@dataclass(frozen=True, slots=True)
+class _IndexRow:
+    feature: str
+    metric: str
+    name: str
+    valid: bool | None
+    size: int | None
+
+
 def index_states(conn: Connection) -> list[IndexState]:
     """Return every pair that an index can serve, with its index, if it has one."""
-    with translated():
-        rows = conn.execute(
-            "SELECT feature, metric, CASE WHEN valid IS NOT NULL THEN name END, coalesce(valid, false), "
-            "coalesce(size, 0) FROM imrec_internal.hnsw_index"
-        ).fetchall()
+    with translated(conn):
+        rows = all_rows(
+            conn, _IndexRow, "SELECT feature, metric, name, valid, size FROM imrec_internal.hnsw_index"
+        )
     return [
         IndexState(
-            Feature(str(feature)),
-            Metric(str(metric)),
-            str(name) if name else None,
-            bool(valid),
-            int(str(size)),
+            Feature(row.feature),
+            Metric(row.metric),
+            None if row.valid is None else row.name,
+            bool(row.valid),
+            row.size or 0,
         )
-        for feature, metric, name, valid, size in rows
+        for row in rows
     ]
 
 
@@ -73,13 +87,15 @@ def operator_class(conn: Connection, feature: Feature, metric: Metric) -> str:
     Raises:
         UsageError: no HNSW index can serve the pair.
     """
-    with translated():
-        row = conn.execute(
+    with translated(conn):
+        found = value_or_none(
+            conn,
+            str,
             "SELECT operator_class FROM imrec_internal.hnsw_index WHERE feature = %s AND metric = %s",
             (str(feature), str(metric)),
-        ).fetchone()
-    if row is not None:
-        return str(row[0])
+        )
+    if found is not None:
+        return found
     if feature.is_hash:
         # HNSW on bit hashes missed a row at distance 0 (pgvector issue 972).
         raise UsageError(f"{feature} is always searched exactly: HNSW misses identical hashes")
@@ -88,12 +104,13 @@ def operator_class(conn: Connection, feature: Feature, metric: Metric) -> str:
 
 def valid_index(conn: Connection, feature: Feature, metric: Metric) -> str | None:
     """Return the usable index of a pair, or None."""
-    with translated():
-        row = conn.execute(
+    with translated(conn):
+        return value_or_none(
+            conn,
+            str,
             "SELECT name FROM imrec_internal.hnsw_index WHERE feature = %s AND metric = %s AND valid",
             (str(feature), str(metric)),
-        ).fetchone()
-    return str(row[0]) if row else None
+        )
 
 
 def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
@@ -102,13 +119,13 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     Of several that build it at once, on any number of hosts, one does and the others wait for it.
 
     An index left invalid by a build that broke off is built anew. The version of pgvector that built it goes
-    into the index's comment, since nothing else tells later (store.doctor reads it).
+    into the index's comment, since nothing else tells later (the doctor reads it).
 
     Raises:
         UsageError: no HNSW index can serve the pair.
     """
     name, operators = index_name(feature, metric), operator_class(conn, feature, metric)
-    with translated(), _alone(conn, name):
+    with translated(conn), _alone(conn, name):
         if valid_index(conn, feature, metric):
             return False
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
@@ -135,7 +152,7 @@ def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     operator_class(conn, feature, metric)
     name = index_name(feature, metric)
     existed = any(state.name == name for state in index_states(conn))
-    with translated():
+    with translated(conn):
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
         # What was measured of it says nothing of the next one.
         conn.execute(
@@ -144,23 +161,32 @@ def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
     return existed
 
 
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    phase: str
+    done: int
+    total: int
+
+
 @contextmanager
 def watched(
     watcher: Connection, builder: Connection, on_progress: Callable[[str, int, int], None]
 ) -> Iterator[None]:
     """Report what PostgreSQL says of the index build on the builder's connection, until it ends.
 
-    on_progress is called from another thread with the phase, what is done of it, and the whole of it.
+    on_progress is called from another thread with the phase, what is done of it, and the whole of it. An
+    error in it, or on the watcher's connection, ends the reports but not the build.
     """
     ended = threading.Event()
     pid = builder.info.backend_pid
 
     def watch() -> None:
-        while not ended.wait(0.2):
-            row = watcher.execute(_PROGRESS, (pid,)).fetchone()
-            if row is not None:
-                phase, done, total = row
-                on_progress(str(phase), int(str(done)), int(str(total)))
+        try:
+            while not ended.wait(0.2):
+                for row in all_rows(watcher, _Progress, _PROGRESS, (pid,)):
+                    on_progress(row.phase, row.done, row.total)
+        except Exception as error:  # noqa: BLE001 - the build is worth more than its progress bar
+            logger.debug("the progress of the index build is no longer reported: %s", error)
 
     thread = threading.Thread(target=watch, name="imrec-index-progress", daemon=True)
     thread.start()
@@ -173,19 +199,19 @@ def watched(
 
 def _operators(conn: Connection, name: str) -> Identifier:
     """Return an operator class of pgvector with its schema, which need not be on the search path."""
-    row = conn.execute(
+    schema = value(
+        conn,
+        str,
         "SELECT n.nspname FROM pg_catalog.pg_extension AS e "
-        "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
-    ).fetchone()
-    assert row is not None
-    return Identifier(str(row[0]), name)
+        "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'",
+    )
+    return Identifier(schema, name)
 
 
 def _comment(conn: Connection, name: str) -> Composed:
-    row = conn.execute("SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'").fetchone()
-    assert row is not None
+    version = value(conn, str, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'")
     return SQL("COMMENT ON INDEX {} IS {}").format(
-        Identifier("imrec", name), Literal(f"Built by pgvector {row[0]}.")
+        Identifier("imrec", name), Literal(f"Built by pgvector {version}.")
     )
 
 
@@ -193,8 +219,7 @@ def _comment(conn: Connection, name: str) -> Composed:
 def _alone(conn: Connection, name: str) -> Iterator[None]:
     """Wait until nobody else builds this index, and keep the others waiting."""
     # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.
-    while conn.execute(_LOCK, (name,)).fetchone() != (True,):
-        time.sleep(_LOOK_S)
+    wait_until(lambda: value(conn, bool, _LOCK, (name,)))
     try:
         yield
     finally:

@@ -1,17 +1,18 @@
 """Files that are gone: found, marked with the date, and forgotten on request."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows, one_row
 from imrec_pg.paths import slashed
 
 _BATCH = 5_000
 _UNDER = """
-SELECT l.file_id, r.folder || l.relative_path, m.file_id IS NOT NULL
+SELECT l.file_id, r.folder || l.relative_path AS path, m.file_id IS NOT NULL AS missing
 FROM imrec.file AS l
 INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
 LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id
@@ -51,41 +52,49 @@ class Pruned:
     images: int
 
 
-def known_files(conn: Connection, roots: RootsHere, folders: Sequence[bytes]) -> Iterator[KnownFile]:
-    """Yield the files known below folders (raw bytes, absolute) of the roots' host, in order of ids."""
+def known_files(
+    conn: Connection, roots: RootsHere, folders: Sequence[bytes], after: UUID, size: int
+) -> list[KnownFile]:
+    """Return the next files known below folders, in the order of their ids; fewer than size at the end.
+
+    The folders are raw bytes, absolute, of the roots' host.
+    """
     below = [slashed(folder) for folder in folders]
+    if not below:
+        return []
     counting = {
         root.root_id: here
         for root in roots.counting()
         if (here := slashed(root.here)).startswith(tuple(below)) or any(b.startswith(here) for b in below)
     }
-    parameters = {"ids": list(counting), "roots": list(counting.values()), "folders": below, "most": _BATCH}
-    last = UUID(int=0)
-    while below:
-        with translated():
-            rows = conn.execute(_UNDER, parameters | {"last": last}).fetchall()
-        for file_id, path, missing in rows:
-            assert isinstance(file_id, UUID)
-            last = file_id
-            yield KnownFile(file_id, bytes(path), bool(missing))  # type: ignore[call-overload]
-        if len(rows) < _BATCH:
-            return
+    parameters = {
+        "ids": list(counting),
+        "roots": list(counting.values()),
+        "folders": below,
+        "last": after,
+        "most": size,
+    }
+    with translated(conn):
+        return all_rows(conn, KnownFile, _UNDER, parameters)
 
 
-def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> Iterator[KnownFile]:
-    """Yield the files stored under these ids; their paths are those given."""
-    all_ids = list(places)
-    for start in range(0, len(all_ids), _BATCH):
-        ids = all_ids[start : start + _BATCH]
-        with translated():
-            rows = conn.execute(
-                "SELECT l.file_id, m.file_id IS NOT NULL FROM imrec.file AS l "
-                "LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id WHERE l.file_id = ANY(%s)",
-                (ids,),
-            ).fetchall()
-        for file_id, missing in rows:
-            assert isinstance(file_id, UUID)
-            yield KnownFile(file_id, places[file_id], bool(missing))
+@dataclass(frozen=True, slots=True)
+class _Place:
+    file_id: UUID
+    missing: bool
+
+
+def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> list[KnownFile]:
+    """Return the files stored under these ids; their paths are those given."""
+    with translated(conn):
+        rows = all_rows(
+            conn,
+            _Place,
+            "SELECT l.file_id, m.file_id IS NOT NULL AS missing FROM imrec.file AS l "
+            "LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id WHERE l.file_id = ANY(%s)",
+            (list(places),),
+        )
+    return [KnownFile(row.file_id, places[row.file_id], row.missing) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +110,32 @@ class MissingFile:
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _MissingRow:
+    root_id: UUID
+    relative_path: bytes
+    since: datetime
+
+
 def missing_files(conn: Connection, roots: RootsHere) -> list[MissingFile]:
     """Return the files that are marked as missing, the first ones first."""
-    with translated():
-        rows = conn.execute(
+    with translated(conn):
+        rows = all_rows(
+            conn,
+            _MissingRow,
             "SELECT l.root_id, l.relative_path, m.since FROM imrec.missing AS m "
-            "INNER JOIN imrec.file AS l ON l.file_id = m.file_id ORDER BY m.since, l.path"
-        ).fetchall()
+            "INNER JOIN imrec.file AS l ON l.file_id = m.file_id ORDER BY m.since, l.path",
+        )
     return [
-        MissingFile(shown, since)  # type: ignore[arg-type]  # rows are objects
-        for root_id, relative, since in rows
-        if (shown := roots.shown(root_id, relative)) is not None  # type: ignore[arg-type]  # as above
+        MissingFile(shown, row.since)
+        for row in rows
+        if (shown := roots.shown(row.root_id, row.relative_path)) is not None
     ]
 
 
 def mark(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Say of files that they are missing, from now on; of those that are marked already, nothing changes."""
-    with translated():
+    with translated(conn):
         for start in range(0, len(file_ids), _BATCH):
             conn.execute(
                 "INSERT INTO imrec.missing (file_id) SELECT n.id FROM unnest(%s::uuid[]) AS n (id) "
@@ -130,7 +148,7 @@ def unmark(conn: Connection, file_ids: Sequence[UUID]) -> None:
     """Say of files that they are there again."""
     if not file_ids:
         return  # who may only read may still ask what there is to do
-    with translated():
+    with translated(conn):
         conn.execute("DELETE FROM imrec.missing WHERE file_id = ANY(%s)", (list(file_ids),))
 
 
@@ -138,13 +156,14 @@ def prune(conn: Connection, older_than: timedelta, *, dry_run: bool) -> Pruned:
     """Forget files missing for so long, and images that no other file holds; or only say how many."""
     files = images = 0
     while True:
-        with translated():
+        with translated(conn):
             # A batch is a transaction: ingests wait for one, and when it ends early, the next call does the rest.
-            row = conn.execute(
-                "SELECT files, images FROM imrec.prune(%s, %s, %s)", (older_than, dry_run, _BATCH)
-            ).fetchone()
-        assert row is not None
-        done = int(str(row[0]))
-        files, images = files + done, images + int(str(row[1]))
-        if dry_run or done < _BATCH:
+            done = one_row(
+                conn,
+                Pruned,
+                "SELECT files, images FROM imrec.prune(%s, %s, %s)",
+                (older_than, dry_run, _BATCH),
+            )
+        files, images = files + done.files, images + done.images
+        if dry_run or done.files < _BATCH:
             return Pruned(files, images)

@@ -1,11 +1,13 @@
 """The files of a root as a whole: their displayed paths, how many there are, and forgetting them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg.sql import SQL, Identifier
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows, one_row, value
 from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import Root
 
@@ -31,12 +33,34 @@ SELECT EXISTS (
 )
 """
 _CONTENTS = """
-SELECT count(*), count(DISTINCT l.image_id) FILTER (WHERE NOT EXISTS (
+SELECT count(*) AS files, count(DISTINCT l.image_id) FILTER (WHERE NOT EXISTS (
     SELECT FROM imrec.file AS o WHERE o.image_id = l.image_id AND o.root_id <> l.root_id
-))
+)) AS images
 FROM imrec.file AS l WHERE l.root_id = %s
 """
 _FORGET = "SELECT files, images, last FROM imrec_internal.forget_files(%s, %s, %s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a root holds: files, and images that no file outside it holds."""
+
+    files: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    file_id: UUID
+    relative_path: bytes
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    files: int
+    images: int
+    last: UUID | None
 
 
 def rewrite_paths(conn: Connection, root: Root, on_progress: OnProgress) -> int:
@@ -47,51 +71,47 @@ def rewrite_paths(conn: Connection, root: Root, on_progress: OnProgress) -> int:
     changed = done = 0
     folder = slashed(root.raw_path)
     for table in (Identifier("imrec", "location"), Identifier("imrec", "failure")):
-        last: object = UUID(int=0)
+        last: UUID | None = UUID(int=0)
         while last is not None:
-            with translated():
-                rows = conn.execute(_SHOWN.format(table), (root.root_id, last, _BATCH)).fetchall()
-                shown = [(key, display_path(folder + relative), old) for key, relative, old in rows]  # type: ignore[operator]  # bytes
-                stale = [(key, new) for key, new, old in shown if new != old]
+            with translated(conn):
+                rows = all_rows(conn, _Shown, _SHOWN.format(table), (root.root_id, last, _BATCH))
+                shown = [(row, display_path(folder + row.relative_path)) for row in rows]
+                stale = [(row.file_id, new) for row, new in shown if new != row.path]
                 if stale:
                     keys, paths = zip(*stale, strict=True)
                     conn.execute(_REWRITE.format(table=table), (list(keys), list(paths)))
             changed, done = changed + len(stale), done + len(rows)
             on_progress(done)
-            last = rows[-1][0] if len(rows) == _BATCH else None
+            last = rows[-1].file_id if len(rows) == _BATCH else None
     return changed
 
 
 def holds_below(conn: Connection, root_id: UUID, relative: bytes) -> bool:
     """Return whether files of a root are known below a folder in it."""
     prefix = slashed(relative)
-    with translated():
-        row = conn.execute(_HOLDS, (root_id, len(prefix), prefix)).fetchone()
-    return bool(row and row[0])
+    with translated(conn):
+        return value(conn, bool, _HOLDS, (root_id, len(prefix), prefix))
 
 
-def contents(conn: Connection, root_id: UUID) -> tuple[int, int]:
+def contents(conn: Connection, root_id: UUID) -> Contents:
     """Return how many files a root has, and how many images no file outside it holds."""
-    with translated():
-        row = conn.execute(_CONTENTS, (root_id,)).fetchone()
-    assert row is not None
-    return int(str(row[0])), int(str(row[1]))
+    with translated(conn):
+        return one_row(conn, Contents, _CONTENTS, (root_id,))
 
 
-def forget(conn: Connection, root_id: UUID, on_progress: OnProgress) -> tuple[int, int]:
+def forget(conn: Connection, root_id: UUID, on_progress: OnProgress) -> Contents:
     """Forget a root, its files, and images that no other file holds; return how many of the two.
 
     Each batch is a transaction: when it ends early, the next call does the rest.
     """
     files = images = 0
-    last: object = UUID(int=0)
-    with translated():
+    last: UUID | None = UUID(int=0)
+    with translated(conn):
         while last is not None:
-            row = conn.execute(_FORGET, (root_id, last, _BATCH)).fetchone()
-            assert row is not None
-            files, images, last = files + int(str(row[0])), images + int(str(row[1])), row[2]
+            batch = one_row(conn, _Forgotten, _FORGET, (root_id, last, _BATCH))
+            files, images, last = files + batch.files, images + batch.images, batch.last
             on_progress(files)
         with conn.transaction():
             conn.execute("DELETE FROM imrec.failure WHERE root_id = %s", (root_id,))
             conn.execute("DELETE FROM imrec.root WHERE root_id = %s", (root_id,))
-    return files, images
+    return Contents(files, images)

@@ -3,25 +3,25 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from psycopg import errors as pg
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows
 from imrec_pg.errors import UsageError
 from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import Root
 
 _ROOTS = """
-SELECT r.root_id, r.name, r.raw_path, h.raw_path, ARRAY(
+SELECT r.root_id, r.name, r.raw_path, h.raw_path AS mounted, ARRAY(
     SELECT m.host FROM imrec.mount AS m WHERE m.root_id = r.root_id AND m.host <> %(host)s ORDER BY m.host
-)
+) AS elsewhere
 FROM imrec.root AS r
 LEFT JOIN imrec.mount AS h ON h.root_id = r.root_id AND h.host = %(host)s
 ORDER BY r.name
 """
-_FILES = "SELECT root_id, count(*) FROM imrec.file GROUP BY root_id"
+_FILES = "SELECT root_id, count(*) AS files FROM imrec.file GROUP BY root_id"
 _ADD = "INSERT INTO imrec.root (root_id, name, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _ADD_MOUNT = "INSERT INTO imrec.mount (root_id, host, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 # Two hosts that say at once where a root lies must see each other.
@@ -126,21 +126,34 @@ class RootState:
     files: int
 
 
+@dataclass(frozen=True, slots=True)
+class _RootRow:
+    root_id: UUID
+    name: str
+    raw_path: bytes
+    mounted: bytes | None
+    elsewhere: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _FileCount:
+    root_id: UUID
+    files: int
+
+
 def roots_here(conn: Connection, host: str) -> RootsHere:
     """Return all roots, by name, as a host sees them."""
-    with translated():
-        rows = conn.execute(_ROOTS, {"host": host}).fetchall()
-    return RootsHere([_root(*row) for row in rows])
-
-
-def _root(root_id: Any, name: Any, raw_path: Any, mounted: Any, elsewhere: Any) -> Root:  # noqa: ANN401 - a row
-    return Root(root_id, name, raw_path, mounted, tuple(elsewhere))
+    with translated(conn):
+        rows = all_rows(conn, _RootRow, _ROOTS, {"host": host})
+    return RootsHere(
+        [Root(row.root_id, row.name, row.raw_path, row.mounted, tuple(row.elsewhere)) for row in rows]
+    )
 
 
 def states(conn: Connection, host: str) -> list[RootState]:
     """Return all roots with the number of their files, by name."""
-    with translated():
-        files = {row[0]: int(str(row[1])) for row in conn.execute(_FILES).fetchall()}
+    with translated(conn):
+        files = {row.root_id: row.files for row in all_rows(conn, _FileCount, _FILES)}
     return [
         RootState(
             root_id=root.root_id,
@@ -157,7 +170,7 @@ def states(conn: Connection, host: str) -> list[RootState]:
 
 def add_root(conn: Connection, root: Root, host: str | None = None) -> None:
     """Store a root, and that it lies at its path on the host; nothing happens when it is known."""
-    with translated(), conn.transaction():
+    with translated(conn), conn.transaction():
         conn.execute(_ADD, (root.root_id, root.name, root.raw_path))
         if host is not None:
             conn.execute(_ADD_MOUNT, (root.root_id, host, root.here))
@@ -168,7 +181,7 @@ def mount(conn: Connection, root_id: UUID, host: str, folder: bytes) -> bool:
 
     It becomes that when no other host has said where the root lies.
     """
-    with translated(), conn.transaction():
+    with translated(conn), conn.transaction():
         conn.execute(_LOCK, (root_id,))
         conn.execute(_MOUNT, (root_id, host, folder))
         row = conn.execute(_MAKE_CANONICAL, {"root": root_id, "host": host, "folder": folder}).fetchone()
@@ -177,7 +190,7 @@ def mount(conn: Connection, root_id: UUID, host: str, folder: bytes) -> bool:
 
 def unmount(conn: Connection, root_id: UUID, host: str) -> bool:
     """Forget where a root lies on a host; return whether it was known."""
-    with translated():
+    with translated(conn):
         cur = conn.execute("DELETE FROM imrec.mount WHERE root_id = %s AND host = %s", (root_id, host))
     return cur.rowcount > 0
 
@@ -188,7 +201,7 @@ def rename(conn: Connection, root_id: UUID, name: str) -> None:
     Raises:
         UsageError: another root has that name.
     """
-    with translated():
+    with translated(conn):
         try:
             conn.execute("UPDATE imrec.root SET name = %s WHERE root_id = %s", (name, root_id))
         except pg.UniqueViolation as error:

@@ -9,6 +9,7 @@ from imrec_pg.catalogue.model import recorded_model
 from imrec_pg.catalogue.roots import RootState, states
 from imrec_pg.catalogue.tuning import Tuning, tunings
 from imrec_pg.db.connection import Connection, schema_version, translated
+from imrec_pg.db.rows import all_rows, one_row, value
 from imrec_pg.records import Feature, ModelIdentity, Wanted
 
 _COUNTS = """
@@ -21,13 +22,13 @@ SELECT
 """
 # Of each feature, and of the metadata: how many are stored, and how many by an earlier version.
 _STORED = """
-SELECT w.name, count(s.image_id), count(s.image_id) FILTER (WHERE s.version < w.version)
+SELECT w.name, count(s.image_id) AS stored, count(s.image_id) FILTER (WHERE s.version < w.version) AS outdated
 FROM unnest(%s::text[], %s::integer[]) AS w (name, version)
 LEFT JOIN imrec_internal.stored_feature AS s ON s.feature = w.name
 GROUP BY w.name
 """
 _VERSIONS = """
-SELECT current_setting('server_version'), extversion
+SELECT current_setting('server_version') AS postgres, extversion AS pgvector
 FROM pg_catalog.pg_extension WHERE extname = 'vector'
 """
 
@@ -69,49 +70,73 @@ class Status:
     schema_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    images: int
+    files: int
+    missing_files: int
+    photo_size: int
+    database_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    name: str
+    stored: int
+    outdated: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    postgres: str
+    pgvector: str
+
+
+@dataclass(frozen=True, slots=True)
+class _FailureClass:
+    error_class: str
+    files: int
+
+
 def status(conn: Connection, host: str, wanted: Wanted) -> Status:
     """Return counts, sizes and versions; the roots as a host sees them.
 
     wanted says the present versions of the extraction.
     """
-    with translated():
-        counts = conn.execute(_COUNTS).fetchone()
-        stored = {
-            str(name): (int(str(number)), int(str(outdated)))
-            for name, number, outdated in conn.execute(_STORED, (wanted.names, wanted.numbers))
-        }
-        versions = conn.execute(_VERSIONS).fetchone()
-        classes = conn.execute(
-            "SELECT error_class, count(*) FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1"
-        ).fetchall()
+    with translated(conn):
+        counts = one_row(conn, _Counts, _COUNTS)
+        rows = all_rows(conn, _Stored, _STORED, (wanted.names, wanted.numbers))
+        versions = one_row(conn, _Versions, _VERSIONS)
+        classes = all_rows(
+            conn,
+            _FailureClass,
+            "SELECT error_class, count(*) AS files FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1",
+        )
         schema = schema_version(conn)
-    assert counts is not None
-    assert versions is not None
-    images, files, missing_files, photo_size, database_size = (int(str(value)) for value in counts)
-    failure_classes = {str(name): int(str(number)) for name, number in classes}
+    stored = {row.name: row.stored for row in rows}
+    failure_classes = {row.error_class: row.files for row in classes}
     return Status(
-        images=images,
-        files=files,
+        images=counts.images,
+        files=counts.files,
         failures=sum(failure_classes.values()),
-        missing_files=missing_files,
-        lacking={feature: images - stored[feature][0] for feature in wanted.versions},
-        outdated={name: outdated for name, (_, outdated) in stored.items() if outdated},
-        photo_size=photo_size,
+        missing_files=counts.missing_files,
+        lacking={feature: counts.images - stored[feature] for feature in wanted.versions},
+        outdated={row.name: row.outdated for row in rows if row.outdated},
+        photo_size=counts.photo_size,
         running=running(conn),
         failure_classes=failure_classes,
-        database_size=database_size,
+        database_size=counts.database_size,
         roots=states(conn, host),
         model=recorded_model(conn),
         indexes=index_states(conn),
         tunings=tunings(conn),
-        postgres_version=str(versions[0]),
-        pgvector_version=str(versions[1]),
+        postgres_version=versions.postgres,
+        pgvector_version=versions.pgvector,
         schema_version=str(schema),
     )
 
 
 def has_embeddings(conn: Connection) -> bool:
     """Return whether any embedding is stored; unlike a count, this does not read the table."""
-    with translated():
-        row = conn.execute("SELECT EXISTS (SELECT FROM imrec.embedding)").fetchone()
-    return bool(row and row[0])
+    with translated(conn):
+        return value(conn, bool, "SELECT EXISTS (SELECT FROM imrec.embedding)")

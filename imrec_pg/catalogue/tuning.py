@@ -8,11 +8,11 @@ from statistics import median
 from uuid import UUID
 
 import numpy as np
-from psycopg.rows import class_row
 from psycopg.sql import SQL, Identifier
 
 from imrec_pg.catalogue.index import operator_class, valid_index
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows, one_row, values
 from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature, Metric
 
@@ -66,8 +66,8 @@ def tuning(conn: Connection, feature: Feature, metric: Metric) -> Tuning | None:
 
 def tunings(conn: Connection) -> list[Tuning]:
     """Return what was measured of each index."""
-    with translated(), conn.cursor(row_factory=class_row(Tuning)) as cur:
-        return cur.execute("SELECT * FROM imrec.tuning ORDER BY feature, metric").fetchall()
+    with translated(conn):
+        return all_rows(conn, Tuning, "SELECT * FROM imrec.tuning ORDER BY feature, metric")
 
 
 def tune(
@@ -123,17 +123,19 @@ class _Question:
         return self._distances(image, "exact")
 
     def approximate(self, image: UUID, ef_search: int) -> list[float]:
-        with translated(), self._conn.transaction():
+        with translated(self._conn), self._conn.transaction():
             for name, value in (("imrec.ef_search", ef_search), ("imrec.min_index_rows", 0)):
                 self._conn.execute("SELECT set_config(%s, %s, true)", (name, str(value)))
             return self._distances(image, "approximate")
 
     def _distances(self, image: UUID, method: str) -> list[float]:
-        with translated():
-            rows = self._conn.execute(
-                _SEARCH, (image, self._k, str(self._feature), str(self._metric), method)
-            ).fetchall()
-        return [float(str(row[0])) for row in rows]
+        with translated(self._conn):
+            return values(
+                self._conn,
+                float,
+                _SEARCH,
+                (image, self._k, str(self._feature), str(self._metric), method),
+            )
 
 
 _SEARCH = """
@@ -154,13 +156,13 @@ def _sample(conn: Connection, feature: Feature, number: int) -> list[UUID]:
     # Ids come from SHA-256: the next one after a random id is a random one, and found by the key.
     following = SQL("SELECT image_id FROM {} WHERE image_id >= %s ORDER BY image_id LIMIT 1").format(table)
     rng = np.random.default_rng()
-    with translated():
-        some = [UUID(str(row[0])) for row in conn.execute(first, (number + 1,)).fetchall()]
+    with translated(conn):
+        some = values(conn, UUID, first, (number + 1,))
         if len(some) <= number:
             return some
         found: set[UUID] = set()
         for start in (UUID(bytes=rng.bytes(16)) for _ in range(2 * number)):
-            found |= {UUID(str(row[0])) for row in conn.execute(following, (start,)).fetchall()}
+            found |= set(values(conn, UUID, following, (start,)))
             if len(found) == number:
                 break
     return [*found, *(image for image in some if image not in found)][:number]
@@ -169,10 +171,8 @@ def _sample(conn: Connection, feature: Feature, number: int) -> list[UUID]:
 def _store(
     conn: Connection, feature: Feature, metric: Metric, measured: tuple[int, int, float, float, float, int]
 ) -> Tuning:
-    with translated(), conn.cursor(row_factory=class_row(Tuning)) as cur:
-        row = cur.execute(_UPSERT, (str(feature), str(metric), *measured)).fetchone()
-    assert row is not None
-    return row
+    with translated(conn):
+        return one_row(conn, Tuning, _UPSERT, (str(feature), str(metric), *measured))
 
 
 _UPSERT = """

@@ -20,7 +20,7 @@ from imrec_pg.cli.ingesting import (
     counts,
     explain,
     feature_option,
-    patience_option,
+    retry_for_option,
     stoppable,
     summary,
     workers_option,
@@ -63,7 +63,7 @@ hosts: each photo is done by one of them.""",
 @click.option(
     "--refresh", is_flag=True, help="Compute again what an earlier version of imrec-pg computed otherwise."
 )
-@patience_option
+@retry_for_option
 @click.option("--no-index", is_flag=True, help="Don't build the embedding index after the first load.")
 @model_options
 @json_option
@@ -77,7 +77,7 @@ def command(
     batch: int,
     workers: int | None,
     accept_deletions: bool,
-    patience: int,
+    retry_for: int,
     no_index: bool,
     weights: Path | None,
     allow_other_weights: bool,
@@ -105,7 +105,7 @@ def command(
                 retry=retry,
                 refresh=refresh,
                 accept_deletions=accept_deletions,
-                patience=patience,
+                retry_for=retry_for,
                 on_progress=show,
                 stopping=stopping,
             )

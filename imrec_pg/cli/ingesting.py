@@ -49,13 +49,13 @@ feature_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(1, 256), default=None, help="Decoder processes.  [default: one a core]"
 )
-patience_option = click.option(
-    "--patience",
+retry_for_option = click.option(
+    "--retry-for",
     type=click.IntRange(min=0),
     default=300,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for a database that is away: restarting, or its disk full.",
+    help="How long to retry while the database is away: restarting, or its disk full.",
 )
 
 

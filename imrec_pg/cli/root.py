@@ -14,7 +14,7 @@ from imrec_pg.settings import this_host
 
 if TYPE_CHECKING:
     from imrec_pg.catalogue.roots import RootState
-    from imrec_pg.ingest.roots import Placed
+    from imrec_pg.ingest.roots import RootPlacement
 
 _name = click.argument("name", metavar="NAME")
 
@@ -151,7 +151,7 @@ def described(root: "RootState") -> str:
     return f"{root.path} ({'; '.join(notes)})"
 
 
-def _told(placed: "Placed") -> Iterator[str]:
+def _told(placed: "RootPlacement") -> Iterator[str]:
     root, folder = placed.root, display_path(placed.folder)
     match placed.outcome:
         case "new":

@@ -12,7 +12,7 @@ from imrec_pg.cli.ingesting import (
     explain,
     feature_option,
     has_news,
-    patience_option,
+    retry_for_option,
     stoppable,
     summary,
     workers_option,
@@ -51,7 +51,7 @@ stored and marked within seconds. Ctrl-C ends it; nothing stored is lost.""",
     help="Look at everything again after so long; 0 for never.",
 )
 @click.option("--poll", is_flag=True, help="Compare again and again instead of waiting to be told.")
-@patience_option
+@retry_for_option
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON to stdout for each change.")
 @database_options
@@ -63,7 +63,7 @@ def command(
     settle: float,
     rescan: float,
     poll: bool,
-    patience: int,
+    retry_for: int,
     weights: Path | None,
     allow_other_weights: bool,
     device: str,
@@ -86,7 +86,7 @@ def command(
             settle=settle,
             rescan=rescan,
             polling=poll,
-            patience=patience,
+            retry_for=retry_for,
             stopping=stopping,
         )
         for number, result in enumerate(results):

@@ -5,30 +5,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from imrec_pg.db.rows import value, value_or_none
+from imrec_pg.db.sqlstate import connection_error, error_of, line_of
 from imrec_pg.embedded import EmbeddedServer
-from imrec_pg.errors import (
-    ConflictError,
-    DatabaseUnreachableError,
-    PermissionDeniedError,
-    SchemaError,
-    StoreError,
-)
+from imrec_pg.errors import DatabaseUnreachableError, SchemaError
 from imrec_pg.settings import Settings
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 # 0.6.0 to 0.8.1 have CVE-2026-3172, and HNSW vacuum corrupted indexes until 0.8.3.
 MIN_PGVECTOR = (0, 8, 4)
-_STATE = """
-SELECT
-    (SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector') AS pgvector,
-    to_regclass('imrec.schema_version') IS NOT NULL AS has_schema
-"""
+_PGVECTOR = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'"
+_HAS_SCHEMA = "SELECT to_regclass('imrec.schema_version') IS NOT NULL"
 _DEVELOPMENT_SCHEMA = "SELECT to_regclass('imrec.alembic_version') IS NOT NULL"
-
 
 # Of a network that goes silent, the system itself would tell after two hours. In seconds and, the last one,
 # milliseconds; what the user's own connection string says goes before.
@@ -44,11 +35,12 @@ _DEFAULTS: dict[str, int | str | None] = {
 def connect(settings: Settings, *, again: bool = False) -> Connection:
     """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
 
-    Nothing is checked; what needs the schema opens a session (store.session). With again, an embedded server
+    Nothing is checked; what needs the schema opens a session (db.session). With again, an embedded server
     that somebody has stopped meanwhile stays so.
 
     Raises:
-        DatabaseUnreachableError: no server, wrong DSN or password.
+        DatabaseUnreachableError: no server, or a wrong DSN.
+        LoginRefusedError: the server does not let the role into the database.
     """
     dsn = dsn_of(settings, again=again)
     try:
@@ -61,13 +53,11 @@ def connect(settings: Settings, *, again: bool = False) -> Connection:
         )
     except psycopg.ProgrammingError as error:
         raise DatabaseUnreachableError(
-            f"{settings.dsn_source} is no connection string that PostgreSQL knows: {_line(error)}; "
-            "write postgresql://user@host:5432/database"
+            f"{settings.dsn_source} is no connection string that PostgreSQL knows: {line_of(error)}",
+            "write postgresql://user@host:5432/database",
         ) from error
     except psycopg.OperationalError as error:
-        raise DatabaseUnreachableError(
-            f"no connection to the database named by {settings.dsn_source}: {_line(error)}"
-        ) from error
+        raise connection_error(error, settings.dsn_source) from error
 
 
 def psql_call(settings: Settings) -> tuple[list[str], dict[str, str]]:
@@ -98,14 +88,13 @@ def check_pgvector(conn: Connection) -> None:
     Raises:
         SchemaError: it is not.
     """
-    row = conn.execute(_STATE).fetchone()
-    version = row[0] if row else None
+    version = value_or_none(conn, str, _PGVECTOR)
     if version is None:
         raise SchemaError(
             "this database has no pgvector: run imrec-pg db upgrade, or have an administrator run "
             "CREATE EXTENSION vector in it"
         )
-    if version_tuple(str(version)) < MIN_PGVECTOR:
+    if version_tuple(version) < MIN_PGVECTOR:
         raise SchemaError(
             f"pgvector {version} has known faults: install 0.8.4 or newer on the server, then run "
             "ALTER EXTENSION vector UPDATE, and REINDEX indexes that the old one built"
@@ -118,11 +107,9 @@ def schema_version(conn: Connection) -> str | None:
     Raises:
         PermissionDeniedError: the role may not read the schema.
     """
-    row = conn.execute(_STATE).fetchone()
-    if row is None or not row[1]:
+    if not value(conn, bool, _HAS_SCHEMA):
         return None
-    found = conn.execute("SELECT version_num FROM imrec.schema_version").fetchone()
-    return str(found[0]) if found else None
+    return value_or_none(conn, str, "SELECT version_num FROM imrec.schema_version")
 
 
 def refuse_development_schema(conn: psycopg.Connection[Any]) -> None:
@@ -144,47 +131,20 @@ def version_tuple(version: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(conn: psycopg.Connection[Any] | None = None) -> Iterator[None]:
     """Turn psycopg's errors into ours.
+
+    Args:
+        conn: the connection used; without it, an error without SQLSTATE counts as a lost connection.
 
     Raises:
         PermissionDeniedError: the role may not do this, or the server is read-only.
         DatabaseUnreachableError: the connection was lost, or the server has no space, memory or slot left.
+        LoginRefusedError: the database was dropped, or the role is not let in any more.
         ConflictError: another transaction was in the way.
         StoreError: anything else the database refused.
     """
     try:
         yield
-    except pg.ReadOnlySqlTransaction as error:
-        raise PermissionDeniedError(
-            f"this database is read-only ({_line(error)}): connect to the primary server, "
-            "or turn default_transaction_read_only off"
-        ) from error
-    except pg.InsufficientPrivilege as error:
-        raise PermissionDeniedError(
-            f"this database role may not do that ({_line(error)}): connect as the owner of the schema imrec, "
-            "or have it granted"
-        ) from error
-    except pg.QueryCanceled as error:
-        # It may have waited for another one's lock.
-        raise ConflictError(f"the server cancelled the statement ({_line(error)})") from error
-    except (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable) as error:
-        raise ConflictError(
-            f"another program got in the way ({_line(error)}): run the command again"
-        ) from error
-    except pg.DiskFull as error:
-        raise DatabaseUnreachableError(
-            f"the database's disk is full ({_line(error)}): free some space there and run the command again; "
-            "what was acknowledged is stored"
-        ) from error
-    except (psycopg.OperationalError, pg.IdleInTransactionSessionTimeout) as error:
-        raise DatabaseUnreachableError(
-            f"lost the database ({_line(error)}): what was acknowledged is stored; run the command again"
-        ) from error
     except psycopg.Error as error:
-        raise StoreError(f"the database refused a statement: {_line(error)}") from error
-
-
-def _line(error: psycopg.Error) -> str:
-    text = str(error.diag.message_primary or error).strip()
-    return " ".join(text.split()) or type(error).__name__
+        raise error_of(error, connected=conn is not None and not conn.closed) from error

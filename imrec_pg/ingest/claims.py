@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 from imrec_pg.catalogue import claims
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.retry import Patient
+from imrec_pg.db.retry import RetryingSession
 from imrec_pg.errors import DatabaseUnreachableError, ImrecError
-from imrec_pg.ingest.batches import batched
+from imrec_pg.ingest.find import batched
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.records import FoundFile, Wanted
 from imrec_pg.settings import this_host
@@ -34,11 +34,11 @@ class Claims:
         held: how many files of the last walk others had claimed or have taken over, or must be read again.
     """
 
-    def __init__(self, database: Patient, lease_s: float) -> None:
+    def __init__(self, database: RetryingSession, lease_s: float) -> None:
         self._database = database
         lease = timedelta(seconds=lease_s)
         self._worker = claims.Worker(uuid4(), this_host(), os.getpid(), lease)
-        self._heart = _Heart(database, self._worker)
+        self._renewal = _LeaseRenewal(database, self._worker)
         self._roots: set[UUID] = set()
         self.held = 0
 
@@ -48,9 +48,9 @@ class Claims:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._heart.is_alive():
+        if not self._renewal.is_alive():
             return
-        self._heart.stop()
+        self._renewal.stop()
         if not isinstance(error, DatabaseUnreachableError):
             self._database.run(claims.release, self._worker)
 
@@ -85,19 +85,19 @@ class Claims:
             time.sleep(_LOOK_S)
 
     def _claim(self, files: Sequence[FoundFile]) -> list[FoundFile]:
-        if not self._heart.is_alive():
+        if not self._renewal.is_alive():
             self._database.run(claims.renew, self._worker, locked=False)
-            self._heart.start()
+            self._renewal.start()
         tokens = self._database.run(claims.claim, self._worker, files)
         self._roots |= {file.root_id for file in files}
         self.held += len(files) - len(tokens)
         return [replace(file, token=tokens[file.file_id]) for file in files if file.file_id in tokens]
 
 
-class _Heart(threading.Thread):
+class _LeaseRenewal(threading.Thread):
     """Renews the lease, on a connection of its own: the main one is busy for as long as a batch takes."""
 
-    def __init__(self, database: Patient, worker: claims.Worker) -> None:
+    def __init__(self, database: RetryingSession, worker: claims.Worker) -> None:
         super().__init__(name="imrec-lease", daemon=True)
         self._database = database
         self._worker = worker
@@ -109,7 +109,7 @@ class _Heart(threading.Thread):
         self.join(timeout=1)
 
     def run(self) -> None:
-        """Beat until stopped; three beats to a lease, so that one may fail."""
+        """Renew until stopped, three times a lease, so that one attempt may fail."""
         conn: Connection | None = None
         while not self._ended.is_set():
             try:
@@ -118,7 +118,7 @@ class _Heart(threading.Thread):
                 # Each time, since behind a pooler it may be another session's by now.
                 claims.renew(conn, self._worker, locked=claims.lock(conn, self._worker))
             except ImrecError as error:
-                # The main connection says so too; without a beat the claims come back by themselves.
+                # The main connection says so too; a lease that is not renewed ends by itself.
                 logger.debug("the lease was not renewed: %s", error)
                 if conn is not None:
                     conn.close()

@@ -13,7 +13,7 @@ from pebble import ProcessExpired
 
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.images.content import FileContent, Limits
-from imrec_pg.ingest.bounds import Bounds
+from imrec_pg.ingest.process_limits import ProcessLimits
 from imrec_pg.ingest.read import Content
 from imrec_pg.ingest.workers import Workers
 from imrec_pg.paths import display_path
@@ -144,7 +144,7 @@ class _Decoding:
         self._pool = self._pool or Workers(self._number)
         path = display_path(item.files[0].path)
         arguments = (item.content, path, item.lacking, self._limits)
-        future = self._pool.schedule(_task, arguments, Bounds(_MEMORY, _CPU_S), _TIMEOUT_S)
+        future = self._pool.schedule(_task, arguments, ProcessLimits(_MEMORY, _CPU_S), _TIMEOUT_S)
         self.pending[future] = item
 
     def _start_again(self, more: list[Content], cause: BrokenExecutor) -> None:

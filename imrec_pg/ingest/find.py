@@ -5,16 +5,18 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue import roots as stored_roots
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.retry import Patient
+from imrec_pg.db.retry import RetryingSession
+from imrec_pg.db.rows import paged
 from imrec_pg.errors import UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk
-from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path, slashed, stored_path
 from imrec_pg.records import FoundFile, Root, Wanted
@@ -23,6 +25,7 @@ from imrec_pg.settings import this_host
 # One question to the database: at 1,000 the round trip is a hundredth of the walk, and memory stays small.
 _QUESTION = 1000
 
+T = TypeVar("T")
 OnError = Callable[[bytes, OSError], None]
 
 
@@ -49,7 +52,7 @@ class Scope:
 class Roots:
     """The known roots and those to be made; a file belongs to the innermost one around it."""
 
-    def __init__(self, database: Patient, folders: Sequence[bytes]) -> None:
+    def __init__(self, database: RetryingSession, folders: Sequence[bytes]) -> None:
         self._database = database
         self._host = this_host()
         self._here = database.run(stored_roots.roots_here, self._host)
@@ -181,27 +184,30 @@ def walk_files(
     tally.ignored = walk.ignored
 
 
-def failed_files(database: Patient, tally: Tally) -> Iterator[FoundFile]:
+def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]:
     """Yield every file with a recorded failure that is still there; forget the others.
 
     Of a root whose folder is not there nothing is forgotten: it may lie on another host, or on a disk that is
     not mounted.
     """
-    here = database.run(stored_roots.roots_here, this_host())
-    for key, root, relative in database.run(catalogue_files.failed_files, here):
-        path = slashed(root.here) + relative
+    roots = {r.root_id: r for r in database.run(stored_roots.roots_here, this_host()).counting()}
+    for failed in paged(
+        lambda after, size: database.run(catalogue_files.failed_paths, list(roots), after, size), _QUESTION
+    ):
+        root = roots[failed.root_id]
+        path = slashed(root.here) + failed.relative_path
         try:
             status = os.stat(path)  # noqa: PTH116 - bytes
         except OSError as error:
             if error.errno in VANISHED and os.path.isdir(root.here):  # noqa: PTH112 - bytes
-                database.run(catalogue_files.forget_failures, [key])
+                database.run(catalogue_files.forget_failures, [failed.file_id])
             continue
         tally.found += 1
-        yield _found(root, relative, path, status.st_size, status.st_mtime_ns)
+        yield _found(root, failed.relative_path, path, status.st_size, status.st_mtime_ns)
 
 
 def files_to_do(
-    database: Patient,
+    database: RetryingSession,
     files: Iterable[FoundFile],
     wanted: Wanted,
     tally: Tally,
@@ -220,6 +226,13 @@ def files_to_do(
                 case _:
                     yield file
         tally.report()
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of size items, the last one shorter; itertools has it from Python 3.12 on."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def _found(root: Root, relative: bytes, path: bytes, size: int, mtime_ns: int) -> FoundFile:

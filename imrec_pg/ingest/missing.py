@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from uuid import UUID
@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue import missing
+from imrec_pg.catalogue.missing import KnownFile
 from imrec_pg.catalogue.roots import RootsHere, roots_here
-from imrec_pg.db.connection import Connection
+from imrec_pg.db.retry import RetryingSession
+from imrec_pg.db.rows import paged
 from imrec_pg.images.walk import VANISHED
+from imrec_pg.ingest.find import batched
 from imrec_pg.paths import slashed
 from imrec_pg.settings import this_host
 
 # A disk that is not mounted leaves an empty folder, or one with a few files of its own. People delete many
 # photos at once too, but seldom more than half of all.
 _MOST_GONE, _FEW = 0.5, 20
+_PAGE = 5_000
 
 
 class Seen:
@@ -59,7 +63,12 @@ NO_CHANGES = Changes()
 
 
 def find_missing(
-    conn: Connection, folders: Sequence[bytes], files: Mapping[UUID, bytes], seen: Seen, *, accept: bool
+    database: RetryingSession,
+    folders: Sequence[bytes],
+    files: Mapping[UUID, bytes],
+    seen: Seen,
+    *,
+    accept: bool,
 ) -> Changes:
     """Mark the known files that are not there, unless suddenly most of them are not.
 
@@ -67,33 +76,48 @@ def find_missing(
     looked for itself: it may lie in a folder that could not be read. With accept they are marked however many
     they are.
     """
-    keys, roots = seen.sorted(), roots_here(conn, this_host())
+    keys, roots = seen.sorted(), database.run(roots_here, this_host())
     known, gone, back = 0, [], []
-    for file in chain(missing.known_files(conn, roots, folders), missing.known_places(conn, files)):
+    for file in chain(_known_files(database, roots, folders), _known_places(database, files)):
         known += not file.missing
         if _among(keys, file.file_id) or not _vanished(file.path):
             if file.missing:
                 back.append(file.file_id)
         elif not file.missing:
             gone.append(file.file_id)
-    missing.unmark(conn, back)
+    database.run(missing.unmark, back)
     if len(gone) > max(_FEW, _MOST_GONE * known) and not accept:
         return Changes(back=len(back), doubted=len(gone), known=known)
-    missing.mark(conn, gone)
-    _forget_failures(conn, roots, folders)
-    catalogue_files.forget_failures(conn, [key for key, path in files.items() if _vanished(path)])
+    database.run(missing.mark, gone)
+    forgotten = _vanished_failures(database, roots, folders)
+    forgotten += [key for key, path in files.items() if _vanished(path)]
+    database.run(catalogue_files.forget_failures, forgotten)
     return Changes(gone=len(gone), back=len(back), known=known)
 
 
-def _forget_failures(conn: Connection, roots: RootsHere, folders: Sequence[bytes]) -> None:
-    """What could not be read and is gone needs no mending."""
+def _known_files(
+    database: RetryingSession, roots: RootsHere, folders: Sequence[bytes]
+) -> Iterator[KnownFile]:
+    return paged(lambda after, size: database.run(missing.known_files, roots, folders, after, size), _PAGE)
+
+
+def _known_places(database: RetryingSession, files: Mapping[UUID, bytes]) -> Iterator[KnownFile]:
+    for places in batched(files.items(), _PAGE):
+        yield from database.run(missing.known_places, dict(places))
+
+
+def _vanished_failures(database: RetryingSession, roots: RootsHere, folders: Sequence[bytes]) -> list[UUID]:
+    """Return the failures of files below the folders that no longer exist."""
+    by_id = {root.root_id: slashed(root.here) for root in roots.counting()}
     below = tuple(slashed(folder) for folder in folders)
     forgotten = []
-    for key, root, relative in catalogue_files.failed_files(conn, roots):
-        path = slashed(root.here) + relative
+    for failed in paged(
+        lambda after, size: database.run(catalogue_files.failed_paths, list(by_id), after, size), _PAGE
+    ):
+        path = by_id[failed.root_id] + failed.relative_path
         if path.startswith(below) and _vanished(path):
-            forgotten.append(key)
-    catalogue_files.forget_failures(conn, forgotten)
+            forgotten.append(failed.file_id)
+    return forgotten
 
 
 def _among(keys: NDArray[np.uint64], file_id: UUID) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue.model import claim_model
-from imrec_pg.db.retry import Patient
+from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.session import Session
 from imrec_pg.errors import ImrecError
 from imrec_pg.extraction import wanted
@@ -16,7 +16,6 @@ from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import DEFAULT_LIMITS, Limits
 from imrec_pg.images.walk import count
 from imrec_pg.ingest import find
-from imrec_pg.ingest.batches import batched
 from imrec_pg.ingest.claims import Claims
 from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing
@@ -41,7 +40,7 @@ class IngestOptions:
         retry: whether to try files again that failed and have not changed.
         accept_deletions: take files for deleted though suddenly most of a folder is gone.
         limits: of file size and pixels.
-        patience_s: how long to wait for a database that is away, in seconds.
+        retry_for_s: how long to retry while the database is away, in seconds.
         lease_s: after so many seconds without a sign of life another ingest takes over.
     """
 
@@ -52,7 +51,7 @@ class IngestOptions:
     retry: bool = False
     accept_deletions: bool = False
     limits: Limits = DEFAULT_LIMITS
-    patience_s: float = 300
+    retry_for_s: float = 300
     lease_s: float = 60
 
     @property
@@ -97,7 +96,7 @@ def ingest(
         ImrecError: the folders hold no photo at all, though some were known perhaps.
         ModelMismatchError: the embeddings here were made by another model.
         WeightsError: the model's weights were not found.
-        DatabaseUnreachableError: the database was away for longer than options.patience_s.
+        DatabaseUnreachableError: the database was away for longer than options.retry_for_s.
     """
     folders = tuple(find.check_folders(paths))
     scope = find.Scope(folders, folders)
@@ -121,7 +120,7 @@ def ingest_scope(
     """Do as ingest() does, but also for single files, and without an error where there is no photo."""
     started = time.monotonic()
     tally, seen = Tally(on_progress=on_progress), Seen()
-    database = Patient(session, options.patience_s, stopping)
+    database = RetryingSession(session, options.retry_for_s, stopping)
     with Claims(database, options.lease_s) as claims:
         run = _Run(database, claims, embedders, options, stopping)
         roots = find.Roots(database, scope.top)
@@ -141,7 +140,7 @@ def ingest_scope(
         # Of a walk that was cut short, nothing follows.
         single = {roots.place_of(path): path for path in scope.files + scope.vanished}
         folders = scope.folders + scope.vanished
-        changes = database.run(find_missing, folders, single, seen, accept=options.accept_deletions)
+        changes = find_missing(database, folders, single, seen, accept=options.accept_deletions)
     return IngestResult(tally, time.monotonic() - started, interrupted, changes)
 
 
@@ -150,7 +149,7 @@ class _Run:
 
     def __init__(
         self,
-        database: Patient,
+        database: RetryingSession,
         claims: Claims,
         embedders: EmbedderSource,
         options: IngestOptions,
@@ -172,14 +171,14 @@ class _Run:
         decoded = decode_all(
             contents, workers=options.workers, limits=options.limits, stopping=self._stopping
         )
-        for batch in batched(self._embedded(decoded), options.batch):
+        for batch in find.batched(self._embedded(decoded), options.batch):
             self._write(batch, tally)
 
     def _embedded(
         self, items: Iterable[Decoded | StoredImage | FailedFile]
     ) -> Iterator[StoredImage | FailedFile]:
         """Yield what can be written. The decoders work on while the model runs, a small batch at a time."""
-        for group in batched(items, min(self._embedders.batch, self._options.batch)):
+        for group in find.batched(items, min(self._embedders.batch, self._options.batch)):
             yield from (item for item in group if not isinstance(item, Decoded))
             decoded = [item for item in group if isinstance(item, Decoded)]
             crops = [item.extracted.crop for item in decoded if item.extracted.crop is not None]
@@ -194,7 +193,7 @@ class _Run:
                 yield StoredImage(info.image_id, info, item.files, features)
 
     def _write(self, batch: Sequence[StoredImage | FailedFile], tally: Tally) -> None:
-        for part in batched(batch, self._rows):
+        for part in find.batched(batch, self._rows):
             images = [item for item in part if isinstance(item, StoredImage)]
             failed = [item for item in part if isinstance(item, FailedFile)]
             merged = self._database.run(write_batch, images, failed)
@@ -241,7 +240,7 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
 
 
 def _files(
-    database: Patient, roots: find.Roots, scope: find.Scope, tally: Tally, seen: Seen
+    database: RetryingSession, roots: find.Roots, scope: find.Scope, tally: Tally, seen: Seen
 ) -> Iterator[FoundFile]:
     def on_error(path: bytes, error: OSError) -> None:
         tally.unreadable += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from imrec_pg.catalogue import files as catalogue_files
-from imrec_pg.db.retry import Patient
+from imrec_pg.db.retry import RetryingSession
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.content import CONTENT_KINDS, FileContent, Limits, read
 from imrec_pg.records import NO_IMAGE, FailedFile, Feature, Features, FoundFile, StoredImage, Wanted
@@ -30,7 +30,7 @@ class Content:
 
 
 def read_contents(
-    database: Patient, files: Iterable[FoundFile], wanted: Wanted, limits: Limits
+    database: RetryingSession, files: Iterable[FoundFile], wanted: Wanted, limits: Limits
 ) -> Iterator[Content | StoredImage | FailedFile]:
     """Yield what has to be decoded, what is known by its bytes already, and what could not be read."""
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="imrec-read") as pool:
@@ -41,7 +41,7 @@ def read_contents(
 
 
 def _ask(
-    database: Patient, contents: Sequence[tuple[FoundFile, FileContent]], wanted: Wanted
+    database: RetryingSession, contents: Sequence[tuple[FoundFile, FileContent]], wanted: Wanted
 ) -> Iterator[Content | StoredImage]:
     by_image: dict[UUID, list[tuple[FoundFile, FileContent]]] = {}
     for file, content in contents:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from imrec_pg.catalogue import root_files
 from imrec_pg.catalogue import roots as store
+from imrec_pg.catalogue.root_files import Contents
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.ingest.find import check_folders, new_root
@@ -30,8 +31,8 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A root that was given its place on this host.
+class RootPlacement:
+    """What adding a root, or mounting it somewhere else, did.
 
     Attributes:
         root: as it was before, but for a new one.
@@ -43,14 +44,6 @@ class Placed:
     folder: bytes
     outcome: Outcome
     rewritten: int
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a root holds: files, and images that no file outside it holds."""
-
-    files: int
-    images: int
 
 
 class NamedRoots:
@@ -70,7 +63,7 @@ class NamedRoots:
         path: str | bytes | os.PathLike[str],
         *,
         on_progress: Callable[[int], None] = lambda _files: None,
-    ) -> Placed:
+    ) -> RootPlacement:
         """Say where a root lies on this host; an unknown name makes a new root.
 
         The canonical path of a root that no other host has moves with it, and the displayed paths of all its
@@ -86,7 +79,7 @@ class NamedRoots:
         if root is None:
             root = new_root(here.all, folder, _checked(name))
             store.add_root(self._conn, root, self._host)
-            return Placed(root, folder, Outcome.NEW, 0)
+            return RootPlacement(root, folder, Outcome.NEW, 0)
         canonical = store.mount(self._conn, root.root_id, self._host, folder)
         rewritten = 0
         if canonical:
@@ -96,7 +89,7 @@ class NamedRoots:
             outcome = Outcome.MOVED
         else:
             outcome = Outcome.KEPT if root.mounted == folder else Outcome.MOUNTED
-        return Placed(root, folder, outcome, rewritten)
+        return RootPlacement(root, folder, outcome, rewritten)
 
     def rename(self, old: str, new: str) -> None:
         """Give a root another name; its files stay as they are.
@@ -112,7 +105,7 @@ class NamedRoots:
         Raises:
             UsageError: there is no such root.
         """
-        return Contents(*root_files.contents(self._conn, self._named(name).root_id))
+        return root_files.contents(self._conn, self._named(name).root_id)
 
     def remove(self, name: str, *, on_progress: Callable[[int], None] = lambda _files: None) -> Contents:
         """Forget a root, its files, and images that no other file holds; return how many of the two.
@@ -122,7 +115,7 @@ class NamedRoots:
         Raises:
             UsageError: there is no such root.
         """
-        return Contents(*root_files.forget(self._conn, self._named(name).root_id, on_progress))
+        return root_files.forget(self._conn, self._named(name).root_id, on_progress)
 
     def forget_host(self, name: str, host: str) -> bool:
         """Forget where a root lies on a host, and nothing else; return whether that was known.

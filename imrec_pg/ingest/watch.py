@@ -13,7 +13,7 @@ from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.walk import is_passed_over
 from imrec_pg.ingest.find import Scope, check_folders, outermost
-from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest, ingest_scope
+from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest_scope
 from imrec_pg.paths import display_path, slashed
 
 logger = logging.getLogger(__name__)
@@ -49,26 +49,29 @@ def watch(
 ) -> Iterator[IngestResult]:
     """Ingest the folders, then yield what each ingest of changes did, until stopping() turns true.
 
-    Raises what ingest() raises, and:
+    A folder without a photo, such as a new inbox, is watched like any other.
+
+    Raises what ingest_scope() raises, and:
+        UsageError: a path is no folder, or its name is no UTF-8.
         ImrecError: a folder that is watched is gone, or another one lies there.
     """
     folders = check_folders(paths)
     for folder in folders:
         if not _is_text(folder):
             raise UsageError(f"{display_path(folder)}: a folder whose name is no UTF-8 cannot be watched")
-    top = Folders(folders)
+    top, everything = Folders(folders), Scope(tuple(folders), tuple(folders))
     changes = _changes(folders, watching, stopping)
     # From here on changes are noted, also those made while everything is looked at.
     pending = Pending(watching.settle_s)
     pending.add(next(changes, set()))
-    yield ingest(session, folders, embedders, options, stopping=stopping)
+    yield ingest_scope(session, everything, embedders, options, stopping=stopping)
     looked = time.monotonic()
     for changed in changes:
         pending.add(changed)
         top.check()
         if watching.rescan_s and time.monotonic() - looked > watching.rescan_s:
             pending.clear()
-            yield ingest(session, folders, embedders, options, stopping=stopping)
+            yield ingest_scope(session, everything, embedders, options, stopping=stopping)
             looked = time.monotonic()
         elif scope := scope_of(pending.settled(), folders):
             yield ingest_scope(session, scope, embedders, options, stopping=stopping)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
-from imrec_pg.ingest.bounds import Bounds, bounded, harden
+from imrec_pg.ingest.process_limits import ProcessLimits, harden, limited
 
 T = TypeVar("T")
 # They take a second; one that takes this long has died of something.
@@ -46,16 +46,16 @@ class Workers:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def schedule(
-        self, function: Callable[..., T], arguments: tuple[object, ...], bounds: Bounds, timeout: float
+        self, function: Callable[..., T], arguments: tuple[object, ...], limits: ProcessLimits, timeout: float
     ) -> Future[T]:
-        """Return the future result of function(*arguments) in one of the processes, within the bounds.
+        """Return the future result of function(*arguments) in one of the processes, within the limits.
 
         Raises:
             BrokenExecutor: all processes died with nothing to do, so that none was replaced.
         """
         try:
             future: Future[T] = self._pool.schedule(
-                bounded, args=(bounds, function, arguments), timeout=timeout
+                limited, args=(limits, function, arguments), timeout=timeout
             )
         except RuntimeError as error:
             raise BrokenExecutor from error

@@ -1,8 +1,8 @@
 """Write a batch: COPY into staging tables, then one function that merges them, all in one transaction."""
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import psycopg
 from pgvector import Bit
@@ -10,8 +10,8 @@ from psycopg import errors as pg
 from psycopg.sql import SQL, Identifier
 
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.db.retry import ATTEMPTS, CONFLICTS
-from imrec_pg.db.split import in_parts
+from imrec_pg.db.retry import retry_conflicts, split_on_timeout
+from imrec_pg.db.rows import one_row, values
 from imrec_pg.extraction import version_of
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, Feature, FoundFile, StoredImage
@@ -64,36 +64,33 @@ def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
         StoreError: the database refused it.
         DatabaseUnreachableError: the connection was lost; the batch may or may not be stored.
     """
-    with translated():
+    with translated(conn):
         rows: list[StoredImage | FailedFile] = [*images, *failed]
-        return sum(in_parts(rows, lambda part: _write_again(conn, part)), Merged(0, 0, 0))
+        return sum(split_on_timeout(rows, lambda part: _write(conn, part)), Merged(0, 0, 0))
 
 
-def _write_again(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
+def _write(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
     images = [row for row in rows if isinstance(row, StoredImage)]
     failed = [row for row in rows if isinstance(row, FailedFile)]
-    gone = attempt = 0
-    while True:
+    gone = 0
+
+    def once() -> Merged:
+        nonlocal images, gone
         try:
-            merged = _write_once(conn, images, failed)
-        except CONFLICTS as error:
-            attempt += 1
-            if attempt == ATTEMPTS:
-                raise
-            if isinstance(error, pg.ForeignKeyViolation):
-                there = _without_gone(conn, images)
-                gone += _files(images) - _files(there)
-                images = there
-            time.sleep(0.025 * 2**attempt)
-        else:
-            return replace(merged, gone=gone, rows=len(rows))
+            return _write_once(conn, images, failed)
+        except pg.ForeignKeyViolation:
+            there = _without_gone(conn, images)
+            gone += _files(images) - _files(there)
+            images = there
+            raise
+
+    return replace(retry_conflicts(once), gone=gone, rows=len(rows))
 
 
 def _without_gone(conn: Connection, images: Sequence[StoredImage]) -> list[StoredImage]:
     """Return the images but those known ones that the last file has left that held them."""
     known = [image.image_id for image in images if image.info is None]
-    rows = conn.execute("SELECT image_id FROM imrec.image WHERE image_id = ANY(%s)", (known,)).fetchall()
-    there = {row[0] for row in rows}
+    there = set(values(conn, UUID, "SELECT image_id FROM imrec.image WHERE image_id = ANY(%s)", (known,)))
     return [image for image in images if image.info is not None or image.image_id in there]
 
 
@@ -119,12 +116,11 @@ def _write_once(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
         written: list[StoredImage | FailedFile] = [*images, *failed]
         claims = ((file.file_id, file.token) for item in written for file in item.files if file.token)
         _copy(cur, "stage_claim", ("file_id", "token"), ("uuid", "int8"), claims)
-        row = cur.execute(
-            "SELECT new_images, duplicates, replaced, elsewhere FROM imrec_internal.merge_stage()"
-        ).fetchone()
-        assert row is not None
-        new, duplicates, replaced, elsewhere = (int(str(value)) for value in row)
-        return Merged(new, duplicates, replaced, elsewhere)
+        return one_row(
+            conn,
+            Merged,
+            "SELECT new_images AS new, duplicates, replaced, elsewhere FROM imrec_internal.merge_stage()",
+        )
 
 
 def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[StoredImage]) -> None:

@@ -200,16 +200,17 @@ BEGIN
     FROM generate_series(1, coalesce(cardinality(far), cardinality(far_codes))) AS n;
     IF combine = 'min' THEN
         distance := CASE WHEN cardinality(distances) > 1 THEN format('least(%s)', distance) ELSE distance END;
-        disliked := format('least(%s) < %s', disliked, distance);
+        disliked := 'least(' || disliked || ') < ' || distance;
     ELSE
         -- Hashes have no mean: by the mean of their distances, as Rocchio weighs them.
         distance := CASE WHEN cardinality(distances) > 1
             THEN format('((%s) / %s)', array_to_string(distances, ' + '), cardinality(distances)) ELSE distance END;
-        distance := coalesce(
-            format('(1.25 * %s - 0.25 * (%s) / %s)', distance, replace(disliked, ', ', ' + '), cardinality(far_codes)),
-            distance
-        );
-        disliked := NULL;
+        IF disliked IS NOT NULL THEN
+            distance := format(
+                '(1.25 * %s - 0.25 * (%s) / %s)', distance, replace(disliked, ', ', ' + '), cardinality(far_codes)
+            );
+            disliked := NULL;
+        END IF;
     END IF;
     -- The same expression in both places, or each distance is computed twice; + 0 keeps it from an index.
     compare := format(

@@ -144,15 +144,15 @@ def test_lost_connections_are_opened_again(started: Started, dsn: str) -> None:
     assert counts(dsn)["hash"] == NUMBER
 
 
-def test_without_patience_a_lost_server_is_one_line_and_the_next_run_goes_on(
+def test_without_retries_a_lost_server_is_one_line_and_the_next_run_goes_on(
     run: Imrec, heavy: Path, dsn: str
 ) -> None:
-    started = run.start("ingest", heavy, *LIGHT, "--batch", "4", "--patience", "0")
+    started = run.start("ingest", heavy, *LIGHT, "--batch", "4", "--retry-for", "0")
     started.until(lambda: one(dsn, "SELECT count(*) FROM imrec.image"))
     assert query(dsn, TERMINATE)
     done = started.wait()
     assert done.code == 4
-    assert "run the command again" in done.message
+    assert "try again when it is back" in done.message
     stored = assert_stopped(started, done, dsn)
     again = run("ingest", heavy, *LIGHT, "--json").json
     assert (again["unchanged"], again["new"]) == (stored, NUMBER - stored)

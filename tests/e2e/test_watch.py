@@ -13,7 +13,7 @@ from e2e.photos import GARBAGE, save_scenes
 
 LIGHT = ("--features", "histogram,hash", "--workers", "1")
 FILES = "SELECT count(*) FROM imrec.file WHERE file_id NOT IN (SELECT file_id FROM imrec.missing)"
-REPLACED = "SELECT count(*) FROM imrec.file WHERE path = %s AND bytes = %s"
+CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'imrec-pg'"
 
 
 @pytest.fixture
@@ -110,11 +110,58 @@ def test_polling_and_looking_at_everything_again(run: Imrec, dsn: str, folder: P
     assert "watching; Ctrl-C ends it" in done.err
     # What nothing was told of, here since the wait to settle is endless.
     again = run.start("watch", folder, *LIGHT, "--settle", "3600", "--rescan", "0.5")
-    again.until(lambda: one(dsn, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'imrec-pg'"))
+    again.until(lambda: one(dsn, CONNECTED))
     save_scenes(folder, [3])
     again.until(lambda: one(dsn, FILES) == 4)
     again.signal(signal.SIGINT, group=True)
     assert again.wait().code == 0
+
+
+def test_an_inbox_without_photos_is_watched(run: Imrec, dsn: str, folder: Path) -> None:
+    (folder / "read me.txt").write_text("photos go here", encoding="ascii")
+    (folder / "later").mkdir()
+    inbox = run.start("watch", folder, *LIGHT, "--settle", "0.1", "--json")
+    inbox.until(lambda: one(dsn, CONNECTED))
+    save_scenes(folder / "later", range(2))
+    inbox.until(lambda: one(dsn, FILES) == 2)
+    inbox.signal(signal.SIGINT, group=True)
+    assert inbox.wait().code == 0
+
+
+def test_a_look_at_everything_marks_photos_that_were_all_moved_out(
+    run: Imrec, dsn: str, folder: Path
+) -> None:
+    """Nobody is told of it here, since the wait to settle is endless."""
+    photos = save_scenes(folder, range(3))
+    watching = run.start("watch", folder, *LIGHT, "--settle", "3600", "--rescan", "0.5", "--json")
+    watching.until(lambda: one(dsn, FILES) == 3)
+    for photo in photos:
+        photo.rename(folder.parent / photo.name)
+    watching.until(lambda: one(dsn, FILES) == 0)
+    save_scenes(folder, [3])
+    watching.until(lambda: one(dsn, FILES) == 1)
+    watching.signal(signal.SIGINT, group=True)
+    done = watching.wait()
+    assert done.code == 0
+    assert sum(json.loads(line)["missing"] for line in done.raw_out.splitlines()) == 3
+
+
+def test_a_look_at_everything_doubts_that_many_photos_are_deleted_and_goes_on(
+    run: Imrec, dsn: str, folder: Path
+) -> None:
+    save_scenes(folder / "album", range(25))
+    watching = run.start("watch", folder, *LIGHT, "--settle", "3600", "--rescan", "0.5")
+    watching.until(lambda: one(dsn, FILES) == 25)
+    (folder / "album").rename(folder.parent / "album")
+    save_scenes(folder, [25])
+    watching.until(lambda: one(dsn, FILES) == 26)
+    # When the next one is stored, the result of the look before has been printed.
+    save_scenes(folder, [26])
+    watching.until(lambda: one(dsn, FILES) == 27)
+    watching.signal(signal.SIGINT, group=True)
+    done = watching.wait()
+    assert done.code == 0
+    assert "25 of 26 known files are not there" in done.err
 
 
 def test_ctrl_c_at_any_moment_ends_cleanly(run: Imrec, folder: Path, dsn: str) -> None:

@@ -55,7 +55,7 @@ class Orders:
     features: tuple[str, ...] = ("histogram", "hash")
     batch: int = 8
     workers: int = 1
-    patience_s: float = 120
+    retry_for_s: float = 120
     lease_s: float = 60
     max_size: int = 1_000_000
     decode_s: float = 0
@@ -110,7 +110,7 @@ def _run(orders: Orders) -> Tally:
         batch=orders.batch,
         workers=orders.workers,
         limits=Limits(max_size=orders.max_size),
-        patience_s=orders.patience_s,
+        retry_for_s=orders.retry_for_s,
         lease_s=orders.lease_s,
     )
     with closing(Session(settings)) as session:

@@ -44,7 +44,7 @@ def test_a_cut_connection_stores_nothing_twice_and_loses_nothing(
         orders = Orders((str(folder),), str(tmp_path / "log"), dsn, batch=4, lease_s=2)
         with started(orders) as ingester:
             for kind in kinds:
-                # Not a second cut of the same batch: the patience is for each anew.
+                # Not a second cut of the same batch: each may be retried anew.
                 before = ingester.acknowledged
                 ingester.until(lambda: ingester.acknowledged > before, "it goes on")  # noqa: B023 - called at once
                 proxy.arm(kind)

@@ -47,8 +47,8 @@ def _fill(ballast: Path) -> None:
                 continue
 
 
-def _orders(folder: Path, disk: Path, log: Path, patience_s: float) -> Orders:
-    return Orders((str(folder),), str(log), data_dir=str(disk / "db"), batch=4, patience_s=patience_s)
+def _orders(folder: Path, disk: Path, log: Path, retry_for_s: float) -> Orders:
+    return Orders((str(folder),), str(log), data_dir=str(disk / "db"), batch=4, retry_for_s=retry_for_s)
 
 
 def _wait_for_trouble(ingester: Ingester, ballast: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_full_disk_is_waited_for_and_nothing_acknowledged_is_lost(
     server = EmbeddedServer(small_disk / "db")
     ballast = small_disk / "ballast"
     for number in range(times):
-        folder = make_folder(tmp_path / f"patient{number}", 150)
+        folder = make_folder(tmp_path / f"retrying{number}", 150)
         with started(_orders(folder, small_disk, tmp_path / f"{number}.log", 120)) as ingester:
             _wait_for_trouble(ingester, ballast)
             figures.injected("disk full")
@@ -80,7 +80,7 @@ def test_a_full_disk_is_waited_for_and_nothing_acknowledged_is_lost(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_without_patience_a_full_disk_ends_ingest_with_one_line_and_the_next_run_goes_on(
+def test_without_retries_a_full_disk_ends_ingest_with_one_line_and_the_next_run_goes_on(
     small_disk: Path, tmp_path: Path, figures: Figures
 ) -> None:
     server, ballast = EmbeddedServer(small_disk / "db"), small_disk / "ballast"

@@ -10,6 +10,7 @@ from PIL import Image
 from support import AddImage, ingest_into, settings_for
 
 from imrec_pg.catalogue import root_files
+from imrec_pg.catalogue.root_files import Contents
 from imrec_pg.catalogue.roots import add_root, roots_here
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
@@ -18,7 +19,7 @@ from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.find import folders_of, root_of
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
-from imrec_pg.ingest.roots import Contents, NamedRoots, Outcome
+from imrec_pg.ingest.roots import NamedRoots, Outcome
 from imrec_pg.records import FeatureTable
 
 LIGHT = IngestOptions(features=(FeatureTable.HASH,), workers=1)

@@ -546,7 +546,7 @@ def test_a_table_of_a_later_version_is_closed_until_it_has_a_rule(
 def test_a_grant_waits_for_others_but_not_for_long(
     conn: Connection, dsn: str, restricted: Restricted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policies, "_PATIENCE_S", 0)
+    monkeypatch.setattr(policies, "_LOCK_FOR_S", 0)
     with psycopg.connect(dsn) as busy:
         busy.execute("SELECT FROM imrec.hash LIMIT 1")
         with pytest.raises(StoreError, match="try again later"):

@@ -18,7 +18,7 @@ from imrec_pg.catalogue import claims
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.retry import Patient
+from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.session import Session, open_session
 from imrec_pg.errors import ConflictError, DatabaseUnreachableError
 from imrec_pg.features.model import EmbedderSource
@@ -31,7 +31,9 @@ from imrec_pg.ingest.write import Merged, write_batch
 from imrec_pg.records import FailedFile, Feature, FeatureTable, FoundFile, Metric, StoredImage
 from imrec_pg.settings import Settings
 
-LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=1, batch=8, patience_s=20)
+LIGHT = IngestOptions(
+    features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=1, batch=8, retry_for_s=20
+)
 ROOT = root_of(b"/photos")
 LEASE = timedelta(seconds=60)
 LONG_S = 60  # none of these takes a tenth of it
@@ -53,7 +55,7 @@ def files(conn: Connection) -> list[FoundFile]:
 
 @contextmanager
 def an_ingest(settings: Settings, lease_s: float = 60) -> Iterator[Claims]:
-    with closing(Session(settings)) as session, Claims(Patient(session), lease_s) as made:
+    with closing(Session(settings)) as session, Claims(RetryingSession(session), lease_s) as made:
         yield made
 
 

@@ -5,12 +5,10 @@ transaction each: a run that was killed leaves images without features, as an in
 adds what is missing.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 from psycopg.sql import SQL, Identifier
@@ -24,11 +22,9 @@ from imrec_pg.backup.parquet.tables import exported_tables, is_feature, key_of
 from imrec_pg.catalogue.model import check_model
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.metadata import SCHEMA
-from imrec_pg.db.retry import ATTEMPTS, CONFLICTS
+from imrec_pg.db.retry import retry_conflicts
 from imrec_pg.errors import ExportFileError
 from imrec_pg.records import Feature, ModelIdentity, OnProgress
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ def import_library(
         with conn.transaction():
             progress = _Progress("check", sum(file.rows for file in files), on_progress)
             _stage(conn, files, progress)
-            merged = _retried(partial(_merge_catalogue, conn, files, replace=replace))
+            merged = retry_conflicts(partial(_merge_catalogue, conn, files, replace=replace))
         progress = _Progress("store", sum(file.rows for file in features), on_progress)
         for file in features:
             merged.append(_import_features(conn, file, progress, replace=replace))
@@ -137,7 +133,7 @@ def _import_features(conn: Connection, file: TableFile, progress: _Progress, *, 
     merged = Merged(file.table.name, 0)
     for batch in batches(file):
         with blamed(file.name):
-            merged = merged.plus(_retried(partial(_import_batch, conn, file, batch, replace=replace)))
+            merged = merged.plus(retry_conflicts(partial(_import_batch, conn, file, batch, replace=replace)))
         progress.add(len(batch))
     return merged
 
@@ -163,13 +159,3 @@ def _copy(conn: Connection, table: Table, batch: pa.RecordBatch) -> None:
         copy.set_types([codec.wire for codec in codecs])
         for row in zip(*fields, strict=True):
             copy.write_row(row)
-
-
-def _retried(action: Callable[[], Result]) -> Result:
-    """Return what the action returns, tried again when it met another writer."""
-    for attempt in range(ATTEMPTS - 1):
-        try:
-            return action()
-        except CONFLICTS:
-            time.sleep(0.05 * 2**attempt)
-    return action()

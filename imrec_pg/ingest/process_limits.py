@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ProcessLimits:
     """The most that one file may take.
 
     Attributes:
@@ -36,13 +36,13 @@ def harden() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def bounded(bounds: Bounds, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-    """Return function(*arguments), computed within the bounds; in a worker process."""
+def limited(limits: ProcessLimits, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+    """Return function(*arguments), computed within the limits; in a worker process."""
     # Only the soft limits move, so that they can be raised again: receiving the next file and sending the
-    # result are not bounded, as to fail there would lose more than the file.
+    # result are not limited, as a failure there would lose more than the file.
     with (
-        _soft_limit(resource.RLIMIT_DATA, _memory_limit(bounds.memory)),
-        _soft_limit(resource.RLIMIT_CPU, math.ceil(_cpu_used()) + bounds.cpu_s),
+        _soft_limit(resource.RLIMIT_DATA, _memory_limit(limits.memory)),
+        _soft_limit(resource.RLIMIT_CPU, math.ceil(_cpu_used()) + limits.cpu_s),
     ):
         return function(*arguments)
 
