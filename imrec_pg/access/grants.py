@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from imrec_pg.access import policies
 from imrec_pg.access.policies import Access
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import UnknownRoleError, UsageError
 from imrec_pg.records import GrantedRole
 
 # Any number that no other program takes for an advisory lock; not that of migrations, which may take long.
@@ -170,7 +170,7 @@ def _check_bound(conn: Connection, name: str) -> None:
 def _check(conn: Connection, name: str) -> str:
     """Return the schema's owner."""
     if not _exists(conn, name):
-        raise UsageError(f"there is no role {name!r} here: --create makes one, or CREATE ROLE in psql")
+        raise UnknownRoleError(name)
     row = conn.execute(
         "SELECT r.rolname FROM pg_catalog.pg_namespace AS n "
         "INNER JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'imrec'"

@@ -5,6 +5,8 @@ that was granted something has a policy on each table: a condition for the restr
 others, which the planner drops. The tables' owner is bound by none.
 """
 
+import random
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -13,8 +15,7 @@ from psycopg import errors as pg
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.retry import wait_until
-from imrec_pg.errors import StoreError, UsageError
+from imrec_pg.errors import StoreError, UnknownRootError
 
 _OF_ROOT = SQL("root_id = ANY ({roots})")
 # With OFFSET each row is looked up. Without, the planner reads all of imrec.file beforehand: for a walk
@@ -45,7 +46,7 @@ VIEWS = ("photo", "hash_feature")
 """Views; they must be security_invoker, for else they read with the rights of their owner."""
 
 # How long a grant waits for one table and in all; see _lock.
-_LOCK_TIMEOUT, _LOCK_FOR_S = "300ms", 15
+_LOCK_TIMEOUT, _PATIENCE_S = "300ms", 15
 _PREFIX = "imrec_"
 _POLICIES = """
 SELECT r.rolname, c.relname, p.polname FROM pg_catalog.pg_policy AS p
@@ -95,7 +96,7 @@ def root_ids(conn: Connection, names: Sequence[str]) -> tuple[UUID, ...]:
     found = {str(name): key for name, key in rows if isinstance(key, UUID)}
     for name in names:
         if name not in found:
-            raise UsageError(f"there is no root {name!r} here: imrec-pg status names those there are")
+            raise UnknownRootError(name)
     return tuple(sorted(found.values()))
 
 
@@ -184,19 +185,19 @@ def _lock(conn: Connection, tables: Sequence[str]) -> None:
         SQL(", ").join(Identifier("imrec", table) for table in tables)
     )
     conn.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
-
-    def locked() -> bool:
+    end = time.monotonic() + _PATIENCE_S
+    while True:
         try:
             with conn.transaction():
                 conn.execute(statement)
-        except pg.LockNotAvailable:
-            return False
-        return True
-
-    if not wait_until(locked, _LOCK_FOR_S):
-        raise StoreError(
-            "other sessions use the tables without a pause, such as an index build: try again later"
-        )
+        except pg.LockNotAvailable as error:
+            if time.monotonic() > end:
+                raise StoreError(
+                    "other sessions use the tables without a pause, such as an index build: try again later"
+                ) from error
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - two grants must not keep in step
+        else:
+            return
 
 
 def _known(conn: Connection) -> dict[str, Access]:

@@ -1,4 +1,4 @@
-"""What the role may do: search, ingest, build indexes."""
+"""What the role is allowed to do: search, ingest, build indexes."""
 
 import shlex
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXIS
     AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
 ) AS sees_some
 """
-# What ingest writes into; where there is a table that it only reads, a role need not be able to write there.
+# The tables that ingest writes to; on others a role that ingests needs no right to write.
 _WRITTEN = (
     *("root", "mount", "image", "location", "missing", "failure", "model", "worker", "claim"),
     *Feature,
@@ -75,13 +75,13 @@ class _Relation:
 
 
 def privileges(examined: Examined) -> Iterator[Finding]:
-    """Yield whether the role may search, ingest and build indexes, and what it lacks."""
+    """Yield whether the role may search, ingest and build indexes, and which privileges it lacks."""
     roles = examined.records(_Role, _ROLE)
     if not roles or not examined.tables:
         return
     (role,) = roles
     relations = examined.records(_Relation, _RELATIONS)
-    closed = [str(name) for (name,) in examined.conn.execute(_CLOSED_FUNCTIONS)]
+    closed: list[str] = examined.values(_CLOSED_FUNCTIONS)
     lacks = [
         *([] if role.enters else ["USAGE on the schema imrec"]),
         *_named("SELECT on", [relation.name for relation in relations if not relation.reads]),
@@ -108,25 +108,25 @@ def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
     )
     return warning(
         f"the role {role.name} may not search: it lacks {'; '.join(lacks)}",
-        "Most other checks need this too.",
+        "Most other checks need these privileges too.",
         f"as the owner: {examined.sql(statement.format(role=Identifier(role.name)))}",
     )
 
 
 def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
     (hidden,) = examined.records(_Hidden, _HIDDEN)
-    mend = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
+    fix = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
     if hidden.restricted and hidden.sees_some:
         yield notice(
-            f"the role {role.name} sees the photos of some roots alone",
-            "So does doctor: of the others it tells nothing.",
-            f"if it should see all, {mend}",
+            f"the role {role.name} sees only the photos of some roots",
+            "So does doctor: it says nothing about the others.",
+            f"if it should see everything, {fix}",
         )
     elif hidden.restricted:
         yield warning(
             f"row-level security hides all photos from the role {role.name}",
-            "It is on since a reader of some roots was granted; what is granted by hand then shows nothing.",
-            mend,
+            "The first reader of single roots turned it on; since then a GRANT by hand shows no photos.",
+            fix,
         )
 
 
@@ -141,7 +141,7 @@ def _ingesting(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
     names = {"role": Identifier(role.name), "database": Identifier(examined.conn.info.dbname)}
     return notice(
         f"the role {role.name} may not ingest: it lacks {'; '.join(lacks)}",
-        "That is as it should be for one that only searches.",
+        "That is right for a role that only searches.",
         f"if it should, as the owner: {examined.sql(statement.format(**names))}",
     )
 
@@ -151,8 +151,8 @@ def _building(role: _Role, lacks: list[str]) -> Finding:
         return ok(f"the role {role.name} may build indexes")
     return notice(
         f"the role {role.name} may not build indexes: it lacks {'; '.join(lacks)}",
-        "Only the owner of a table may; ingest --no-index does without.",
-        "imrec-pg index build as the owner",
+        "Only the owner of a table may; ingest --no-index skips it.",
+        "run imrec-pg index build as the owner",
     )
 
 

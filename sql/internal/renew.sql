@@ -21,4 +21,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.renew IS 'Says that an ingest lives, for as long as its lease.';
+COMMENT ON FUNCTION imrec_internal.renew(uuid, text, integer, interval, boolean) IS
+'Says that an ingest lives, for as long as its lease.';

@@ -161,8 +161,9 @@ BEGIN
             IF cardinality(far) > 0 THEN
                 -- Rocchio's formula (1971) with the usual weights, 0.75 for likes and 0.15 for dislikes (Manning,
                 -- Raghavan and Schuetze 2008, chapter 9), scaled so as to stay among the images.
-                SELECT mean OPERATOR(pgvector.+) (mean OPERATOR(pgvector.-) pgvector.avg(q.v)) OPERATOR(pgvector.*)
-                    array_fill(0.25::real, ARRAY[pgvector.vector_dims(mean)])::pgvector.vector
+                -- OPERATOR() binds by no precedence, hence the parentheses.
+                SELECT mean OPERATOR(pgvector.+) ((mean OPERATOR(pgvector.-) pgvector.avg(q.v)) OPERATOR(pgvector.*)
+                    array_fill(0.25::real, ARRAY[pgvector.vector_dims(mean)])::pgvector.vector)
                 INTO mean FROM unnest(far) AS q (v);
             END IF;
             near := ARRAY[mean];
@@ -235,5 +236,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.search_plan IS
+COMMENT ON FUNCTION imrec_internal.search_plan(
+    imrec.features[], imrec.features[], text, text, bigint, text, jsonb, uuid[], text
+) IS
 'How a search is to be answered, or an error that says what is wrong with it.';

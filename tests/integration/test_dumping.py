@@ -52,7 +52,7 @@ QUESTIONS = (
 def library(template: str) -> Iterator[str]:
     """Yield the dsn of a library with an index, odd names and a table of its user's."""
     with new_database(template, "imrec_template") as dsn, open_session(settings_for(dsn)) as conn:
-        claim_model(conn, ModelIdentity("resnet18", "ab" * 32, 1))
+        claim_model(conn, ModelIdentity("resnet18", "ab" * 32))
         add = AddImage(conn)
         add.many([{"name": f"{number}.jpg"} for number in range(40)])
         add("caf\udce9\n.jpg")

@@ -29,10 +29,10 @@ from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.read import Content
-from imrec_pg.records import FeatureTable, FoundFile
+from imrec_pg.records import Feature, FoundFile
 from imrec_pg.settings import this_host
 
-LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=2)
+LIGHT = IngestOptions(features=(Feature.HISTOGRAM, Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH), workers=2)
 # Pixels wide.
 DEADLY = 7
 HANGING = 9
@@ -61,10 +61,10 @@ def save_bomb(path: Path, side: int = 14_000) -> None:
 
 
 def dangerous(
-    content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
+    content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> Extracted | DecodeError:
     """Stand in for a decoder with a bug: dies of some pictures, and never comes back from others."""
-    result = extract_module._extract_or_error(content, path, tables, limits)
+    result = extract_module._extract_or_error(content, path, features, limits)
     if isinstance(result, DecodeError):
         return result
     mark = Path(f"{path}.seen")

@@ -24,7 +24,7 @@ from imrec_pg.ingest.write import write_batch
 from imrec_pg.records import FailedFile, FoundFile, ModelIdentity
 from imrec_pg.settings import Settings
 
-MODEL = ModelIdentity("resnet18", "ab" * 32, 1)
+MODEL = ModelIdentity("resnet18", "ab" * 32)
 TABLES = (
     "root",
     "mount",

@@ -28,7 +28,7 @@ from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.library import Library
 from imrec_pg.records import ModelIdentity
 
-MODEL = ModelIdentity("resnet18", "ab" * 32, 1)
+MODEL = ModelIdentity("resnet18", "ab" * 32)
 Change = Callable[[pa.Table], pa.Table]
 
 
@@ -239,7 +239,7 @@ def test_a_folder_without_an_export_is_told_of(tmp_path: Path, library: Connecti
 
 
 def test_embeddings_of_another_model_are_refused(export: Path, conn: Connection) -> None:
-    claim_model(conn, ModelIdentity("resnet18", "cd" * 32, 1))
+    claim_model(conn, ModelIdentity("resnet18", "cd" * 32))
     with pytest.raises(ModelMismatchError, match="use the same weights"):
         import_library(conn, export, replace=True)
     assert images(conn) == 0

@@ -54,7 +54,7 @@ def an_image(number: int, *names: str) -> StoredImage:
     row = np.full(512, 1.0, dtype=np.float32)
     row[number % 512] += 1
     hashes = {str(feature): bytes(8) for feature in Feature if feature.is_hash}
-    features = Features(embedding=row, histogram=row / row.sum(), **hashes)  # type: ignore[arg-type]
+    features = Features(embedding=row, histogram=row / row.sum(), **hashes)
     info = ImageInfo(key, 9, 4, 3, "JPEG", None, None, None)
     return StoredImage(key, info, tuple(a_file(name) for name in names), features)
 

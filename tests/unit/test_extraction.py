@@ -6,13 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 from PIL import Image
+from support_images import content_of
 
 from imrec_pg.extraction import Extracted, extract
 from imrec_pg.features.embedding import crop
 from imrec_pg.features.hashes import average_hash, difference_hash
 from imrec_pg.features.histogram import RgbHistogram
-from imrec_pg.images.content import FileContent, image_id_of
-from imrec_pg.records import FeatureTable, RgbArray
+from imrec_pg.records import Feature, RgbArray
 
 WIDTH, HEIGHT = 4000, 3000
 
@@ -36,8 +36,7 @@ def large_photo(kind: str) -> bytes:
 
 
 def extracted(data: bytes) -> Extracted:
-    content = FileContent(data, len(data), 0, image_id_of(data))
-    return extract(content, "photo", frozenset(FeatureTable))
+    return extract(content_of(data), "photo", frozenset(Feature))
 
 
 def whole(data: bytes) -> Image.Image:
