@@ -127,8 +127,10 @@ def _compare(
 
 
 def _lines(kind: Kind, ours: _Run, seed: _Run, model_share: float) -> Iterator[Line]:
-    note = f"{ours.images} photos, the seed's loop {seed.images} of them; models loaded before; "
+    note = (
+        f"{ours.images} photos, the seed's loop {seed.images} of them; models loaded before; "
         "ours makes the perceptual hash as well"
+    )
     goal = ratio_at_least(kind.goal, ours.rate, seed.rate)
     what = f"{kind.name}: ingest"
     yield Line(Section.INGEST, what, "images/s", ours.rate, _RIVAL, seed.rate, goal, note)
