@@ -10,7 +10,7 @@ from support_images import content_of
 
 from imrec_pg.extraction import Extracted, extract
 from imrec_pg.features.embedding import crop
-from imrec_pg.features.hashes import average_hash, difference_hash
+from imrec_pg.features.hashes import average_hash, difference_hash, perceptual_hash
 from imrec_pg.features.histogram import RgbHistogram
 from imrec_pg.records import Feature, RgbArray
 
@@ -62,6 +62,7 @@ def test_large_pictures_keep_their_features(kind: str) -> None:
     assert np.abs(result.features.histogram - RgbHistogram().extract(np.asarray(image))).sum() <= 0.02
     assert differing(result.features.average_hash, average_hash(image)) <= 2
     assert differing(result.features.difference_hash, difference_hash(image)) <= 2
+    assert differing(result.features.perceptual_hash, perceptual_hash(image)) <= 2
     assert difference(result.crop, crop(image)) <= 1  # of 255 levels
 
 
@@ -73,6 +74,7 @@ def test_a_small_picture_keeps_them_bit_for_bit() -> None:
     np.testing.assert_array_equal(result.features.histogram, RgbHistogram().extract(np.asarray(image)))
     assert result.features.average_hash == average_hash(image)
     assert result.features.difference_hash == difference_hash(image)
+    assert result.features.perceptual_hash == perceptual_hash(image)
     assert difference(result.crop, crop(image)) == 0
 
 
