@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias, TypedDict, TypeVar
+from typing import Self, TypeAlias, TypedDict, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -63,7 +63,8 @@ class Feature(StrEnum):
         "Its brightness pattern: which of its 8x8 lowest frequencies are above the median.",
     )
 
-    def __new__(cls, name: str, description: str = "") -> "Feature":
+    def __new__(cls, name: str, description: str = "") -> Self:
+        """Return the member of this name; it is equal to its name."""
         feature = str.__new__(cls, name)
         feature._value_ = name
         feature.description = description

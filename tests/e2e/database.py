@@ -102,7 +102,8 @@ def features(dsn: str) -> Features:
         dsn,
         "SELECT image_id::text, e.embedding::text, h.histogram::text, b.average_hash::text, "
         "d.difference_hash::text FROM imrec.embedding AS e INNER JOIN imrec.histogram AS h USING (image_id) "
-        "INNER JOIN imrec.average_hash AS b USING (image_id) INNER JOIN imrec.difference_hash AS d USING (image_id) ORDER BY image_id",
+        "INNER JOIN imrec.average_hash AS b USING (image_id) "
+        "INNER JOIN imrec.difference_hash AS d USING (image_id) ORDER BY image_id",
     )
     ids, embeddings, histograms, average, difference = zip(*rows, strict=True)
     return Features(

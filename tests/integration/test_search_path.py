@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from itertools import product
 from uuid import uuid4
 
 import psycopg
@@ -44,6 +45,13 @@ CALLS = [
     "imrec_internal.hnsw_index",
     "imrec_internal.caller",
     "imrec_internal.live_workers()",
+]
+
+
+OPERATORS = ("=", "<>", "<", ">", "<=", ">=", "||", "+", "-", "*", "/", "->", "->>", "?", "<=>", "<->", "<~>")
+OPERANDS = [
+    *((t, t) for t in ("uuid", "text", "bigint", "integer", "double precision", "bit", "jsonb", "uuid[]")),
+    *(("public.vector", "public.vector"), ("jsonb", "text"), ("bigint", "integer")),
 ]
 
 
@@ -140,50 +148,20 @@ def plant(conn: Connection, schema: str) -> None:
         except psycopg.Error:  # of internal types, or with OUT parameters
             continue
     assert made > 100
-    for operator in (
-        "=",
-        "<>",
-        "<",
-        ">",
-        "<=",
-        ">=",
-        "||",
-        "+",
-        "-",
-        "*",
-        "/",
-        "->",
-        "->>",
-        "?",
-        "<=>",
-        "<->",
-        "<~>",
-    ):
-        for left, right in (
-            ("uuid", "uuid"),
-            ("text", "text"),
-            ("bigint", "bigint"),
-            ("bigint", "integer"),
-            ("uuid[]", "uuid[]"),
-            ("jsonb", "text"),
-            ("jsonb", "jsonb"),
-            ("public.vector", "public.vector"),
-            ("bit", "bit"),
-            ("double precision", "double precision"),
-            ("integer", "integer"),
-        ):
-            function = f"{schema}.planted_{abs(hash((operator, left, right)))}"
-            try:
-                with conn.transaction():
-                    conn.execute(
-                        f"CREATE OR REPLACE FUNCTION {function}(a {left}, b {right}) RETURNS boolean LANGUAGE plpgsql "
-                        f"AS 'BEGIN RAISE EXCEPTION ''a planted operator''; END'".encode()
-                    )
-                    conn.execute(
-                        f"CREATE OPERATOR {schema}.{operator} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = {function})".encode()
-                    )
-            except psycopg.Error:
-                continue
+    for operator, (left, right) in product(OPERATORS, OPERANDS):
+        function = f"{schema}.planted_{len(operator)}_{abs(hash((operator, left, right)))}"
+        try:
+            with conn.transaction():
+                conn.execute(
+                    f"CREATE OR REPLACE FUNCTION {function}(a {left}, b {right}) RETURNS boolean LANGUAGE plpgsql "
+                    f"AS 'BEGIN RAISE EXCEPTION ''a planted operator''; END'".encode()
+                )
+                conn.execute(
+                    f"CREATE OPERATOR {schema}.{operator} "
+                    f"(LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = {function})".encode()
+                )
+        except psycopg.Error:
+            continue
     if schema != "public":
         for type_ in ("uuid", "text", "bigint", "jsonb", "timestamp", "vector", "boolean", "integer"):
             conn.execute(f'CREATE DOMAIN {schema}."{type_}" AS pg_catalog.name'.encode())

@@ -222,7 +222,10 @@ def test_a_later_version_replaces_an_earlier_one_and_an_earlier_one_nothing(
     dated = replace(image.info, taken_at=datetime(2020, 1, 2), version=2)  # noqa: DTZ001 - no time zone
     monkeypatch.setattr(write, "version_of", lambda _feature: 2)
     assert write_batch(conn, [replace(image, info=dated, features=other)]) == Merged(0, 0, 0)
-    stored = "SELECT average_hash::text, a.version, i.taken_at, i.version FROM imrec.average_hash AS a, imrec.image AS i"
+    stored = (
+        "SELECT average_hash::text, a.version, i.taken_at, i.version "
+        "FROM imrec.average_hash AS a, imrec.image AS i"
+    )
     expected = ("1" * 64, 2, datetime(2020, 1, 2), 2)  # noqa: DTZ001 - as above
     assert conn.execute(stored).fetchone() == expected
     monkeypatch.setattr(write, "version_of", lambda _feature: 1)

@@ -15,6 +15,8 @@ from imrec_pg.db.session import open_session
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
+NOTHING = "RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'"
+FIRST = "ARRAY(SELECT image_id FROM imrec.image LIMIT 1)"
 SCHEMAS = "('imrec'::regnamespace, 'imrec_internal'::regnamespace)"
 DEFINED = re.compile(r"(?m)^CREATE OR REPLACE (?:FUNCTION|VIEW) (imrec(?:_internal)?)\.(\w+)")
 
@@ -33,9 +35,9 @@ def definitions(conn: psycopg.Connection[TupleRow]) -> set[tuple[object, ...]]:
 def spoil(conn: psycopg.Connection[TupleRow]) -> None:
     """Leave the database as an earlier version, or somebody's experiment, might have."""
     for statement in (
-        "CREATE OR REPLACE FUNCTION imrec_internal.image_at(photo text) RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
+        f"CREATE OR REPLACE FUNCTION imrec_internal.image_at(photo text) {NOTHING}",
         "CREATE FUNCTION imrec_internal.left_over(x integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-        "CREATE FUNCTION imrec_internal.image_at(photo text, host text) RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'",
+        f"CREATE FUNCTION imrec_internal.image_at(photo text, host text) {NOTHING}",
         "CREATE VIEW imrec_internal.left_behind AS SELECT 1 AS x",
         "COMMENT ON VIEW imrec.photo IS 'another'",
         "ALTER VIEW imrec.photo RESET (security_invoker)",
@@ -65,7 +67,7 @@ def test_functions_of_another_version_are_refused_until_they_are_upgraded(settin
         open_session(settings)
     with psycopg.connect(settings.dsn or "") as conn:
         conn.execute("UPDATE imrec_internal.applied_sql SET imrec_version = '99.0'")
-    with pytest.raises(SchemaError, match="imrec-pg 99.0 has been here"):
+    with pytest.raises(SchemaError, match=r"imrec-pg 99\.0 has been here"):
         open_session(settings)
     migrate.upgrade(settings)
     open_session(settings).close()
@@ -78,9 +80,9 @@ def test_what_users_made_of_our_views_and_functions_survives_an_upgrade(
     for statement in (
         "CREATE VIEW wide AS SELECT path FROM imrec.photo WHERE width > 1",
         "CREATE VIEW alike AS SELECT path, distance FROM imrec.similar_to('/photos/1.jpg')",
-        "CREATE MATERIALIZED VIEW album AS SELECT path FROM imrec.recommend(ARRAY(SELECT image_id FROM imrec.image LIMIT 1))",
+        f"CREATE MATERIALIZED VIEW album AS SELECT path FROM imrec.recommend({FIRST})",
         "CREATE FUNCTION alike_to(photo text) RETURNS SETOF text LANGUAGE sql STABLE "
-        "BEGIN ATOMIC SELECT s.path FROM imrec.similar_to(alike_to.photo) AS s; END",
+        + "BEGIN ATOMIC SELECT s.path FROM imrec.similar_to(alike_to.photo) AS s; END",
         "CREATE VIEW near AS SELECT * FROM imrec.hamming_within(repeat('0', 64)::bit(64), 64)",
     ):
         conn.execute(statement.encode())
