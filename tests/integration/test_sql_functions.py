@@ -310,7 +310,8 @@ def test_every_function_tells_what_it_does(conn: Connection) -> None:
     undescribed = rows(
         conn,
         "SELECT oid::regprocedure::text AS name FROM pg_proc "
-        "WHERE pronamespace IN ('imrec'::regnamespace, 'imrec_internal'::regnamespace) AND obj_description(oid, 'pg_proc') IS NULL",
+        "WHERE pronamespace IN ('imrec'::regnamespace, 'imrec_internal'::regnamespace) "
+        "AND obj_description(oid, 'pg_proc') IS NULL",
     )
     assert undescribed == []
 

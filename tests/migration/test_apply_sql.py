@@ -16,6 +16,7 @@ from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
 NOTHING = "RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid'"
+ALIKE = "BEGIN ATOMIC SELECT s.path FROM imrec.similar_to(alike_to.photo) AS s; END"
 FIRST = "ARRAY(SELECT image_id FROM imrec.image LIMIT 1)"
 SCHEMAS = "('imrec'::regnamespace, 'imrec_internal'::regnamespace)"
 DEFINED = re.compile(r"(?m)^CREATE OR REPLACE (?:FUNCTION|VIEW) (imrec(?:_internal)?)\.(\w+)")
@@ -81,8 +82,7 @@ def test_what_users_made_of_our_views_and_functions_survives_an_upgrade(
         "CREATE VIEW wide AS SELECT path FROM imrec.photo WHERE width > 1",
         "CREATE VIEW alike AS SELECT path, distance FROM imrec.similar_to('/photos/1.jpg')",
         f"CREATE MATERIALIZED VIEW album AS SELECT path FROM imrec.recommend({FIRST})",
-        "CREATE FUNCTION alike_to(photo text) RETURNS SETOF text LANGUAGE sql STABLE "
-        + "BEGIN ATOMIC SELECT s.path FROM imrec.similar_to(alike_to.photo) AS s; END",
+        f"CREATE FUNCTION alike_to(photo text) RETURNS SETOF text LANGUAGE sql STABLE {ALIKE}",
         "CREATE VIEW near AS SELECT * FROM imrec.hamming_within(repeat('0', 64)::bit(64), 64)",
     ):
         conn.execute(statement.encode())
