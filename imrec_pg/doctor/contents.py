@@ -33,13 +33,12 @@ _DELETE_FILELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
     "(SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
 )
-_MODEL = "SELECT name, extraction_version FROM imrec.model"
+_MODEL = "SELECT name FROM imrec.model"
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
     name: str
-    extraction_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def features(examined: Examined) -> Iterator[Finding]:
 def files(examined: Examined) -> Iterator[Finding]:
     """Yield how many images have lost all their files."""
     table = examined.tables.get("image")
-    if table is None or "location" not in examined.tables:
+    if table is None or "file" not in examined.tables:
         return
     sample, which = _sampled(examined, _FILELESS, table, _SAMPLE_LOOKED_UP)
     if sample.wrong:
