@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _DECODES, _DECODE_S = "IMREC_FAULTS_DECODES", "IMREC_FAULTS_DECODE_S"
 
 
+FEATURES = ("histogram", "average_hash", "difference_hash")
+"""Those that need no model, and that faults.checks computes by itself."""
+
+
 @dataclass(frozen=True)
 class Orders:
     """What to ingest, and where.
@@ -52,7 +56,7 @@ class Orders:
     log: str
     dsn: str = ""
     data_dir: str = "/nonexistent"
-    features: tuple[str, ...] = ("histogram", "hash")
+    features: tuple[str, ...] = FEATURES
     batch: int = 8
     workers: int = 1
     retry_for_s: float = 120
