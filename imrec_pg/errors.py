@@ -23,6 +23,30 @@ class InvalidQueryError(UsageError):
     """A search makes no sense, such as a feature and a metric that do not go together."""
 
 
+class UnknownRootError(UsageError):
+    """No root has this name.
+
+    Attributes:
+        name: as it was given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no root {name!r} here")
+        self.name = name
+
+
+class UnknownRoleError(UsageError):
+    """No PostgreSQL role has this name.
+
+    Attributes:
+        name: as it was given.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no role {name!r} on this server")
+        self.name = name
+
+
 class ImageNotFoundError(UsageError):
     """No image is stored under a path or an id."""
 

@@ -15,7 +15,7 @@ from imrec_pg.cli.common import (
 )
 from imrec_pg.cli.dump import dump, restore
 from imrec_pg.embedded import EmbeddedServer
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import UnknownRoleError, UsageError
 from imrec_pg.records import GrantedRole
 
 
@@ -137,8 +137,13 @@ def grant(*, kind: GrantedRole, role: str, create: bool, roots: tuple[str, ...])
     path, no feature, no neighbour. The first such grant turns PostgreSQL's row-level security on. Roles
     that may read by then see all as before; to others, a GRANT by hand alone shows no photo any more.
     """
-    with invocation().library() as library:
-        library.grant(kind, role, create=create, roots=roots)
+    if roots and kind is not GrantedRole.READER:
+        raise UsageError(f"--root is for readers: an {kind} has to see all that is stored")
+    try:
+        with invocation().library() as library:
+            library.grant(kind, role, create=create, roots=roots)
+    except UnknownRoleError as error:
+        raise UsageError(f"{error}: --create makes one") from error
     say(f"{role} is {kind} now{' of ' + ', '.join(roots) if roots else ''}")
 
 

@@ -43,12 +43,8 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     Raises:
         SchemaError: the server is too old, has no pgvector, or the role may not create that.
     """
-    from imrec_pg.access import grants
-
     ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision), apply=True)
-    with connect(settings) as conn:
-        grants.renew(conn)
 
 
 def downgrade(settings: Settings, revision: str) -> None:

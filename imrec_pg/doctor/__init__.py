@@ -41,7 +41,7 @@ CHECKS: dict[str, Check] = {
     "privileges": privileges.privileges,
     "read-only": server.read_only,
     "features": contents.features,
-    "places": contents.places,
+    "files": contents.files,
     "model": contents.model,
     "vectors": contents.vectors,
     "failures": contents.failures,

@@ -14,9 +14,9 @@ _SAMPLE = 20_000
 _SAMPLE_LOOKED_UP = 100_000
 
 _COUNT = SQL("SELECT count(*) FROM {}")
-_PLACELESS = SQL(
+_FILELESS = SQL(
     "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS ("
-    "SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)) "
+    "SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)) "
     "FROM imrec.image AS i TABLESAMPLE SYSTEM (%s)"
 )
 # NaN counts as greater than all numbers, so that it is greater than 0 and not less than infinity.
@@ -28,9 +28,9 @@ _ODD = SQL(
 _DELETE_ODD = SQL(
     "DELETE FROM {table} WHERE NOT (vector_norm({column}) > 0 AND vector_norm({column}) < 'infinity');"
 )
-_DELETE_PLACELESS = (
+_DELETE_FILELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
-    "(SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
+    "(SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id); (while no ingest runs)"
 )
 
 
@@ -52,17 +52,17 @@ def features(examined: Examined) -> Iterator[Finding]:
             yield notice(f"no image of {images:,} has its {table}", why, mend)
 
 
-def places(examined: Examined) -> Iterator[Finding]:
+def files(examined: Examined) -> Iterator[Finding]:
     """Yield how many images are in no file any more."""
     table = examined.tables.get("image")
-    if table is None or "location" not in examined.tables:
+    if table is None or "file" not in examined.tables:
         return
-    seen, placeless, which = _sampled(examined, _PLACELESS, table, _SAMPLE_LOOKED_UP)
-    if placeless:
+    seen, fileless, which = _sampled(examined, _FILELESS, table, _SAMPLE_LOOKED_UP)
+    if fileless:
         yield warning(
-            f"{placeless:,} of {which} are in no file any more",
+            f"{fileless:,} of {which} are in no file any more",
             "A search ranks them too, cannot name them, and shows fewer photos than were asked for.",
-            _DELETE_PLACELESS,
+            _DELETE_FILELESS,
         )
     elif seen:
         yield ok(f"{which} are in files")

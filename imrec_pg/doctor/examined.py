@@ -27,7 +27,10 @@ _METRICS = {
     "vector_l1_ops": Metric.MANHATTAN,
 }
 # Where PostgreSQL has not counted yet. A vector of 512 takes 2,056 bytes of a page of 8,192.
-_ROWS_A_PAGE = {"embedding": 3, "histogram": 3, "hash": 107, "image": 80, "location": 40}
+_ROWS_A_PAGE: dict[str, int] = {
+    **{feature: 107 if feature.is_hash else 3 for feature in Feature},
+    **{"image": 80, "file": 40},
+}
 # The clock may have been set between the start of the machine and that of the server.
 _CLOCK_SECONDS = 10
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
 
+from imrec_pg.db.privileges import INGEST, SEARCH
+from imrec_pg.db.rows import values
 from imrec_pg.db.session import HEAD
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
@@ -34,21 +36,16 @@ ORDER BY c.relname
 _CLOSED_FUNCTIONS = """
 SELECT p.proname FROM pg_catalog.pg_proc AS p
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
+WHERE n.nspname IN ('imrec', 'imrec_internal') AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ORDER BY 1
 """
 _HIDDEN = """
 SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXISTS (
-    SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN LATERAL unnest(p.polroles) AS r (oid)
-    WHERE p.polrelid = 'imrec.file'::pg_catalog.regclass
-    AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
-) AS sees_some
+    SELECT FROM imrec_internal.access AS a WHERE pg_has_role(a.role, 'USAGE')
+) AS granted
 """
-# What ingest writes into; where there is a table that it only reads, a role need not be able to write there.
-_WRITTEN = (
-    *("root", "mount", "image", "location", "missing", "failure", "model", "worker", "claim"),
-    *Feature,
-)
+# What ingest writes to.
+_WRITTEN = (*("root", "mount", "image", "file", "missing", "failure", "model", "worker", "claim"), *Feature)
 _INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
 
 
@@ -63,7 +60,7 @@ class _Role:
 @dataclass(frozen=True, slots=True)
 class _Hidden:
     restricted: bool
-    sees_some: bool
+    granted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def privileges(examined: Examined) -> Iterator[Finding]:
         return
     (role,) = roles
     relations = examined.records(_Relation, _RELATIONS)
-    closed = [str(name) for (name,) in examined.conn.execute(_CLOSED_FUNCTIONS)]
+    closed = values(examined.conn, str, _CLOSED_FUNCTIONS)
     lacks = [
         *([] if role.enters else ["USAGE on the schema imrec"]),
         *_named("SELECT on", [relation.name for relation in relations if not relation.reads]),
@@ -102,21 +99,17 @@ def privileges(examined: Examined) -> Iterator[Finding]:
 def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
     if not lacks:
         return ok(f"the role {role.name} may search")
-    statement = SQL(
-        "GRANT USAGE ON SCHEMA imrec TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA imrec TO {role}; "
-        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec TO {role};"
-    )
     return warning(
         f"the role {role.name} may not search: it lacks {'; '.join(lacks)}",
         "Most other checks need this too.",
-        f"as the owner: {examined.sql(statement.format(role=Identifier(role.name)))}",
+        f"as the owner: {_granting(examined, role, SEARCH)}",
     )
 
 
 def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
     (hidden,) = examined.records(_Hidden, _HIDDEN)
     mend = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
-    if hidden.restricted and hidden.sees_some:
+    if hidden.restricted and hidden.granted:
         yield notice(
             f"the role {role.name} sees the photos of some roots alone",
             "So does doctor: of the others it tells nothing.",
@@ -125,7 +118,7 @@ def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
     elif hidden.restricted:
         yield warning(
             f"row-level security hides all photos from the role {role.name}",
-            "It is on since a reader of some roots was granted; what is granted by hand then shows nothing.",
+            "Somebody is restricted to some roots; what is granted by hand meanwhile shows nothing.",
             mend,
         )
 
@@ -133,16 +126,10 @@ def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
 def _ingesting(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
     if not lacks:
         return ok(f"the role {role.name} may ingest")
-    statement = SQL(
-        "GRANT USAGE ON SCHEMA imrec TO {role}; "
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA imrec TO {role}; "
-        "GRANT TEMPORARY ON DATABASE {database} TO {role};"
-    )
-    names = {"role": Identifier(role.name), "database": Identifier(examined.conn.info.dbname)}
     return notice(
         f"the role {role.name} may not ingest: it lacks {'; '.join(lacks)}",
         "That is as it should be for one that only searches.",
-        f"if it should, as the owner: {examined.sql(statement.format(**names))}",
+        f"if it should, as the owner: {_granting(examined, role, (*SEARCH, *INGEST))}",
     )
 
 
@@ -154,6 +141,11 @@ def _building(role: _Role, lacks: list[str]) -> Finding:
         "Only the owner of a table may; ingest --no-index does without.",
         "imrec-pg index build as the owner",
     )
+
+
+def _granting(examined: Examined, role: _Role, statements: tuple[SQL, ...]) -> str:
+    names = {"role": Identifier(role.name), "database": Identifier(examined.conn.info.dbname)}
+    return " ".join(f"{examined.sql(statement.format(**names))};" for statement in statements)
 
 
 def _unwritable(relation: _Relation) -> bool:
