@@ -63,7 +63,7 @@ def ingest_into(
 class AddImage:
     """Stores images below /photos, or another root, with the features given, and random ones for the rest.
 
-    Keywords: embedding, histogram, average_hash, difference_hash, image_id (else 1, 2, …).
+    Keywords: the features, image_id (else 1, 2, …).
     """
 
     def __init__(self, conn: Connection, root: bytes = b"/photos") -> None:
@@ -90,6 +90,7 @@ class AddImage:
         histogram: object = None,
         average_hash: bytes | None = None,
         difference_hash: bytes | None = None,
+        perceptual_hash: bytes | None = None,
         image_id: UUID | None = None,
     ) -> StoredImage:
         number = next(self._numbers)
@@ -104,6 +105,7 @@ class AddImage:
             histogram=self._row(histogram),
             average_hash=average_hash or self._rng.bytes(8),
             difference_hash=difference_hash or self._rng.bytes(8),
+            perceptual_hash=perceptual_hash or self._rng.bytes(8),
         )
         return StoredImage(key, ImageInfo(key, 9, 4, 3, "JPEG", None, None, None), (file,), features)
 

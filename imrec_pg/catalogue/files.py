@@ -107,7 +107,7 @@ def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> li
         rows = all_rows(
             conn,
             _FailureRow,
-            "SELECT root_id, relative_path, bytes AS size, error_class, error, attempts, last_attempt_at "
+            "SELECT root_id, relative_path, size, error_class, error, attempts, last_attempt_at "
             "FROM imrec.failure ORDER BY path LIMIT %s",
             (limit,),
         )

@@ -21,8 +21,11 @@ DECLARE
     -- small table is scanned at once. 120 rows a page; statistics may be missing, or older than a bulk load,
     -- but the size on disk is always true. Nothing, where row-level security hides rows: the indexes cannot be
     -- used then, and each look into one would be a scan.
-    budget CONSTANT double precision := CASE WHEN (SELECT c.restricted FROM imrec_internal.caller AS c) THEN 0
-        ELSE 120 * pages / 12 - 1500 END;
+    -- A session may SET imrec.hamming_budget.
+    budget CONSTANT double precision := coalesce(
+        nullif(current_setting('imrec.hamming_budget', true), '')::double precision,
+        CASE WHEN (SELECT c.restricted FROM imrec_internal.caller AS c) THEN 0 ELSE 120 * pages / 12 - 1500 END
+    );
     -- Where VACUUM has not seen a page since it changed, the row is looked up in the table too, in 1 us.
     row_cost CONSTANT double precision := 6 - 5 * least(1, (
         SELECT c.relallvisible / greatest(pages, 1)

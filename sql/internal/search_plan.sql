@@ -161,8 +161,9 @@ BEGIN
             IF cardinality(far) > 0 THEN
                 -- Rocchio's formula (1971) with the usual weights, 0.75 for likes and 0.15 for dislikes (Manning,
                 -- Raghavan and Schuetze 2008, chapter 9), scaled so as to stay among the images.
-                SELECT mean OPERATOR(pgvector.+) (mean OPERATOR(pgvector.-) pgvector.avg(q.v)) OPERATOR(pgvector.*)
-                    array_fill(0.25::real, ARRAY[pgvector.vector_dims(mean)])::pgvector.vector
+                -- OPERATOR() binds by no precedence, hence the parentheses.
+                SELECT mean OPERATOR(pgvector.+) ((mean OPERATOR(pgvector.-) pgvector.avg(q.v)) OPERATOR(pgvector.*)
+                    array_fill(0.25::real, ARRAY[pgvector.vector_dims(mean)])::pgvector.vector)
                 INTO mean FROM unnest(far) AS q (v);
             END IF;
             near := ARRAY[mean];
@@ -200,16 +201,17 @@ BEGIN
     FROM generate_series(1, coalesce(cardinality(far), cardinality(far_codes))) AS n;
     IF combine = 'min' THEN
         distance := CASE WHEN cardinality(distances) > 1 THEN format('least(%s)', distance) ELSE distance END;
-        disliked := format('least(%s) < %s', disliked, distance);
+        disliked := 'least(' || disliked || ') < ' || distance;
     ELSE
         -- Hashes have no mean: by the mean of their distances, as Rocchio weighs them.
         distance := CASE WHEN cardinality(distances) > 1
             THEN format('((%s) / %s)', array_to_string(distances, ' + '), cardinality(distances)) ELSE distance END;
-        distance := coalesce(
-            format('(1.25 * %s - 0.25 * (%s) / %s)', distance, replace(disliked, ', ', ' + '), cardinality(far_codes)),
-            distance
-        );
-        disliked := NULL;
+        IF disliked IS NOT NULL THEN
+            distance := format(
+                '(1.25 * %s - 0.25 * (%s) / %s)', distance, replace(disliked, ', ', ' + '), cardinality(far_codes)
+            );
+            disliked := NULL;
+        END IF;
     END IF;
     -- The same expression in both places, or each distance is computed twice; + 0 keeps it from an index.
     compare := format(

@@ -1,12 +1,14 @@
 """Files that go, come back, move, or seem to be gone because their disk is not there."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
-from imrec_pg.search.answers import Question
 from PIL import Image
 from support import ingest_into, settings_for
 
@@ -14,14 +16,15 @@ from imrec_pg.catalogue import missing
 from imrec_pg.catalogue.status import status
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import ImrecError
+from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
-from imrec_pg.records import Feature, FeatureTable, Metric
-from imrec_pg.search.ranking import rank, stored_features
+from imrec_pg.records import Feature, Metric
+from imrec_pg.search.ranking import recommend, stored_features
 from imrec_pg.settings import this_host
 
-LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=1)
+LIGHT = IngestOptions(features=(Feature.HISTOGRAM, Feature.AVERAGE_HASH), workers=1)
 ACCEPTING = IngestOptions(features=LIGHT.features, workers=1, accept_deletions=True)
 
 
@@ -54,11 +57,11 @@ def folder(tmp_path: Path, conn: Connection) -> Path:
 def test_a_deleted_file_is_marked_with_the_date_and_kept(conn: Connection, folder: Path) -> None:
     (folder / "3.png").unlink()
     assert run(conn, folder).changes == Changes(gone=1, known=10)
-    assert (number(conn, "location"), number(conn, "histogram")) == (10, 10)
+    assert (number(conn, "file"), number(conn, "histogram")) == (10, 10)
     since = conn.execute("SELECT since FROM imrec.missing").fetchall()
     assert run(conn, folder).changes == Changes(known=9)
     assert conn.execute("SELECT since FROM imrec.missing").fetchall() == since
-    assert status(conn, this_host()).missing_files == 1
+    assert status(conn, this_host(), wanted()).missing_files == 1
 
 
 def test_a_file_that_comes_back_is_no_longer_missing_and_not_read_again(
@@ -83,7 +86,7 @@ def test_a_moved_file_keeps_its_features(conn: Connection, folder: Path) -> None
     # An answer names the place where the photo is now, though the old one comes first by name.
     (key,) = conn.execute("SELECT image_id FROM imrec.file WHERE path LIKE '%moved.png'").fetchall()[0]
     features = stored_features(conn, [key])[key]  # type: ignore[list-item, index]
-    (found,) = rank(conn, Question([features], 1), Feature.HISTOGRAM, Metric.COSINE).neighbours
+    (found,) = recommend(conn, [features], Feature.HISTOGRAM, Metric.COSINE, k=1)[0]
     assert found.path.endswith("/sub/moved.png")
     assert (found.copies, found.missing) == (2, False)
 
@@ -93,7 +96,7 @@ def test_an_answer_says_that_a_photo_is_missing(conn: Connection, folder: Path) 
     run(conn, folder)
     (key,) = conn.execute("SELECT image_id FROM imrec.file WHERE path LIKE '%/3.png'").fetchall()[0]
     features = stored_features(conn, [key])[key]  # type: ignore[list-item, index]
-    neighbours = rank(conn, Question([features], 10), Feature.HISTOGRAM, Metric.COSINE).neighbours
+    neighbours = recommend(conn, [features], Feature.HISTOGRAM, Metric.COSINE, k=10)[0]
     assert [n.missing for n in neighbours] == [True] + [False] * 9
 
 
@@ -193,12 +196,79 @@ def test_prune_forgets_files_and_images_that_nothing_else_holds(conn: Connection
     nothing = missing.prune(conn, timedelta(days=1), dry_run=False)
     assert (nothing.files, nothing.images) == (0, 0)
     dry = missing.prune(conn, timedelta(0), dry_run=True)
-    assert (dry.files, dry.images, number(conn, "location")) == (2, 1, 11)
+    assert (dry.files, dry.images, number(conn, "file")) == (2, 1, 11)
     assert missing.prune(conn, timedelta(0), dry_run=False) == dry
-    assert (number(conn, "location"), number(conn, "image"), number(conn, "histogram")) == (9, 9, 9)
+    assert (number(conn, "file"), number(conn, "image"), number(conn, "histogram")) == (9, 9, 9)
     assert number(conn, "missing") == 0
     save(folder / "3.png", 3)
     assert run(conn, folder).tally.new == 1
+
+
+def test_prune_forgets_more_than_one_batch(
+    conn: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in list(folder.iterdir())[:7]:
+        path.unlink()
+    run(conn, folder)
+    monkeypatch.setattr(missing, "_BATCH", 3)
+    assert missing.prune(conn, timedelta(0), dry_run=False) == missing.Pruned(7, 7)
+    assert (number(conn, "file"), number(conn, "image"), number(conn, "missing")) == (3, 3, 0)
+
+
+def test_prune_does_not_forget_a_file_that_comes_back_meanwhile(
+    conn: Connection, dsn: str, folder: Path
+) -> None:
+    (folder / "3.png").unlink()
+    run(conn, folder)
+    with psycopg.connect(dsn) as ingesting:
+        # As an ingest does that has just met the file again.
+        ingesting.execute("DELETE FROM imrec.missing")
+        with ThreadPoolExecutor(1) as pool:
+            pruning = pool.submit(missing.prune, conn, timedelta(0), dry_run=False)
+            wait_for_lock(dsn)
+            ingesting.commit()
+            assert pruning.result(timeout=30) == missing.Pruned(0, 0)
+    assert number(conn, "file") == 10
+
+
+def test_prune_keeps_an_image_that_an_ingest_gives_another_file_meanwhile(
+    conn: Connection, dsn: str, folder: Path
+) -> None:
+    (folder / "3.png").unlink()
+    run(conn, folder)
+    with psycopg.connect(dsn) as ingesting:
+        ingesting.execute(
+            "INSERT INTO imrec.file (image_id, file_id, root_id, relative_path, path, size, mtime_ns) "
+            "SELECT image_id, gen_random_uuid(), root_id, 'copy', 'copy', size, 1 "
+            "FROM imrec.file WHERE path LIKE '%/3.png'"
+        )
+        with ThreadPoolExecutor(1) as pool:
+            pruning = pool.submit(missing.prune, conn, timedelta(0), dry_run=False)
+            wait_for_lock(dsn)
+            ingesting.commit()
+            assert pruning.result(timeout=30) == missing.Pruned(1, 0)
+    assert (number(conn, "file"), number(conn, "image")) == (10, 10)
+
+
+def test_a_dry_run_of_prune_waits_for_nobody(conn: Connection, dsn: str, folder: Path) -> None:
+    (folder / "3.png").unlink()
+    run(conn, folder)
+    with psycopg.connect(dsn) as busy:
+        busy.execute("LOCK TABLE imrec.file, imrec.missing, imrec.image IN EXCLUSIVE MODE")
+        conn.execute("SET lock_timeout = '5s'")
+        assert missing.prune(conn, timedelta(0), dry_run=True) == missing.Pruned(1, 1)
+
+
+def wait_for_lock(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as watcher:
+        for _ in range(600):
+            waiting = watcher.execute(
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if waiting.rowcount:
+                return
+            time.sleep(0.05)
+    pytest.fail("nobody waits for a lock")
 
 
 def test_names_in_no_encoding_are_followed_too(conn: Connection, folder: Path) -> None:
