@@ -31,6 +31,9 @@ INNER JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = c.oid
 WHERE c.relnamespace = 'imrec_internal'::pg_catalog.regnamespace AND c.relkind = 'v'
 """
 _OURS = """
+SELECT format('POLICY %%I ON %%s', p.polname, p.polrelid::pg_catalog.regclass) FROM pg_catalog.pg_policy AS p
+WHERE p.polname IN ('imrec_restricted', 'imrec_unrestricted')
+UNION ALL
 SELECT 'VIEW ' || c.oid::pg_catalog.regclass FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND c.relkind = 'v'
 UNION ALL
@@ -100,7 +103,7 @@ def renew_access(conn: psycopg.Connection[TupleRow]) -> None:
 
 
 def drop_all(conn: psycopg.Connection[TupleRow]) -> None:
-    """Drop all functions and views of imrec-pg, and what depends on them."""
+    """Drop all policies, functions and views of imrec-pg, and what depends on them."""
     schemas = {"schemas": ["imrec", "imrec_internal"]}
     for (name,) in conn.execute(_OURS, schemas).fetchall():
         kind, _, what = str(name).partition(" ")

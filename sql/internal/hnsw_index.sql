@@ -1,6 +1,6 @@
 -- The HNSW index of each pair of feature and metric: its name, its operator and operator class, and what it
 -- is now. valid is false for one whose build broke off, NULL where there is none. rows is the planner's count.
-CREATE OR REPLACE VIEW imrec_internal.hnsw_index AS
+CREATE OR REPLACE VIEW imrec_internal.hnsw_index WITH (security_invoker = true) AS
 SELECT
     p.feature,
     p.metric,
