@@ -20,7 +20,7 @@ from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
 # Any number that no other program takes for an advisory lock: "imrec" in base 36.
-_LOCK_KEY = 31_251_708
+LOCK_KEY = 31_251_708
 
 VERSION_TABLE = "schema_version"
 """In the schema imrec: which migration the database stands at. Development versions had schema_version."""
@@ -80,7 +80,7 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         "postgresql+psycopg://", creator=lambda: _plain(used), poolclass=sqlalchemy.NullPool
     )
     with translated(), _unwrapped(), engine.begin() as conn:
-        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
         yield conn
 
 
@@ -136,7 +136,7 @@ def ensure_pgvector(settings: Settings) -> None:
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():
-                conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+                conn.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
                 conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except (pg.UndefinedFile, pg.FeatureNotSupported) as error:
             raise SchemaError(

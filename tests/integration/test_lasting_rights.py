@@ -104,7 +104,7 @@ def test_rights_stay_with_a_role_that_is_renamed(
 
 def test_all_of_an_empty_schema_are_free_again(conn: Connection, dsn: str, restricted: Restricted) -> None:
     restricted.conn.close()
-    conn.close()
+
     migrate.downgrade(settings_for(dsn), "base")
     migrate.upgrade(settings_for(dsn))
     with psycopg.connect(dsn) as again:
