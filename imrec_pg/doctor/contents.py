@@ -1,12 +1,13 @@
 """What is stored: complete, findable, and of one model."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composed, Identifier
 
 from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
-from imrec_pg.records import Feature
+from imrec_pg.records import Feature, ModelIdentity
 
 # Of larger tables so many rows are looked at, in whole pages from all over: some 40 ms for vectors.
 _SAMPLE = 20_000
@@ -15,14 +16,14 @@ _SAMPLE_LOOKED_UP = 100_000
 
 _COUNT = SQL("SELECT count(*) FROM {}")
 _FILELESS = SQL(
-    "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS ("
-    "SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)) "
+    "SELECT count(*) AS seen, count(*) FILTER (WHERE NOT EXISTS ("
+    "SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)) AS wrong "
     "FROM imrec.image AS i TABLESAMPLE SYSTEM (%s)"
 )
 # NaN counts as greater than all numbers, so that it is greater than 0 and not less than infinity.
 _ODD = SQL(
-    "SELECT count(*), count(*) FILTER (WHERE NOT ("
-    "vector_norm({column}) > 0 AND vector_norm({column}) < 'infinity'::double precision)) "
+    "SELECT count(*) AS seen, count(*) FILTER (WHERE NOT ("
+    "vector_norm({column}) > 0 AND vector_norm({column}) < 'infinity'::double precision)) AS wrong "
     "FROM {table} TABLESAMPLE SYSTEM (%s)"
 )
 _DELETE_ODD = SQL(
@@ -32,6 +33,12 @@ _DELETE_FILELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
     "(SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id); (while no ingest runs)"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    seen: int
+    wrong: int
 
 
 def features(examined: Examined) -> Iterator[Finding]:
@@ -72,10 +79,10 @@ def model(examined: Examined) -> Iterator[Finding]:
     """Yield whether it is known which model made the embeddings."""
     if not {"embedding", "model"} <= examined.tables.keys():
         return
-    recorded = examined.conn.execute("SELECT name, weights_sha256 FROM imrec.model").fetchone()
-    if recorded is not None:
-        yield ok(f"the embeddings are of {recorded[0]}, extraction {recorded[1]}")
-    elif examined.value("SELECT EXISTS (SELECT FROM imrec.embedding)"):
+    for recorded in examined.records(ModelIdentity, "SELECT name, weights_sha256 FROM imrec.model"):
+        yield ok(f"the embeddings are of {recorded.name}, weights {recorded.weights_sha256[:12]}")
+        return
+    if examined.value("SELECT EXISTS (SELECT FROM imrec.embedding)"):
         yield warning(
             "no model is recorded, though embeddings are stored",
             "Nothing keeps embeddings of two models apart, whose distances mean nothing together.",
@@ -129,9 +136,6 @@ def _sampled(
     """Return how many rows were looked at, how many of them are wrong, and which they were, for people."""
     whole = examined.full or table.rows <= sample
     share = 100.0 if whole else 100.0 * sample / table.rows
-    row = examined.conn.execute(statement, (share,)).fetchone()
-    assert row is not None
-    seen, wrong = (int(str(count)) for count in row)
-    if whole:
-        return seen, wrong, f"all {seen:,} rows of imrec.{table.name}"
-    return seen, wrong, f"{seen:,} rows of imrec.{table.name}, a sample (--full: all),"
+    (counted,) = examined.records(_Counted, statement, (share,))
+    seen = f"{counted.seen:,} rows of imrec.{table.name}"
+    return counted.seen, counted.wrong, f"all {seen}" if whole else f"{seen}, a sample (--full: all),"

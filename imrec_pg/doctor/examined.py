@@ -29,7 +29,8 @@ _METRICS = {
 # Where PostgreSQL has not counted yet. A vector of 512 takes 2,056 bytes of a page of 8,192.
 _ROWS_A_PAGE: dict[str, int] = {
     **{feature: 107 if feature.is_hash else 3 for feature in Feature},
-    **{"image": 80, "file": 40},
+    "image": 80,
+    "file": 40,
 }
 # The clock may have been set between the start of the machine and that of the server.
 _CLOCK_SECONDS = 10

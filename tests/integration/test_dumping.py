@@ -134,7 +134,7 @@ def test_photos_that_come_between_check_and_restore_stay(
         real(*arguments)
 
     monkeypatch.setattr(dump, "_pour", ingest_first)
-    with pytest.raises(ImrecError, match="nothing was restored: .*this database holds photos already"):
+    with pytest.raises(ImrecError, match=r"nothing was restored: .*this database holds photos already"):
         dump.restore(settings_for(dsn), dumped)
     assert rows(dsn, "SELECT path FROM imrec.photo") == [{"('/late/a.jpg',)"}]
 
@@ -207,7 +207,7 @@ def test_a_dump_of_a_development_version_is_refused(empty_dsn: str, tmp_path: Pa
     assert program is not None
     file = tmp_path / "old.dump"
     subprocess.run([program, "--format=custom", "--file", file, "--dbname", empty_dsn], check=True)
-    with pytest.raises(SchemaError, match="a development version .* made .*write an export"):
+    with pytest.raises(SchemaError, match=r"a development version .* made .*write an export"):
         dump.restore(settings_for(empty_dsn), file)
 
 

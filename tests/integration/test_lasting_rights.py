@@ -1,6 +1,7 @@
 """What becomes of a restricted reader's rights when roots, roles or the schema change."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from row_security import Restricted, count, make_roots, photo
 from support import AddImage, settings_for
 
 from imrec_pg.access import grants
+from imrec_pg.backup.parquet import export_library, import_library
 from imrec_pg.catalogue import root_files, roots
 from imrec_pg.db import migrate
 from imrec_pg.db.connection import Connection
@@ -67,6 +69,16 @@ def test_a_reader_of_two_roots_keeps_the_other(
     assert count(dsn, role) == 61
 
 
+def test_a_removed_root_that_an_import_brings_back_is_hidden(
+    conn: Connection, restricted: Restricted, tmp_path: Path
+) -> None:
+    export_library(conn, tmp_path / "export")
+    remove(conn, b"/mine")
+    import_library(conn, tmp_path / "export")
+    assert conn.execute("SELECT count(*) FROM imrec.photo WHERE path ~ '^/mine/'").fetchone() == (41,)
+    assert restricted.rows("SELECT FROM imrec.photo") == []
+
+
 def test_rights_go_with_a_root_that_is_renamed(conn: Connection, restricted: Restricted) -> None:
     roots.rename(conn, root_of(b"/mine").root_id, "other")
     assert restricted.rows("SELECT name FROM imrec.root") == [("other",)]
@@ -102,7 +114,7 @@ def test_rights_stay_with_a_role_that_is_renamed(
     assert count(dsn, renamed) == 41
 
 
-def test_all_of_an_empty_schema_are_free_again(conn: Connection, dsn: str, restricted: Restricted) -> None:
+def test_nobody_is_restricted_in_a_schema_made_anew(dsn: str, restricted: Restricted) -> None:
     restricted.conn.close()
 
     migrate.downgrade(settings_for(dsn), "base")

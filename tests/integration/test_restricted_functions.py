@@ -25,15 +25,19 @@ ALL_OF = "100, 'mean', '{}', '{}', NULL, 'auto'"
 CALLS: dict[str, list[tuple[str, int | str]]] = {
     "file_state(uuid[])": [
         (
-            f"imrec_internal.file_state({OTHER_FILE}, '{{9}}', '{{2}}', '{{}}', '{{}}', false, false) "
-            "WHERE state <> 'new'",
+            (
+                f"imrec_internal.file_state({OTHER_FILE}, '{{9}}', '{{2}}', '{{}}', '{{}}', false, false) "
+                "WHERE state <> 'new'"
+            ),
             0,
         ),
     ],
     "lacking_features(uuid[])": [
         (
-            f"imrec_internal.lacking_features(ARRAY[{image}::uuid], '{{average_hash}}', '{{1}}', false) "
-            f"WHERE lacking {answer}",
+            (
+                f"imrec_internal.lacking_features(ARRAY[{image}::uuid], '{{average_hash}}', '{{1}}', false) "
+                f"WHERE lacking {answer}"
+            ),
             rows,
         )
         for image, answer, rows in ((OTHER, "IS NOT NULL", 0), (MY, "= '{}'", 1))
@@ -95,8 +99,10 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
     ],
     "search_plan(imrec.features[])": [
         (
-            f"imrec_internal.search_plan({F}, '{{}}', 'embedding', NULL, 100, 'mean', "
-            f"'{{}}', {among}, 'auto') WHERE cardinality(images) = {rows}",
+            (
+                f"imrec_internal.search_plan({F}, '{{}}', 'embedding', NULL, 100, 'mean', "
+                f"'{{}}', {among}, 'auto') WHERE cardinality(images) = {rows}"
+            ),
             1,
         )
         for among, rows in (("NULL", 41), (f"ARRAY[{OTHER}, {MY}]::uuid[]", 1))
@@ -116,8 +122,10 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
     "live_workers()": [("imrec_internal.live_workers()", 0)],
     "claimed_by_others(uuid)": [
         (
-            f"imrec_internal.claimed_by_others({MY}, ARRAY(SELECT root_id FROM imrec.root), NULL) "
-            "WHERE files = 0",
+            (
+                f"imrec_internal.claimed_by_others({MY}, ARRAY(SELECT root_id FROM imrec.root), NULL) "
+                "WHERE files = 0"
+            ),
             1,
         )
     ],
