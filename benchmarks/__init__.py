@@ -1,1 +1,1 @@
-"""Measures imrec-pg beside what a user would take instead; docs/benchmark.md tells what each line means."""
+"""Measures imrec-pg beside the alternatives; docs/benchmark.md explains each line."""

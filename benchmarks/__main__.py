@@ -1,4 +1,4 @@
-"""python -m benchmarks."""
+"""The command line: python -m benchmarks."""
 
 import signal
 import sys
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmarks.results import Section
 from imrec_pg.cli.common import database_options, invocation, print_json, say
 from imrec_pg.cli.main import run as run_program
 from imrec_pg.errors import UsageError
@@ -14,27 +15,32 @@ from imrec_pg.errors import UsageError
 if TYPE_CHECKING:
     from benchmarks.results import Report
 
-# As in bench.results.Section, which is not imported for --help.
-_SECTIONS = ("search", "hamming", "ingest", "load", "startup", "quality")
+_PROGRAM = "python -m benchmarks"
 _PLAIN_WIDTH = 180
-_LEAVABLE = ("seed", "faiss", "faiss-hnsw", "pgvector", "pgvector-hnsw", "approximate")
+_OPTIONAL = ("seed", "faiss", "faiss-hnsw", "pgvector", "pgvector-hnsw", "approximate")
 
 
 @click.command(
-    "bench",
+    _PROGRAM,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="""\b
 Examples:
-  python -m benchmarks                                     everything, on 20,000 rows and 1,000 photos
-  python -m benchmarks search --rows 450000 --without pgvector-hnsw --without faiss-hnsw
+  python -m benchmarks                          everything, on 20,000 rows and 1,000 photos
+  python -m benchmarks search hamming --rows 450000 --without pgvector-hnsw --without faiss-hnsw
   python -m benchmarks ingest --photos ~/Pictures --images 20000
   python -m benchmarks quality --photos ~/Pictures
+  python -m benchmarks search --from-library    on the features of your own library
   python -m benchmarks --json result.json --markdown result.md
 
-It works in databases and a folder of its own, which it removes at the end; your library is left
-alone. Rows at 450,000 take 5 GB of disk and 4 GB of memory. The machine should do nothing else.""",
+\b
+It works in a folder and databases of its own and removes them at the end; your library is only
+read, and only with --from-library. 450,000 rows take 5 GB of disk and 4 GB of memory.
+Run nothing else meanwhile: the report says how busy the machine was.""",
 )
-@click.argument("sections", nargs=-1, type=click.Choice([*_SECTIONS, "all"]), metavar="[SECTION]...")
-@click.option("--rows", type=click.IntRange(min=100), default=20_000, show_default=True, help="To search in.")
+@click.argument("sections", nargs=-1, type=click.Choice([*map(str, Section), "all"]), metavar="[SECTION]...")
+@click.option(
+    "--rows", type=click.IntRange(min=100), default=20_000, show_default=True, help="Rows to search in."
+)
 @click.option(
     "--images", type=click.IntRange(min=4), default=1_000, show_default=True, help="Photos to ingest."
 )
@@ -42,7 +48,7 @@ alone. Rows at 450,000 take 5 GB of disk and 4 GB of memory. The machine should 
     "--photos",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="DIR",
-    help="Make photos, or altered copies, from these.  [default: from those in the scikit-image package]",
+    help="Make photos and altered copies from these.  [default: those in the scikit-image package]",
 )
 @click.option(
     "--repeat",
@@ -58,8 +64,13 @@ alone. Rows at 450,000 take 5 GB of disk and 4 GB of memory. The machine should 
     show_default=True,
     help="Begin no further round of a comparison after this time.",
 )
-@click.option("--without", type=click.Choice(_LEAVABLE), multiple=True, help="Leave out, to be done sooner.")
-@click.option("--from-library", is_flag=True, help="Copy the library's features instead of generating them.")
+@click.option(
+    "--without",
+    type=click.Choice(_OPTIONAL),
+    multiple=True,
+    help="Leave out a rival or a part; can be repeated.",
+)
+@click.option("--from-library", is_flag=True, help="Measure on your library's features, not generated ones.")
 @click.option(
     "--scratch",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -67,13 +78,13 @@ alone. Rows at 450,000 take 5 GB of disk and 4 GB of memory. The machine should 
     help="Where to work.  [default: the temporary folder]",
 )
 @click.option(
-    "--json", "json_file", metavar="FILE", help="Write JSON there; - for stdout, without the table."
+    "--json", "json_file", metavar="FILE", help="Write JSON to FILE; - prints it instead of the table."
 )
 @click.option(
     "--markdown",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the table there as Markdown.",
+    help="Write the table to FILE as Markdown.",
 )
 @database_options
 def command(
@@ -90,23 +101,30 @@ def command(
     json_file: str | None,
     markdown: Path | None,
 ) -> None:
-    """Measure imrec-pg beside what you would take instead, and print the ratios.
+    """Measure imrec-pg beside the alternatives, and print each figure with its ratio and goal.
 
-    Sections: search (exact and approximate), hamming, ingest, load, startup, quality (are altered
-    copies of a photo found?); all by default.
-    Rivals: the loop and the NumPy compare of the project that this one succeeds, FAISS, and
-    pgvector as its README sets it up. --dsn names a server on which databases may be created.
-    """
+    The alternatives are the extraction loop and the NumPy search of the project that imrec-pg succeeds, FAISS,
+    and pgvector as its README sets it up.
+
+    \b
+    Sections, all of them by default:
+      search   exact and approximate search by vectors
+      hamming  exact search by hashes
+      ingest   photos to rows
+      load     rows of known features, and the index
+      startup  the command line, from the shell
+      quality  how often altered copies of a photo lead to the original
+
+    With --dsn it works on that server, in databases that it creates and drops.
+    """  # noqa: D301 - click's own mark
     from benchmarks.measure import Effort
-    from benchmarks.results import Section
     from benchmarks.run import Options, new_report, run
 
     asked = invocation()
     if asked.data is not None and not from_library:
-        raise UsageError("the benchmark works in a database of its own: --data goes with --from-library only")
-    chosen = tuple(s for s in Section if s in sections or "all" in sections or not sections)
+        raise UsageError("--data names a library, which is only used with --from-library")
     options = Options(
-        sections=chosen,
+        sections=tuple(s for s in Section if s in sections or "all" in sections or not sections),
         rows=rows,
         images=images,
         photos=photos,
@@ -117,12 +135,12 @@ def command(
         without=frozenset(without),
     )
     report = new_report(options)
-    # Python would end at once, and leave a server running.
+    # Python's own reaction would end the program at once and leave a server running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(options, report, say)
     finally:
-        # A long run that breaks off has still measured something.
+        # A long run that broke off has still measured something.
         if report.complete or report.lines:
             _show(report, json_file, markdown)
 
@@ -147,4 +165,4 @@ def _show(report: "Report", json_file: str | None, markdown: Path | None) -> Non
 
 
 if __name__ == "__main__":
-    run_program(command, "python -m benchmarks")
+    run_program(command, _PROGRAM)

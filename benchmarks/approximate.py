@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from imrec_pg.search.answers import Question
 from numpy.typing import NDArray
 
-from benchmarks.ground import INDEXED, Ground, K
+from benchmarks.feature_rows import Vectors
 from benchmarks.measure import Timings, recall, side_by_side, summary
 from benchmarks.results import Line, Section, Value, at_least, at_most
 from benchmarks.rivals.plain_pgvector import PlainPgvector
+from benchmarks.workload import INDEXED, K, Workload
 from imrec_pg.catalogue.tuning import tune
 from imrec_pg.db.connection import Connection
-from imrec_pg.records import Features
-from imrec_pg.search.ranking import rank
+from imrec_pg.records import Certainty, Feature, Features
+from imrec_pg.search.ranking import recommend
 
 _QUERIES = 200
 _MANY = 100
@@ -59,14 +59,14 @@ class _TimedCursor(psycopg.Cursor[Any]):
         return self
 
 
-def approximate_lines(ground: Ground, conn: Connection, plain: PlainPgvector | None) -> Iterator[Line]:
+def approximate_lines(workload: Workload, conn: Connection, plain: PlainPgvector | None) -> Iterator[Line]:
     """Yield p50, p99, recall@10 and the fewest rows; plain holds the embeddings, with its index."""
-    rows = np.asarray(ground.dataset.column("embedding"), dtype=np.float32)
-    queries = ground.dataset.queries.embedding[:_QUERIES]
-    rivals: dict[str, Callable[[NDArray[np.float32], int], Sequence[int]]] = {}
+    rows = np.asarray(workload.dataset.column(Feature.EMBEDDING), dtype=np.float32)
+    queries = workload.dataset.queries.vectors(Feature.EMBEDDING)[:_QUERIES]
+    rivals: dict[str, Callable[[Vectors, int], Sequence[int]]] = {}
     if plain is not None:
         rivals["pgvector"] = lambda query, k: plain.nearest(query, "cosine", k)[0]
-    if not ground.without & {"faiss", "faiss-hnsw"}:
+    if not workload.without & {"faiss", "faiss-hnsw"}:
         from benchmarks.rivals import faiss_indexes
 
         hnsw = faiss_indexes.Hnsw(rows, _FAISS_M, _FAISS_EF_SEARCH)
@@ -74,38 +74,38 @@ def approximate_lines(ground: Ground, conn: Connection, plain: PlainPgvector | N
 
     def contenders(k: int) -> Mapping[str, Callable[[int], _Answer]]:
         def ours(number: int) -> _Answer:
-            return _rank(conn, queries[number % len(queries)], k)
+            return _recommend(conn, queries[number % len(queries)], k)
 
-        def by(search: Callable[[NDArray[np.float32], int], Sequence[int]]) -> Callable[[int], _Answer]:
+        def by(search: Callable[[Vectors, int], Sequence[int]]) -> Callable[[int], _Answer]:
             return lambda number: _Answer(search(queries[number % len(queries)], k))
 
         return {"ours": ours} | {name: by(search) for name, search in rivals.items()}
 
     tuned = tune(conn, *INDEXED, k=K, wanted=_LEAST_RECALL, queries=_TUNED_ON)
     conn.cursor_factory = _TimedCursor
-    effort = replace(ground.effort, rounds=2 * len(queries), least=len(queries))
+    effort = replace(workload.effort, rounds=2 * len(queries), least=len(queries))
     timings = side_by_side(contenders(K), effort, title=_WHAT, warm_up=len(queries))
     many = {name: [search(number) for number in range(20)] for name, search in contenders(_MANY).items()}
     conn.cursor_factory = psycopg.Cursor
     yield from _time_lines(timings, tuned.ef_search)
-    yield from _recall_lines(ground, timings, _truth(rows, queries))
+    yield from _recall_lines(workload, timings, _truth(rows, queries))
     for k, answers in ((K, {name: t.answers for name, t in timings.items()}), (_MANY, many)):
         yield from _short_lines(
             {n: min(len(a.found) for a in found) for n, found in answers.items()}, k, rows
         )
 
 
-def _rank(conn: Connection, query: NDArray[np.float32], k: int) -> _Answer:
+def _recommend(conn: Connection, query: Vectors, k: int) -> _Answer:
     before = _TimedCursor.seconds
-    ranking = rank(conn, Question([Features(embedding=query)], k), *INDEXED)
+    neighbours, certainty = recommend(conn, [Features(embedding=query)], *INDEXED, k=k)
     return _Answer(
-        [neighbour.image_id for neighbour in ranking.neighbours],
+        [neighbour.image_id for neighbour in neighbours],
         _TimedCursor.seconds - before,
-        ranking.exact,
+        certainty is Certainty.EXACT,
     )
 
 
-def _truth(rows: NDArray[np.float32], queries: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+def _truth(rows: Vectors, queries: Vectors) -> list[NDArray[np.int64]]:
     """Return the numbers of the K nearest rows of each query, by NumPy."""
     lengths = np.linalg.norm(rows, axis=1)
     found: list[NDArray[np.int64]] = []
@@ -137,13 +137,13 @@ def _time_lines(timings: Mapping[str, Timings[_Answer]], ef_search: int) -> Iter
 
 
 def _recall_lines(
-    ground: Ground, timings: Mapping[str, Timings[_Answer]], truth: Sequence[NDArray[np.int64]]
+    workload: Workload, timings: Mapping[str, Timings[_Answer]], truth: Sequence[NDArray[np.int64]]
 ) -> Iterator[Line]:
     by_name = {}
     for name, timing in timings.items():
         answers = timing.answers[: len(truth)]
         expected: list[Sequence[Hashable]] = [
-            ground.dataset.ids_of(numbers.tolist()) if name == "ours" else numbers.tolist()
+            workload.dataset.ids_of(numbers.tolist()) if name == "ours" else numbers.tolist()
             for numbers in truth
         ]
         by_name[name] = Value(recall([a.found for a in answers], expected), count=len(answers))
@@ -156,7 +156,7 @@ def _recall_lines(
             yield Line(Section.SEARCH, what, "share", ours, rival, by_name[name])
 
 
-def _short_lines(fewest: Mapping[str, int], k: int, rows: NDArray[np.float32]) -> Iterator[Line]:
+def _short_lines(fewest: Mapping[str, int], k: int, rows: Vectors) -> Iterator[Line]:
     wanted = min(k, len(rows))
     what, ours = f"{_WHAT}, fewest rows for k = {k}", Value(fewest["ours"])
     goal = at_least(wanted, fewest["ours"], str(wanted))

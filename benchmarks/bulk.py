@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier
 from imrec_pg.catalogue import index
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.paths import display_path
-from imrec_pg.records import Feature, FeatureTable, FloatRow, Metric, OnProgress, StoredImage
+from imrec_pg.records import Feature, Metric, OnProgress, StoredImage
 
 # 5,000 rows are 20 MB of vectors: larger chunks were no faster, and a chunk is lost when the load breaks off.
 _CHUNK = 5_000
@@ -41,12 +41,9 @@ _HASH_ROW = np.dtype(
         ("fields", ">i2"),
         ("id_bytes", ">i4"),
         ("image_id", "u1", 16),
-        ("average_bytes", ">i4"),
-        ("average_bits", ">i4"),
-        ("average_hash", "u1", 8),
-        ("difference_bytes", ">i4"),
-        ("difference_bits", ">i4"),
-        ("difference_hash", "u1", 8),
+        ("hash_bytes", ">i4"),
+        ("bits", ">i4"),
+        ("hash", "u1", 8),
     ]
 )
 
@@ -75,13 +72,13 @@ def load_features(
     watcher: Connection | None = None,
     on_progress: OnProgress | None = None,
 ) -> Loaded:
-    """Append images that are not stored yet, each with its info, places and features; then build indexes.
+    """Append images that are not stored yet, each with its info, files and features; then build indexes.
 
     Several times as fast as write_batch(), which looks at each row twice to merge it. The roots must be
-    stored. A chunk of images is one transaction: what breaks off keeps the chunks before.
+    stored. A chunk of images is one transaction: a load that breaks off keeps the chunks before.
 
     Args:
-        conn: on which vectors are registered (store.session).
+        conn: as db.session opens it.
         images: in any order; taken a chunk at a time.
         indexes: HNSW indexes to build afterwards; building them before would take many times as long.
         total: how many images there are, for progress alone.
@@ -103,7 +100,7 @@ def load_features(
         report("rows", done, total)
     started = time.perf_counter()
     with translated():
-        for table in ("image", "location", *FeatureTable):
+        for table in ("image", "file", *Feature):
             # Also sets the visibility map and the hint bits, which the first searches would else have to.
             conn.execute(SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", table)))
     copied = time.perf_counter()
@@ -114,31 +111,17 @@ def load_features(
     return Loaded(done, seconds + copied - started, time.perf_counter() - copied)
 
 
-def vector_rows(image_ids: NDArray[np.uint8], vectors: NDArray[np.float32]) -> bytes:
-    """Return rows (image_id uuid, a vector(512)) as binary COPY reads them; ids are uint8 (n, 16)."""
-    rows = np.zeros(len(image_ids), dtype=_VECTOR_ROW)
-    rows["fields"], rows["id_bytes"] = 2, 16
-    rows["vector_bytes"], rows["dimensions"] = 4 + 4 * _DIMENSIONS, _DIMENSIONS
-    rows["image_id"], rows["values"] = image_ids, vectors
-    return rows.tobytes()
+def copy_feature(
+    conn: Connection, schema: str, feature: Feature, image_ids: NDArray[np.uint8], values: NDArray[np.generic]
+) -> None:
+    """Write one feature of several images into the table that is named like it, in some schema.
 
-
-def hash_rows(
-    image_ids: NDArray[np.uint8], average: NDArray[np.uint8], difference: NDArray[np.uint8]
-) -> bytes:
-    """Return rows (image_id uuid, two bit(64)) as binary COPY reads them; hashes are uint8 (n, 8)."""
-    rows = np.zeros(len(image_ids), dtype=_HASH_ROW)
-    rows["fields"], rows["id_bytes"] = 3, 16
-    rows["average_bytes"] = rows["difference_bytes"] = 4 + _BITS // 8
-    rows["average_bits"] = rows["difference_bits"] = _BITS
-    rows["image_id"], rows["average_hash"], rows["difference_hash"] = image_ids, average, difference
-    return rows.tobytes()
-
-
-def copy_rows(conn: Connection, table: Identifier, columns: Sequence[str], rows: bytes) -> None:
-    """Write rows made by vector_rows or hash_rows into a table."""
-    names = SQL(", ").join(map(Identifier, columns))
-    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, names)
+    image_ids are uint8 (n, 16); values has a row for each: Vectors or Hashes.
+    """
+    rows = _hash_rows(image_ids, values) if feature.is_hash else _vector_rows(image_ids, values)
+    statement = SQL("COPY {} (image_id, {}) FROM STDIN (FORMAT binary)").format(
+        Identifier(schema, feature), Identifier(feature)
+    )
     with conn.cursor() as cur, cur.copy(statement) as copy:
         copy.write(_HEADER)
         for start in range(0, len(rows), _WRITE):
@@ -146,31 +129,42 @@ def copy_rows(conn: Connection, table: Identifier, columns: Sequence[str], rows:
         copy.write(_TRAILER)
 
 
+def _vector_rows(image_ids: NDArray[np.uint8], vectors: NDArray[np.generic]) -> bytes:
+    """Return rows (image_id uuid, a vector(512)) as binary COPY reads them."""
+    rows = np.zeros(len(image_ids), dtype=_VECTOR_ROW)
+    rows["fields"], rows["id_bytes"] = 2, 16
+    rows["vector_bytes"], rows["dimensions"] = 4 + 4 * _DIMENSIONS, _DIMENSIONS
+    rows["image_id"], rows["values"] = image_ids, vectors
+    return rows.tobytes()
+
+
+def _hash_rows(image_ids: NDArray[np.uint8], hashes: NDArray[np.generic]) -> bytes:
+    """Return rows (image_id uuid, a bit(64)) as binary COPY reads them."""
+    rows = np.zeros(len(image_ids), dtype=_HASH_ROW)
+    rows["fields"], rows["id_bytes"] = 2, 16
+    rows["hash_bytes"], rows["bits"] = 4 + _BITS // 8, _BITS
+    rows["image_id"], rows["hash"] = image_ids, hashes
+    return rows.tobytes()
+
+
 def _copy_chunk(conn: Connection, chunk: Sequence[StoredImage]) -> None:
     _copy_catalogue(conn, chunk)
-    for table, column in ((FeatureTable.EMBEDDING, "embedding"), (FeatureTable.HISTOGRAM, "histogram")):
-        rows: list[tuple[StoredImage, FloatRow]] = [
-            (image, row) for image in chunk if (row := getattr(image.features, column)) is not None
-        ]
-        if rows:
-            data = vector_rows(_ids([image for image, _ in rows]), np.stack([row for _, row in rows]))
-            copy_rows(conn, Identifier("imrec", table), ("image_id", column), data)
-    hashed = [image for image in chunk if image.features.average_hash and image.features.difference_hash]
-    if hashed:
-        average = _joined([image.features.average_hash for image in hashed])
-        difference = _joined([image.features.difference_hash for image in hashed])
-        copy_rows(
-            conn,
-            Identifier("imrec", FeatureTable.HASH),
-            ("image_id", "average_hash", "difference_hash"),
-            hash_rows(_ids(hashed), average, difference),
-        )
+    for feature in Feature:
+        found = {
+            image.image_id: value for image in chunk if (value := image.features.get(feature)) is not None
+        }
+        if found:
+            values = np.stack(
+                [np.frombuffer(v, np.uint8) if isinstance(v, bytes) else v for v in found.values()]
+            )
+            ids = np.frombuffer(b"".join(key.bytes for key in found), dtype=np.uint8)
+            copy_feature(conn, "imrec", feature, ids.reshape(-1, 16), values)
 
 
 def _copy_catalogue(conn: Connection, chunk: Sequence[StoredImage]) -> None:
     with conn.cursor() as cur:
         with cur.copy(
-            "COPY imrec.image (image_id, bytes, width, height, format, taken_at, camera_make, camera_model) "
+            "COPY imrec.image (image_id, size, width, height, format, taken_at, camera_make, camera_model) "
             "FROM STDIN (FORMAT binary)"
         ) as copy:
             copy.set_types(("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text"))
@@ -180,7 +174,7 @@ def _copy_catalogue(conn: Connection, chunk: Sequence[StoredImage]) -> None:
                 made = (i.taken_at, i.camera_make, i.camera_model)
                 copy.write_row((image.image_id, i.size, i.width, i.height, i.format, *made))
         with cur.copy(
-            "COPY imrec.file (image_id, file_id, root_id, relative_path, path, bytes, mtime_ns) "
+            "COPY imrec.file (image_id, file_id, root_id, relative_path, path, size, mtime_ns) "
             "FROM STDIN (FORMAT binary)"
         ) as copy:
             copy.set_types(("uuid", "uuid", "uuid", "bytea", "text", "int8", "int8"))
@@ -190,14 +184,3 @@ def _copy_catalogue(conn: Connection, chunk: Sequence[StoredImage]) -> None:
                     copy.write_row(
                         (image.image_id, f.file_id, f.root_id, f.relative_path, path, f.size, f.mtime_ns)
                     )
-
-
-def _ids(images: Sequence[StoredImage]) -> NDArray[np.uint8]:
-    return _joined([image.image_id.bytes for image in images])
-
-
-def _joined(values: Sequence[bytes | None]) -> NDArray[np.uint8]:
-    """Return uint8 (n, length of each)."""
-    return np.frombuffer(b"".join(value for value in values if value), dtype=np.uint8).reshape(
-        len(values), -1
-    )

@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.feature_rows import FeatureRows
 from benchmarks.measure import bar
 from imrec_pg.errors import DecodeError, UsageError
 from imrec_pg.extraction import Extracted, extract
@@ -17,49 +18,11 @@ from imrec_pg.images.alterations import ALTERATIONS, WINDOW, Alteration, reduced
 from imrec_pg.images.content import FileContent, image_id_of, read
 from imrec_pg.images.decode import decode
 from imrec_pg.paths import display_path
-from imrec_pg.records import Feature, FeatureTable, FloatRow, RgbArray
+from imrec_pg.records import Feature, Features, FloatRow, RgbArray
 
-_ALL = frozenset(FeatureTable)
+_ALL = frozenset(Feature)
 # Among ten or fewer each one would be among the first ten.
 _FEWEST = 11
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureRows:
-    """Features of several pictures, a row each.
-
-    Attributes:
-        embedding: float32 (n, 512).
-        histogram: float32 (n, 512).
-        average_hash: uint8 (n, 8).
-        difference_hash: uint8 (n, 8).
-    """
-
-    embedding: NDArray[np.float32]
-    histogram: NDArray[np.float32]
-    average_hash: NDArray[np.uint8]
-    difference_hash: NDArray[np.uint8]
-
-    def __add__(self, other: "FeatureRows") -> "FeatureRows":
-        """Return these rows and then the others."""
-        return FeatureRows(
-            np.concatenate([self.embedding, other.embedding]),
-            np.concatenate([self.histogram, other.histogram]),
-            np.concatenate([self.average_hash, other.average_hash]),
-            np.concatenate([self.difference_hash, other.difference_hash]),
-        )
-
-    def of(self, feature: Feature) -> NDArray[np.generic]:
-        """Return the rows of one feature."""
-        match feature:
-            case Feature.EMBEDDING:
-                return self.embedding
-            case Feature.HISTOGRAM:
-                return self.histogram
-            case Feature.AVERAGE_HASH:
-                return self.average_hash
-            case Feature.DIFFERENCE_HASH:
-                return self.difference_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,30 +122,30 @@ class _Rows:
         self._model = model
         self._crops: list[RgbArray] = []
         self._embeddings: list[NDArray[np.float32]] = []
-        self._histograms: list[FloatRow] = []
-        self._hashes: tuple[list[bytes], list[bytes]] = ([], [])
+        self._others: list[Features] = []
 
     def add(self, extracted: Extracted) -> None:
-        features = extracted.features
         assert extracted.crop is not None
-        assert features.histogram is not None
-        assert features.average_hash is not None
-        assert features.difference_hash is not None
         self._crops.append(extracted.crop)
-        self._histograms.append(features.histogram)
-        self._hashes[0].append(features.average_hash)
-        self._hashes[1].append(features.difference_hash)
+        self._others.append(extracted.features)
         if len(self._crops) == self._model.batch:
             self._embed()
 
     def rows(self) -> FeatureRows:
         if self._crops:
             self._embed()
-        average, difference = (
-            np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 8) for hashes in self._hashes
-        )
-        return FeatureRows(np.concatenate(self._embeddings), np.stack(self._histograms), average, difference)
+        return FeatureRows({feature: self._column(feature) for feature in Feature})
+
+    def _column(self, feature: Feature) -> NDArray[np.generic]:
+        if feature is Feature.EMBEDDING:
+            return np.concatenate(self._embeddings)
+        return np.stack([_as_row(features.get(feature)) for features in self._others])
 
     def _embed(self) -> None:
         self._embeddings.append(self._model.embed(self._crops))
         self._crops.clear()
+
+
+def _as_row(value: FloatRow | bytes | None) -> NDArray[np.generic]:
+    assert value is not None, "all features were asked for"
+    return np.frombuffer(value, dtype=np.uint8) if isinstance(value, bytes) else value

@@ -8,12 +8,12 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.generated import BLOCK, Block, Mixture
+from benchmarks.feature_rows import FeatureRows, joined
+from benchmarks.generated import BLOCK, Mixture
 from benchmarks.measure import bar
 from imrec_pg.ingest.find import file_id, root_of
-from imrec_pg.records import Features, FoundFile, ImageInfo, Root, StoredImage
+from imrec_pg.records import Feature, FoundFile, ImageInfo, Root, StoredImage
 
-_COLUMNS = ("embedding", "histogram", "average_hash", "difference_hash")
 _ROOT = b"/imrec-pg-bench"
 _FILE_BYTES = 100_000
 
@@ -29,7 +29,7 @@ class Dataset:
 
     folder: Path
     image_ids: NDArray[np.uint8]
-    queries: Block
+    queries: FeatureRows
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -39,19 +39,22 @@ class Dataset:
         """Where the images are said to lie."""
         return root_of(_ROOT)
 
-    def column(self, name: str) -> NDArray[np.generic]:
-        """Return a feature of all rows, in memory; named as in Block."""
-        return np.array(np.load(self._file(name), mmap_mode="r"))
+    def column(self, feature: Feature) -> NDArray[np.generic]:
+        """Return one feature of all rows, in memory: Vectors or Hashes."""
+        return np.array(np.load(_file(self.folder, feature), mmap_mode="r"))
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.uint8], Block]]:
+    def blocks(self) -> Iterator[tuple[NDArray[np.uint8], FeatureRows]]:
         """Yield the ids and features of all rows, BLOCK at a time."""
-        columns = [np.load(self._file(name), mmap_mode="r") for name in _COLUMNS]
+        columns = {feature: np.load(_file(self.folder, feature), mmap_mode="r") for feature in Feature}
         for start in range(0, len(self), BLOCK):
             part = slice(start, start + BLOCK)
-            yield self.image_ids[part], Block(*(np.array(column[part]) for column in columns))
+            yield (
+                self.image_ids[part],
+                FeatureRows({feature: np.array(column[part]) for feature, column in columns.items()}),
+            )
 
     def images(self) -> Iterator[StoredImage]:
-        """Yield all rows as ingest hands them to the store."""
+        """Yield all rows as ingest hands them over to be written."""
         number, root_id = 0, self.root.root_id
         for ids, block in self.blocks():
             for position, raw_id in enumerate(ids):
@@ -62,22 +65,17 @@ class Dataset:
         """Return the ids of rows."""
         return [UUID(bytes=self.image_ids[number].tobytes()) for number in numbers]
 
-    def _file(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
+
+def _file(folder: Path, feature: Feature) -> Path:
+    return folder / f"{feature}.npy"
 
 
-def _image(number: int, root_id: UUID, image_id: UUID, block: Block, position: int) -> StoredImage:
+def _image(number: int, root_id: UUID, image_id: UUID, block: FeatureRows, position: int) -> StoredImage:
     relative = b"%03d/%09d.jpg" % (number // 1000, number)
     path = _ROOT + b"/" + relative
     file = FoundFile(root_id, file_id(root_id, relative), relative, path, _FILE_BYTES, number)
-    features = Features(
-        embedding=block.embedding[position],
-        histogram=block.histogram[position],
-        average_hash=block.average_hash[position].tobytes(),
-        difference_hash=block.difference_hash[position].tobytes(),
-    )
     info = ImageInfo(image_id, _FILE_BYTES, 548, 365, "JPEG", None, None, None)
-    return StoredImage(image_id, info, (file,), features)
+    return StoredImage(image_id, info, (file,), block.features(position))
 
 
 def generate(folder: Path, rows: int, seed: int = 0) -> Dataset:
@@ -86,22 +84,24 @@ def generate(folder: Path, rows: int, seed: int = 0) -> Dataset:
     return write(folder, rows, (mixture.block(number) for number in range(-(-rows // BLOCK))), seed)
 
 
-def write(folder: Path, rows: int, blocks: Iterable[tuple[Block, Block]], seed: int = 0) -> Dataset:
+def write(
+    folder: Path, rows: int, blocks: Iterable[tuple[FeatureRows, FeatureRows]], seed: int = 0
+) -> Dataset:
     """Return the first rows of blocks, each of which has rows to store and queries, in a new folder."""
     folder.mkdir()
-    held_out: list[Block] = []
-    files: dict[str, NDArray[np.generic]] = {}
+    held_out: list[FeatureRows] = []
+    files: dict[Feature, NDArray[np.generic]] = {}
     start = 0
     with bar(rows, "rows") as done:
         for stored, queries in blocks:
             part = stored.rows(0, rows - start)
-            for name in _COLUMNS:
-                values: NDArray[np.generic] = getattr(part, name)
-                if name not in files:
-                    files[name] = np.lib.format.open_memmap(
-                        folder / f"{name}.npy", mode="w+", dtype=values.dtype, shape=(rows, *values.shape[1:])
+            for feature in Feature:
+                values = part[feature]
+                if feature not in files:
+                    files[feature] = np.lib.format.open_memmap(
+                        _file(folder, feature), mode="w+", dtype=values.dtype, shape=(rows, *values.shape[1:])
                     )
-                files[name][start : start + len(part)] = values
+                files[feature][start : start + len(part)] = values
             held_out.append(queries)
             start += len(part)
             done.update(len(part))
@@ -109,5 +109,4 @@ def write(folder: Path, rows: int, blocks: Iterable[tuple[Block, Block]], seed: 
                 break
     assert start == rows, f"{start} rows, and {rows} were expected"
     ids = np.frombuffer(np.random.default_rng([seed, 1 << 40]).bytes(16 * rows), dtype=np.uint8)
-    queries = Block(*(np.concatenate([getattr(block, name) for block in held_out]) for name in _COLUMNS))
-    return Dataset(folder, ids.reshape(rows, 16), queries)
+    return Dataset(folder, ids.reshape(rows, 16), joined(held_out))

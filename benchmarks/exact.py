@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
-from imrec_pg.search.answers import Question
-from numpy.typing import NDArray
 
-from benchmarks.ground import COLUMNS, PAUSE, Ground, K, as_query
+from benchmarks.feature_rows import METRICS, Vectors, as_value
 from benchmarks.measure import Timings, side_by_side
 from benchmarks.results import Line, Section, Value, at_least, ratio_at_most
 from benchmarks.rivals import seed_compare
 from benchmarks.rivals.plain_pgvector import PlainPgvector
+from benchmarks.workload import PAUSE, K, Workload
 from imrec_pg.db.connection import Connection
-from imrec_pg.records import VECTOR_METRICS, Feature, Metric
-from imrec_pg.search.ranking import rank
+from imrec_pg.records import Feature, Features, Metric
+from imrec_pg.search.ranking import recommend
 
 _RIVALS = {
     "seed": "NumPy, the seed's compare",
@@ -27,21 +26,21 @@ Search = Callable[[int], Sequence[float]]
 """Returns the distances to the query of a round, nearest first."""
 
 
-def exact_lines(ground: Ground, conn: Connection, plain: PlainPgvector | None) -> Iterator[Line]:
+def exact_lines(workload: Workload, conn: Connection, plain: PlainPgvector | None) -> Iterator[Line]:
     """Yield lines for each vector feature and metric; plain holds the embeddings.
 
     The last line says whether our distances were those that NumPy found.
     """
     equal: list[bool] = []
     for feature in (Feature.EMBEDDING, Feature.HISTOGRAM):
-        rows = np.asarray(ground.dataset.column(COLUMNS[feature]), dtype=np.float32)
-        queries = np.asarray(ground.queries(feature), dtype=np.float32)
+        rows = np.asarray(workload.dataset.column(feature), dtype=np.float32)
+        queries = workload.dataset.queries.vectors(feature)
         with ExitStack() as stack:
-            table = plain if feature is Feature.EMBEDDING else _table(ground, rows, stack)
-            for metric in VECTOR_METRICS:
-                contenders = _contenders(ground, conn, (feature, metric), rows, queries, table)
+            table = plain if feature is Feature.EMBEDDING else _table(workload, rows, stack)
+            for metric in METRICS[feature]:
+                contenders = _contenders(workload, conn, (feature, metric), rows, queries, table)
                 title = f"exact {feature} {metric}"
-                timings = side_by_side(contenders, ground.effort, title=title, pause=PAUSE)
+                timings = side_by_side(contenders, workload.effort, title=title, pause=PAUSE)
                 yield from _lines(f"exact {feature} {metric}, k = {K}", timings)
                 equal += _agreement(timings)
     if equal:
@@ -55,40 +54,40 @@ def exact_lines(ground: Ground, conn: Connection, plain: PlainPgvector | None) -
         )
 
 
-def _table(ground: Ground, rows: NDArray[np.float32], stack: ExitStack) -> PlainPgvector | None:
-    if "pgvector" in ground.without:
+def _table(workload: Workload, rows: Vectors, stack: ExitStack) -> PlainPgvector | None:
+    if "pgvector" in workload.without:
         return None
-    table = PlainPgvector(ground.place.database("plain_histograms"), "items")
+    table = PlainPgvector(workload.scratch.database("plain_histograms"), "items")
     stack.callback(table.close)
     table.load([rows])
     return table
 
 
 def _contenders(
-    ground: Ground,
+    workload: Workload,
     conn: Connection,
     pair: tuple[Feature, Metric],
-    rows: NDArray[np.float32],
-    queries: NDArray[np.float32],
+    rows: Vectors,
+    queries: Vectors,
     table: PlainPgvector | None,
 ) -> dict[str, Search]:
     feature, metric = pair
 
-    def query(number: int) -> NDArray[np.float32]:
+    def query(number: int) -> Vectors:
         return np.asarray(queries[number % len(queries)])
 
     def ours(number: int) -> Sequence[float]:
-        question = Question([as_query(query(number), feature)], K, exact=True)
-        found = rank(conn, question, feature, metric)
-        return [neighbour.distance for neighbour in found.neighbours]
+        likes = [Features.of(feature, as_value(query(number)))]
+        neighbours, _ = recommend(conn, likes, feature, metric, k=K, exact=True)
+        return [neighbour.distance for neighbour in neighbours]
 
     found: dict[str, Search] = {"ours": ours}
-    if "seed" not in ground.without:
+    if "seed" not in workload.without:
         compare = seed_compare.DISTANCES[metric]
         found["seed"] = lambda number: seed_compare.nearest(compare(rows, query(number)), K)[1]
     if table is not None:
         found["pgvector"] = lambda number: table.nearest(query(number), metric, K)[1]
-    if "faiss" not in ground.without:
+    if "faiss" not in workload.without:
         from benchmarks.rivals import faiss_indexes
 
         flat = faiss_indexes.Flat(rows, metric)

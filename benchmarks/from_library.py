@@ -1,28 +1,28 @@
 """The user's own features instead of generated ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg.sql import SQL, Identifier
 
 from benchmarks.dataset import Dataset, write
-from benchmarks.generated import BLOCK, HELD_OUT, Block
+from benchmarks.feature_rows import FeatureRows
+from benchmarks.generated import BLOCK, HELD_OUT
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.session import open_session
 from imrec_pg.errors import UsageError
+from imrec_pg.records import Feature
 from imrec_pg.settings import Settings
 
 _LEAST = 1_000
-# Ids are made from the content's hash, so their order is a random one.
-_FEATURES = """
-SELECT e.embedding, h.histogram, b.average_hash, b.difference_hash
-FROM imrec.embedding AS e
-INNER JOIN imrec.histogram AS h ON h.image_id = e.image_id
-INNER JOIN imrec.hash AS b ON b.image_id = e.image_id
-ORDER BY e.image_id
-"""
+# An image_id is made from a hash of the content, so the order of rows is random.
+_FEATURES = SQL("SELECT {columns} FROM imrec.image {joins} ORDER BY image_id").format(
+    columns=SQL(", ").join(map(Identifier, Feature)),
+    joins=SQL(" ").join(SQL("INNER JOIN imrec.{} USING (image_id)").format(Identifier(f)) for f in Feature),
+)
 
 
 def copy_of(settings: Settings, folder: Path, rows: int) -> Dataset:
@@ -35,7 +35,7 @@ def copy_of(settings: Settings, folder: Path, rows: int) -> Dataset:
     """
     with open_session(settings) as conn, translated():
         conn.execute("SET default_transaction_read_only = on")
-        counted = conn.execute(f"SELECT count(*) FROM ({_FEATURES}) AS f").fetchone()  # noqa: S608 - ours
+        counted = conn.execute(SQL("SELECT count(*) FROM ({}) AS f").format(_FEATURES)).fetchone()
         images = int(str(counted[0])) if counted else 0
         if images < _LEAST:
             raise UsageError(
@@ -48,23 +48,21 @@ def copy_of(settings: Settings, folder: Path, rows: int) -> Dataset:
         return write(folder, min(rows, stored), _blocks(conn))
 
 
-def _blocks(conn: Connection) -> Iterator[tuple[Block, Block]]:
+def _blocks(conn: Connection) -> Iterator[tuple[FeatureRows, FeatureRows]]:
     with conn.transaction(), conn.cursor(name="imrec_bench") as cursor:
         cursor.execute(_FEATURES)
         while rows := cursor.fetchmany(BLOCK + HELD_OUT):
-            block = Block(
-                _vectors([row[0] for row in rows]),
-                _vectors([row[1] for row in rows]),
-                _hashes([row[2] for row in rows]),
-                _hashes([row[3] for row in rows]),
+            columns = zip(Feature, zip(*rows, strict=True), strict=True)
+            block = FeatureRows(
+                {feature: (_hashes if feature.is_hash else _vectors)(values) for feature, values in columns}
             )
             yield block.rows(HELD_OUT, len(rows)), block.rows(0, HELD_OUT)
 
 
-def _vectors(values: list[Any]) -> NDArray[np.float32]:
+def _vectors(values: Sequence[Any]) -> NDArray[np.generic]:
     return np.stack([value.to_numpy() for value in values])
 
 
-def _hashes(values: list[Any]) -> NDArray[np.uint8]:
+def _hashes(values: Sequence[Any]) -> NDArray[np.generic]:
     joined = b"".join(int(value, 2).to_bytes(8) for value in values)
     return np.frombuffer(joined, dtype=np.uint8).reshape(-1, 8)

@@ -4,18 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from imrec_pg.search.answers import Question
-from numpy.typing import NDArray
 from pgvector import Bit
 from psycopg.sql import SQL, Composed, Identifier
 
-from benchmarks.ground import COLUMNS, PAUSE, Ground, K, as_query
+from benchmarks.feature_rows import Hashes
 from benchmarks.measure import Timings, side_by_side
 from benchmarks.results import Line, Section, Value, at_least, ratio_at_most
 from benchmarks.rivals import seed_compare
+from benchmarks.workload import PAUSE, K, Workload
 from imrec_pg.db.connection import Connection
-from imrec_pg.records import Feature, Metric
-from imrec_pg.search.ranking import rank
+from imrec_pg.records import Feature, Features, Metric
+from imrec_pg.search.ranking import recommend
 
 _RIVALS = {
     "scan": "ORDER BY … <~> … in the same table",
@@ -27,7 +26,6 @@ _MOST_OF_SCAN = 1.2
 _MOST_WITHIN = 0.1
 _FLIPPED_BITS = 2
 
-Hashes = NDArray[np.uint8]
 Search = Callable[[int], Sequence[float]]
 """Returns the distances to the query of a round, nearest first."""
 
@@ -47,23 +45,23 @@ class _Kind:
     within: bool
 
 
-def hamming_lines(ground: Ground, conn: Connection) -> Iterator[Line]:
-    """Yield lines for both hashes, with near neighbours and without, and for all rows within a radius."""
+def hamming_lines(workload: Workload, conn: Connection) -> Iterator[Line]:
+    """Yield lines for each hash, with near neighbours and without, and for all rows within a radius."""
     equal: list[bool] = []
-    for feature in (Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH):
-        rows = np.asarray(ground.dataset.column(COLUMNS[feature]), dtype=np.uint8)
-        for kind in _kinds(np.asarray(ground.queries(feature), dtype=np.uint8), rows):
+    for feature in (feature for feature in Feature if feature.is_hash):
+        rows = np.asarray(workload.dataset.column(feature), dtype=np.uint8)
+        for kind in _kinds(workload.dataset.queries.hashes(feature), rows):
             what = f"{feature} hamming, k = {kind.k}, {kind.name}"
-            contenders = _nearest(ground, conn, feature, rows, kind)
-            rounds = ground.effort.rounds
-            timings = side_by_side(contenders, ground.effort, title=what, pause=PAUSE, warm_up=rounds)
+            contenders = _nearest(workload, conn, feature, rows, kind)
+            rounds = workload.effort.rounds
+            timings = side_by_side(contenders, workload.effort, title=what, pause=PAUSE, warm_up=rounds)
             last = np.median([answer[-1] for answer in timings["scan"].answers])
             yield from _lines(what, timings, _MOST_OF_SCAN, f"the last of them at {last:g} bits (median)")
             equal += _agreement(timings)
-            if kind.within and _has_within(conn):
+            if kind.within:
                 what = f"{feature} hamming, all within {_RADIUS} bits, {kind.name}"
                 within = _within(conn, feature, kind.hashes)
-                timings = side_by_side(within, ground.effort, title=what, pause=PAUSE, warm_up=rounds)
+                timings = side_by_side(within, workload.effort, title=what, pause=PAUSE, warm_up=rounds)
                 found = np.median([len(answer) for answer in timings["scan"].answers])
                 yield from _lines(what, timings, _MOST_WITHIN, f"{found:g} rows (median)")
                 equal += _agreement(timings)
@@ -109,31 +107,30 @@ def _densest(rows: Hashes, rng: np.random.Generator) -> Hashes:
 
 
 def _nearest(
-    ground: Ground, conn: Connection, feature: Feature, rows: Hashes, kind: _Kind
+    workload: Workload, conn: Connection, feature: Feature, rows: Hashes, kind: _Kind
 ) -> dict[str, Search]:
     def query(number: int) -> Hashes:
         return np.asarray(kind.hashes[number % len(kind.hashes)])
 
     def ours(number: int) -> Sequence[float]:
-        question = Question([as_query(query(number), feature)], kind.k)
-        ranking = rank(conn, question, feature, Metric.HAMMING)
-        return [neighbour.distance for neighbour in ranking.neighbours]
+        likes = [Features.of(feature, query(number).tobytes())]
+        neighbours, _ = recommend(conn, likes, feature, Metric.HAMMING, k=kind.k)
+        return [neighbour.distance for neighbour in neighbours]
 
-    column = Identifier(COLUMNS[feature])
     scan = SQL(
-        "SELECT image_id, {column} <~> %(query)s AS distance FROM imrec.hash "
-        "ORDER BY {column} <~> %(query)s LIMIT {k}"
-    ).format(column=column, k=kind.k)
+        "SELECT image_id, {feature} <~> %(query)s AS distance FROM imrec.{feature} "
+        "ORDER BY {feature} <~> %(query)s LIMIT {k}"
+    ).format(feature=Identifier(feature), k=kind.k)
     found: dict[str, Search] = {
         "ours": ours,
         "scan": lambda number: _distances(conn, scan, query(number)),
     }
-    if "seed" not in ground.without:
+    if "seed" not in workload.without:
         bits = seed_compare.unpacked(rows)
         found["seed"] = lambda number: seed_compare.nearest(
             seed_compare.hamming(bits, seed_compare.unpacked(query(number)[None])[0]), kind.k
         )[1]
-    if "faiss" not in ground.without:
+    if "faiss" not in workload.without:
         from benchmarks.rivals import faiss_indexes
 
         flat = faiss_indexes.BinaryFlat(rows)
@@ -142,23 +139,18 @@ def _nearest(
 
 
 def _within(conn: Connection, feature: Feature, queries: Hashes) -> dict[str, Search]:
-    column = Identifier(COLUMNS[feature])
     ours = SQL("SELECT distance FROM imrec.hamming_within(%(query)s, {radius}, {feature}) AS w").format(
         feature=str(feature), radius=_RADIUS
     )
     scan = SQL(
-        "SELECT {column} <~> %(query)s AS distance FROM imrec.hash WHERE {column} <~> %(query)s <= {radius}"
-    ).format(column=column, radius=_RADIUS)
+        "SELECT {feature} <~> %(query)s AS distance FROM imrec.{feature} "
+        "WHERE {feature} <~> %(query)s <= {radius}"
+    ).format(feature=Identifier(feature), radius=_RADIUS)
 
     def by(statement: Composed) -> Search:
         return lambda number: sorted(_distances(conn, statement, queries[number % len(queries)]))
 
     return {"ours": by(ours), "scan": by(scan)}
-
-
-def _has_within(conn: Connection) -> bool:
-    row = conn.execute("SELECT to_regproc('imrec.hamming_within') IS NOT NULL").fetchone()
-    return bool(row and row[0])
 
 
 def _distances(conn: Connection, statement: Composed, query: Hashes) -> list[float]:

@@ -69,33 +69,33 @@ class _Run:
         return Value(sum(self.usage.cpu_seconds.values()) / self.images)
 
 
-def ingest_lines(place: Scratch, sources: list[Path], images: int) -> Iterator[Line]:
+def ingest_lines(scratch: Scratch, sources: list[Path], images: int) -> Iterator[Line]:
     """Yield lines for small and for large photos made from the sources."""
     for number, kind in enumerate(KINDS):
         made = max(_WARM_UP, round(images * kind.part))
         for_seed = min(made, _MOST_FOR_SEED)
-        folder = place.folder / f"photos{number}"
+        folder = scratch.folder / f"photos{number}"
         parts = [(0, for_seed // 2), (for_seed // 2, for_seed - for_seed // 2), (for_seed, made - for_seed)]
         for part, (first, count) in enumerate(parts):
             photos.make(folder / f"part{part}", sources, count, kind.size, first=first)
-        warm_up = place.folder / f"warm_up{number}"
+        warm_up = scratch.folder / f"warm_up{number}"
         photos.make(warm_up, sources, _WARM_UP, kind.size, first=made)
-        settings = place.library(f"ingest{number}")
-        ours, seed, model_share, pickles = _compare(place, settings, folder, warm_up)
+        settings = scratch.library(f"ingest{number}")
+        ours, seed, model_share, pickles = _compare(scratch, settings, folder, warm_up)
         yield from _lines(kind, ours, seed, model_share)
         with open_session(settings) as conn:
             yield from fidelity_lines(conn, pickles, kind.name)
 
 
 def _compare(
-    place: Scratch, settings: Settings, folder: Path, warm_up: Path
+    scratch: Scratch, settings: Settings, folder: Path, warm_up: Path
 ) -> tuple[_Run, _Run, float, list[Path]]:
     """Return our run, the seed's, the model's share of our main process, and the seed's features.
 
     The seed's loop works on half of its photos before us and on the other half after us, so that what else
     the machine does meets both.
     """
-    pickles = [place.folder / f"{folder.name}-{part}.pickle" for part in range(2)]
+    pickles = [scratch.folder / f"{folder.name}-{part}.pickle" for part in range(2)]
     started = time.perf_counter()
     with Program("benchmarks.rivals.seed_loop") as seed:
         seed.answer()
@@ -106,7 +106,7 @@ def _compare(
         with Program("benchmarks.ingest_program", [settings.dsn or "", str(warm_up)]) as ours:
             ours.answer()
             our_start = time.perf_counter() - started
-            with Sampler(ours.process, place.server_processes) as sampler:
+            with Sampler(ours.process, scratch.server_processes) as sampler:
                 answer = ours.ask(str(folder))
         with Sampler(seed.process, list) as seed_after:
             after = seed.ask(str(folder / "part1"), str(pickles[1]), str(_SEED_SECONDS))
@@ -127,7 +127,10 @@ def _compare(
 
 
 def _lines(kind: Kind, ours: _Run, seed: _Run, model_share: float) -> Iterator[Line]:
-    note = f"{ours.images} photos, the seed's loop {seed.images} of them; models loaded before"
+    note = (
+        f"{ours.images} photos, the seed's loop {seed.images} of them; models loaded before; "
+        "ours makes the perceptual hash as well"
+    )
     goal = ratio_at_least(kind.goal, ours.rate, seed.rate)
     what = f"{kind.name}: ingest"
     yield Line(Section.INGEST, what, "images/s", ours.rate, _RIVAL, seed.rate, goal, note)

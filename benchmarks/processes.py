@@ -103,8 +103,8 @@ def shares(cpu_seconds: Mapping[str, float]) -> dict[str, float]:
     return {role: seconds / total for role, seconds in cpu_seconds.items()}
 
 
-class Others:
-    """Tells what share of all cores' time other programs took since it was made.
+class OtherPrograms:
+    """Measures the share of all cores' time that other programs have taken since it was created.
 
     Args:
         database: returns the server's processes.

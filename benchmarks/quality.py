@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.copies import Copies, Photos, make_copies, make_windows, read_photos
+from benchmarks.feature_rows import METRICS
 from benchmarks.ranking import FUSION, Pair, Quality, Ranks, distances, fusion, quality, ranks_of
 from benchmarks.results import Grid, GridRow, Line, Section, Value, ratio_at_least
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.alterations import ALTERATIONS
-from imrec_pg.records import METRICS, Feature, Metric
+from imrec_pg.records import Feature, Metric
 
 _MOST_COPIED = 200
 _MOST_WINDOWS = 1_000
@@ -29,13 +30,16 @@ _MEASURES = ("recall@1", "recall@10", "mAP")
 _ALONE, _AMONG_WINDOWS = "among the photos", "among photos and windows"
 # What the weights were chosen from, beside others that tell why.
 _CANDIDATES = (
-    fusion(60, (1, 1, 1, 1)),
-    fusion(60, (3, 2, 1, 1)),
-    fusion(60, (8, 2, 1, 1)),
-    fusion(60, (20, 2, 1, 1)),
-    fusion(10, (3, 2, 1, 1)),
-    fusion(5, (1, 1, 1, 1)),
-    fusion(5, (3, 2, 1, 1)),
+    fusion(60, (1, 1, 1, 1, 0)),
+    fusion(60, (3, 2, 1, 1, 0)),
+    fusion(60, (8, 2, 1, 1, 0)),
+    fusion(60, (20, 2, 1, 1, 0)),
+    fusion(10, (3, 2, 1, 1, 0)),
+    fusion(5, (1, 1, 1, 1, 0)),
+    fusion(5, (3, 2, 1, 1, 0)),
+    fusion(5, (3, 2, 1, 1, 0.5)),
+    fusion(5, (3, 2, 1, 1, 1)),
+    fusion(5, (4, 2, 1, 1, 1)),
 )
 
 
@@ -108,7 +112,7 @@ def _trial(photos: Photos, copies: Copies, windows: Copies | None = None) -> _Tr
     rankings = {}
     for feature, metrics in METRICS.items():
         for metric in metrics:
-            found = distances(copies.features.of(feature), searched.of(feature), metric)
+            found = distances(copies.features[feature], searched[feature], metric)
             if windows is not None:
                 # A window of the original is as good an answer; it comes last instead.
                 own = windows.originals == copies.originals[:, None]
@@ -192,8 +196,8 @@ def _choice(trial: _Trial) -> Grid:
     ]
     return Grid(
         Section.QUALITY,
-        f"choice of the weights (embedding:histogram:average_hash:difference_hash), {trial.collection}: copies of every other "
-        "photo, by which they were chosen, and of the rest",
+        f"choice of the weights ({':'.join(Feature)}), {trial.collection}: "
+        "copies of every other photo, by which they were chosen, and of the rest",
         ("", *_MEASURES, *(f"{name}, rest" for name in _MEASURES)),
         tuple(rows),
     )

@@ -1,4 +1,4 @@
-"""A whole run: set up, measure the sections asked for, tear down."""
+"""A whole run: set up, measure the chosen sections, tear down."""
 
 import platform
 import tempfile
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks import machine, photos
 from benchmarks.measure import Effort
-from benchmarks.processes import Others
+from benchmarks.processes import OtherPrograms
 from benchmarks.results import Report, Section
-from benchmarks.scratch import Scratch, scratch
+from benchmarks.scratch import Scratch, open_scratch
 from imrec_pg import settings as settings_module
 from imrec_pg.errors import UsageError
 from imrec_pg.features import weights
@@ -33,10 +33,10 @@ class Options:
     """What to measure.
 
     Attributes:
-        photos: photos to make others or copies from; None for those in the scikit-image wheel.
-        dsn: a server to measure on; None for an embedded one of the benchmark's own.
-        library: whose features to take instead of generated ones.
-        scratch: where the benchmark's folder is made; None for the system's temporary folder.
+        photos: a folder of photos to make others or copies from; None for those in the scikit-image wheel.
+        dsn: the server to measure on; None for a new embedded one.
+        library: take its features instead of generated ones.
+        scratch: where to make the benchmark's folder; None for the system's temporary folder.
         without: rivals and parts to leave out.
     """
 
@@ -53,7 +53,7 @@ class Options:
 
 def new_report(options: Options) -> Report:
     """Return a report without lines."""
-    told: dict[str, object] = {
+    asked: dict[str, object] = {
         "sections": [str(section) for section in options.sections],
         "rows": options.rows,
         "images": options.images,
@@ -62,18 +62,18 @@ def new_report(options: Options) -> Report:
         "without": sorted(options.without),
         "server": "named with --dsn" if options.dsn else "embedded",
     }
-    return Report(datetime.now(UTC).astimezone().isoformat(timespec="seconds"), told)
+    return Report(datetime.now(UTC).astimezone().isoformat(timespec="seconds"), asked)
 
 
 def run(options: Options, report: Report, say: Callable[[str], None]) -> None:
-    """Fill the report; what was measured before an error or Ctrl-C stays in it.
+    """Fill the report; lines measured before an error or Ctrl-C stay in it.
 
-    Nothing is left behind: no server, no database, no file.
+    No server, database or file is left behind.
 
     Raises:
         UsageError: FAISS or scikit-learn is not installed, or there are no photos.
         WeightsError: the model's weights were not found.
-        DatabaseUnreachableError: no server.
+        DatabaseUnreachableError: the server cannot be reached.
     """
     chosen = frozenset(options.sections)
     _check_packages(options)
@@ -81,82 +81,82 @@ def run(options: Options, report: Report, say: Callable[[str], None]) -> None:
     if chosen & _PHOTOS:
         sources = photos.sources(options.photos)
         report.data["photos"] = f"made from {len(sources)} photos: cut, resized, altered, with grain"
-        # Else the first program to need them would fetch them while the clock runs.
+        # Fetched now, if need be, and not while the clock runs.
         weights.resolve(settings_module.load())
-    # The quality needs no database.
-    with scratch(options.dsn, options.scratch) if chosen - {Section.QUALITY} else nullcontext() as place:
-        folder = Path(tempfile.gettempdir()) if place is None else place.folder
-        server = {} if place is None else {"server": place.server_description()}
+    needs_database = chosen - {Section.QUALITY}
+    with open_scratch(options.dsn, options.scratch) if needs_database else nullcontext() as scratch:
+        folder = Path(tempfile.gettempdir()) if scratch is None else scratch.folder
+        server = {} if scratch is None else {"server": scratch.server_description()}
         report.machine = machine.describe(folder) | server
         say(f"measuring in {folder} on {report.machine['cpu']}, load {report.machine['load_average']}")
-        others = Others(list if place is None else place.server_processes)
+        others = OtherPrograms(list if scratch is None else scratch.server_processes)
         try:
-            if place is not None:
-                _measure(options, place, sources, report, say)
+            if scratch is not None:
+                _measure(options, scratch, sources, report, say)
             if Section.QUALITY in chosen:
                 _measure_quality(options, report, say)
         finally:
-            # Another server's work can't be told from other programs'; without a server nothing is timed.
-            report.others = others.share() if place is not None and options.dsn is None else None
+            # The work of a server named by --dsn cannot be told from that of other programs.
+            report.others = others.share() if scratch is not None and options.dsn is None else None
     report.complete = True
 
 
 def _measure(
-    options: Options, place: Scratch, sources: list[Path], report: Report, say: Callable[[str], None]
+    options: Options, scratch: Scratch, sources: list[Path], report: Report, say: Callable[[str], None]
 ) -> None:
     if _ROWS.intersection(options.sections):
-        _measure_rows(options, place, report, say)
+        _measure_rows(options, scratch, report, say)
     if Section.INGEST in options.sections:
         from benchmarks.ingesting import ingest_lines
 
         say("ingest")
-        for line in ingest_lines(place, sources, options.images):
+        for line in ingest_lines(scratch, sources, options.images):
             report.lines.append(line)
     if Section.STARTUP in options.sections:
         from benchmarks.startup import startup_lines
 
         say("start-up")
-        for line in startup_lines(place, sources, options.effort):
+        for line in startup_lines(scratch, sources, options.effort):
             report.lines.append(line)
 
 
-def _measure_rows(options: Options, place: Scratch, report: Report, say: Callable[[str], None]) -> None:
-    from benchmarks import dataset, ground
+def _measure_rows(options: Options, scratch: Scratch, report: Report, say: Callable[[str], None]) -> None:
+    from benchmarks import dataset, workload
     from imrec_pg.db.session import open_session
 
     chosen = frozenset(options.sections)
     say(f"{options.rows:,} rows")
     if options.library is None:
-        rows = dataset.generate(place.folder / "rows", options.rows)
+        rows = dataset.generate(scratch.folder / "rows", options.rows)
         report.data["rows"] = f"{len(rows):,}, {_GENERATED}"
     else:
         from benchmarks.from_library import copy_of
 
-        rows = copy_of(options.library, place.folder / "rows", options.rows)
+        rows = copy_of(options.library, scratch.folder / "rows", options.rows)
         report.data["rows"] = f"{len(rows):,} of the user's own library; one image in a hundred is a query"
-    settings = place.library("rows")
+    settings = scratch.library("rows")
     indexed = Section.LOAD in chosen or (Section.SEARCH in chosen and "approximate" not in options.without)
-    loaded = ground.load(settings, rows, indexed=indexed)
+    loaded = workload.load(settings, rows, indexed=indexed)
     say(f"loaded in {loaded.copy_seconds:.1f} s, indexed in {loaded.index_seconds:.1f} s")
-    ours = ground.Ground(place, rows, options.effort, options.without)
+    work = workload.Workload(scratch, rows, options.effort, options.without)
     if Section.LOAD in chosen:
         from benchmarks.loading import load_lines
 
         say("load")
-        for line in load_lines(ours, settings, loaded):
+        for line in load_lines(work, settings, loaded):
             report.lines.append(line)
     with open_session(settings) as conn:
         if Section.SEARCH in chosen:
             from benchmarks.searching import search_lines
 
             say("search")
-            for line in search_lines(ours, conn):
+            for line in search_lines(work, conn):
                 report.lines.append(line)
         if Section.HAMMING in chosen:
             from benchmarks.hamming import hamming_lines
 
             say("hamming")
-            for line in hamming_lines(ours, conn):
+            for line in hamming_lines(work, conn):
                 report.lines.append(line)
 
 

@@ -1,4 +1,4 @@
-"""A place of the benchmark's own: a folder and databases that are gone afterwards, however it ends."""
+"""The benchmark's own folder and databases, removed afterwards however the run ends."""
 
 import secrets
 import shutil
@@ -20,7 +20,7 @@ from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import DatabaseUnreachableError
 from imrec_pg.settings import Settings
 
-_TOLD_SETTINGS = (
+_REPORTED_SETTINGS = (
     "shared_buffers",
     "maintenance_work_mem",
     "work_mem",
@@ -34,7 +34,7 @@ class Scratch:
     """Databases and files of one run.
 
     Attributes:
-        folder: for files; others may pass through it, and read only what is open to them.
+        folder: for files; other users may pass through it.
     """
 
     def __init__(self, folder: Path, server: EmbeddedServer | None, dsn: str) -> None:
@@ -64,7 +64,7 @@ class Scratch:
         return settings
 
     def users_library(self) -> tuple[Settings, list[str]]:
-        """Return the settings of the library a user would have here, and the options that choose it."""
+        """Return the settings of a library such as a user has, and the command-line options that select it."""
         if self._server is None:
             settings = self.library("photos")
             return settings, ["--dsn", settings.dsn or ""]
@@ -90,16 +90,16 @@ class Scratch:
                 "SELECT current_setting('server_version'), extversion FROM pg_catalog.pg_extension "
                 "WHERE extname = 'vector'"
             ).fetchone()
-            told = conn.execute(
+            reported = conn.execute(
                 "SELECT name, current_setting(name) FROM pg_catalog.pg_settings WHERE name = ANY(%s)",
-                (list(_TOLD_SETTINGS),),
+                (list(_REPORTED_SETTINGS),),
             ).fetchall()
         assert row is not None
         versions = {"PostgreSQL": str(row[0]), "pgvector": str(row[1])}
-        return versions | {str(name): str(value) for name, value in told}
+        return versions | {str(name): str(value) for name, value in reported}
 
     def drop_databases(self) -> None:
-        """Drop what was created."""
+        """Drop all databases of this run."""
         with psycopg.connect(self._dsn, autocommit=True) as admin:
             for name in self._created:
                 admin.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
@@ -107,36 +107,36 @@ class Scratch:
 
 
 @contextmanager
-def scratch(dsn: str | None, parent: Path | None = None) -> Iterator[Scratch]:
-    """Yield a place on a new embedded server, or on the server of the DSN, whose own database is left alone.
+def open_scratch(dsn: str | None, parent: Path | None = None) -> Iterator[Scratch]:
+    """Yield a folder and databases, on a new embedded server or on that of a DSN, whose database is left alone.
 
     Args:
         dsn: of a role that may create databases; None for the embedded server.
         parent: where the folder is made; None for the system's temporary folder.
 
     Raises:
-        DatabaseUnreachableError: no connection to the server named.
+        DatabaseUnreachableError: the server cannot be reached.
         EmbeddedServerError: the embedded server did not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="imrec-bench-", dir=parent))
-    # Where the caller is root, the server runs as another user, who must get through.
+    # If the caller is root, the server runs as another user and needs to pass through.
     folder.chmod(0o711)
     server = None if dsn else EmbeddedServer(folder / "db")
-    place: Scratch | None = None
+    scratch: Scratch | None = None
     try:
-        place = Scratch(folder, server, server.start() if server else _reachable(dsn or ""))
-        yield place
+        scratch = Scratch(folder, server, server.start() if server else _reachable(dsn or ""))
+        yield scratch
     finally:
-        with _undisturbed():
+        with _uninterrupted():
             if server is not None:
                 server.stop()
-            elif place is not None:
-                place.drop_databases()
+            elif scratch is not None:
+                scratch.drop_databases()
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_plain(dsn: str) -> Connection:
-    """Return a connection as psycopg makes it, in autocommit mode; nothing is tuned."""
+    """Return a plain psycopg connection in autocommit mode."""
     with translated():
         return psycopg.connect(dsn, autocommit=True)
 
@@ -153,8 +153,8 @@ def _reachable(dsn: str) -> str:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignore Ctrl-C while cleaning up: a second one would leave a running server behind."""
+def _uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C during clean-up: a second one would leave a server running."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}

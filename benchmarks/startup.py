@@ -34,10 +34,10 @@ _COMPARISONS = (
 )
 
 
-def startup_lines(place: Scratch, sources: list[Path], effort: Effort) -> Iterator[Line]:
+def startup_lines(scratch: Scratch, sources: list[Path], effort: Effort) -> Iterator[Line]:
     """Yield lines on cold processes; the disk's cache is warm."""
-    _, database = place.users_library()
-    folder = place.folder / "startup"
+    _, database = scratch.users_library()
+    folder = scratch.folder / "startup"
     stored = photos.make(folder / "stored", sources, _STORED, photos.SMALL)
     (new,) = photos.make(folder / "new", sources, 1, photos.SMALL, first=_STORED)
     program = _program()

@@ -1,54 +1,88 @@
-"""The one error hierarchy.
+"""All errors that imrec-pg raises on purpose.
 
-Every error that imrec-pg raises on purpose is an ImrecError: its text is one line that says what is
-wrong and how to mend it, and its exit_code is what the command line ends with.
+ImrecError
+├── UsageError                  wrong arguments
+│   ├── UnknownRootError        name
+│   ├── RootExistsError         name
+│   ├── UnknownRoleError        name
+│   ├── ImageNotFoundError      image
+│   └── NoIndexError            feature, metric
+├── DatabaseUnreachableError
+│   └── EmbeddedServerError
+│       └── ServerStoppedError  data_dir
+├── SchemaError
+├── PermissionDeniedError
+├── StoreError
+│   └── ConflictError
+├── ModelMismatchError
+├── ExportFileError             file, reason
+├── WeightsError
+│   └── OtherModelWeightsError  path, sha256
+└── DecodeError                 path, kind, reason
+
+The text of an error is one line: what is wrong, and how to fix it. It speaks of the library, not of the
+command line, which adds its own hints (imrec_pg.cli.hints).
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
 class ImrecError(Exception):
-    """The root of all errors raised on purpose."""
+    """The base class.
+
+    Attributes:
+        exit_code: the exit code of the command line.
+    """
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(ImrecError):
-    """The caller asked for something that makes no sense, such as k = 0."""
+    """An argument makes no sense, such as k = 0."""
 
     exit_code = 2
 
 
-class InvalidQueryError(UsageError):
-    """A search makes no sense, such as a feature and a metric that do not go together."""
-
-
 class UnknownRootError(UsageError):
-    """No root has this name.
-
-    Attributes:
-        name: as it was given.
-    """
+    """The library has no root of this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no root {name!r} here")
+        super().__init__(f"there is no root {name}: add it, or use the name of one that is there")
+        self.name = name
+
+
+class RootExistsError(UsageError):
+    """The library has a root of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a root {name} already: choose another name")
         self.name = name
 
 
 class UnknownRoleError(UsageError):
-    """No PostgreSQL role has this name.
-
-    Attributes:
-        name: as it was given.
-    """
+    """The server has no role of this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is no role {name!r} on this server")
+        super().__init__(f"there is no role {name!r} here: create it first (CREATE ROLE)")
         self.name = name
 
 
 class ImageNotFoundError(UsageError):
     """No image is stored under a path or an id."""
+
+
+class NoIndexError(UsageError):
+    """The feature and metric have no index that can be used."""
+
+    def __init__(self, feature: str, metric: str) -> None:
+        super().__init__(f"{feature} {metric} has no usable index: build it first")
+        self.feature = feature
+        self.metric = metric
+
+
+class InvalidQueryError(UsageError):
+    """A search makes no sense, such as a feature and a metric that do not go together."""
 
 
 class LibraryInUseError(ImrecError):
@@ -80,7 +114,13 @@ class EmbeddedServerError(DatabaseUnreachableError):
 
 
 class ServerStoppedError(EmbeddedServerError):
-    """The embedded server was stopped deliberately while it was in use; do not restart it."""
+    """Somebody stopped the embedded server while it was in use; it is not restarted."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__(
+            f"the server in {data_dir} was stopped while in use: what was acknowledged is stored; try again"
+        )
+        self.data_dir = data_dir
 
 
 class SchemaError(ImrecError):
@@ -96,19 +136,19 @@ class StoreError(ImrecError):
 
 
 class ConflictError(StoreError):
-    """Another program got in the way; the same again may succeed."""
+    """Another program was in the way; a retry may succeed."""
 
 
 class ModelMismatchError(ImrecError):
-    """The database's embeddings were made by another model or extraction."""
+    """Another model, or another version of the extraction, made the embeddings in the database."""
 
 
 class ExportFileError(ImrecError):
-    """A file of an export is missing, broken, or holds what has no place in a library.
+    """A file of an export is missing or broken, or holds data that cannot be imported.
 
     Attributes:
         file: its name within the export.
-        reason: one line of explanation.
+        reason: one line.
     """
 
     def __init__(self, file: str, reason: str) -> None:
@@ -121,13 +161,29 @@ class WeightsError(ImrecError):
     """The model's weights were not found, or are not the ones expected."""
 
 
+class OtherModelWeightsError(WeightsError):
+    """The weights are those of another ResNet-18 than torchvision's.
+
+    Attributes:
+        sha256: the digest of their tensors, in hex.
+    """
+
+    def __init__(self, path: Path, sha256: str, expected: str) -> None:
+        super().__init__(
+            f"{path} holds another model than torchvision's ResNet-18 (digest {sha256[:16]}, not "
+            f"{expected[:16]}): other weights must be allowed, and need a database of their own"
+        )
+        self.path = path
+        self.sha256 = sha256
+
+
 class DecodeError(ImrecError):
-    """A file is no image that can be read.
+    """A file is not an image that can be read.
 
     Attributes:
         path: the file, for display.
-        kind: a short stable class of the reason, such as "Truncated" (stored as failure.error_class).
-        reason: one line of explanation.
+        kind: a short, stable name for the reason, such as "Truncated" (stored as failure.error_class).
+        reason: one line.
     """
 
     def __init__(self, path: str, kind: str, reason: str) -> None:

@@ -12,10 +12,10 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0
 
 
 def display_path(path: bytes) -> str:
-    r"""Return a path as one line of text that Postgres stores and a terminal shows; never raises.
+    r"""Return a path as one line of text that Postgres can store and a terminal can show; never raises.
 
-    Bytes that are no UTF-8 and control characters become escapes (\xff, \x0a), so the text may not lead back
-    to the file. The result does not depend on the locale, as os.fsdecode's would.
+    Invalid UTF-8 and control characters become escapes (\xff, \x0a), so the text may not lead back to the
+    file. Unlike os.fsdecode's, the result does not depend on the locale.
     """
     return path.decode("utf-8", "backslashreplace").translate(_CONTROLS)
 
@@ -26,16 +26,16 @@ def absolute_path(path: str | bytes | os.PathLike[str]) -> str:
 
 
 def slashed(folder: bytes) -> bytes:
-    """Return a folder as the beginning of the paths below it; "/" stays itself."""
+    """Return a folder as the prefix of the paths below it; "/" stays "/"."""
     return folder if folder.endswith(b"/") else folder + b"/"
 
 
 def stored_path(relative: bytes, platform: str = sys.platform, separator: str = os.sep) -> bytes:
     """Return a path below a root as it is stored: the same for the same file on every host.
 
-    Bytes stay as they are, but for two systems. On macOS, whose file systems take both spellings of an
-    accented letter for one and may list the decomposed one, they become NFC, as git's core.precomposeunicode
-    makes them. On Windows the separator becomes "/".
+    Only two systems change bytes. On macOS, whose file systems treat both spellings of an accented letter as
+    equal and may list the decomposed one, they become NFC, as with git's core.precomposeunicode. On Windows
+    the separator becomes "/".
     """
     if platform == "darwin":
         try:

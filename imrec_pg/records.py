@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias, TypedDict, TypeVar
+from typing import Self, TypeAlias, TypedDict, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -45,11 +45,30 @@ class Feature(StrEnum):
     Each is stored in the table of its name, in the column of its name, and is a field of Features.
     """
 
-    EMBEDDING = "embedding"
-    HISTOGRAM = "histogram"
-    AVERAGE_HASH = "average_hash"
-    DIFFERENCE_HASH = "difference_hash"
-    PERCEPTUAL_HASH = "perceptual_hash"
+    description: str
+    """What it says of a photo, in one sentence."""
+
+    EMBEDDING = "embedding", "What the photo shows: ResNet-18 without its last layer."
+    HISTOGRAM = "histogram", "Its colours: 8x8x8 RGB bins, red the slowest, sum 1."
+    AVERAGE_HASH = (
+        "average_hash",
+        "Its brightness pattern: which of 8x8 cells are brighter than the mean.",
+    )
+    DIFFERENCE_HASH = (
+        "difference_hash",
+        "Its brightness pattern: which of 8x8 cells are brighter than their left one.",
+    )
+    PERCEPTUAL_HASH = (
+        "perceptual_hash",
+        "Its brightness pattern: which of its 8x8 lowest frequencies are above the median.",
+    )
+
+    def __new__(cls, name: str, description: str = "") -> Self:
+        """Return the member of this name; it is equal to its name."""
+        feature = str.__new__(cls, name)
+        feature._value_ = name
+        feature.description = description
+        return feature
 
     @property
     def is_hash(self) -> bool:

@@ -1,4 +1,4 @@
-"""Frozen settings from flags, environment and libpq's variables."""
+"""Settings, from arguments, environment variables and libpq's variables."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import platformdirs
 from imrec_pg.errors import UsageError
 from imrec_pg.paths import display_path
 
-# libpq reads many PG* variables; only these say *which* server, so only they turn the embedded one off.
+# libpq reads many PG* variables; only these choose a server, so only these turn off the embedded one.
 _LIBPQ_SERVER_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
 SERVER_HOME_AS_ROOT = Path("/var/lib/imrec-pg")
 
@@ -22,10 +22,10 @@ class Settings:
     """Where the database and the weights are.
 
     Attributes:
-        dsn: a libpq connection string or URL; "" leaves all to libpq's variables; None means the embedded
-            server under data_dir.
+        dsn: a libpq connection string or URL; "" leaves everything to libpq's variables; None means the
+            embedded server in data_dir.
         data_dir: folder of the embedded server, absolute.
-        weights: a file of weights named by the user, or None for the usual search.
+        weights: a file of weights named by the user, or None to search for one.
         dsn_source: where the dsn came from, for messages.
     """
 
@@ -47,13 +47,13 @@ def load(
     weights: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Return the settings; flags come before imrec-pg's own variables, those before the general ones.
+    """Return the settings: arguments override IMREC_* variables, and these override general ones.
 
     Raises:
         UsageError: both a DSN and a data folder were given.
     """
     if dsn is not None and data is not None:
-        raise UsageError("--dsn names a server and --data the embedded one's folder: give only one of them")
+        raise UsageError("dsn names a server, data the folder of the embedded server: give only one of them")
     chosen, source = _choose_dsn(dsn, data, environ)
     data_dir = data or (Path(environ["IMREC_DATA"]) if environ.get("IMREC_DATA") else default_data_dir())
     if weights is None and environ.get("IMREC_WEIGHTS"):
@@ -67,10 +67,10 @@ def load(
 
 
 def default_data_dir() -> Path:
-    """Return the embedded server's usual folder.
+    """Return the default folder of the embedded server.
 
-    As root that is a folder of the server's own user: PostgreSQL refuses to run as root, and another user's
-    server could not reach a folder inside root's home.
+    For root it is outside root's home: PostgreSQL refuses to run as root, and the server's own user could not
+    enter that home.
     """
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return SERVER_HOME_AS_ROOT / "db"
@@ -78,16 +78,16 @@ def default_data_dir() -> Path:
 
 
 def this_host(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the name under which the database knows where folders lie on this computer.
+    """Return the name of this computer, under which the database records where folders are on it.
 
-    A container has another name each time it is made: there IMREC_HOST says it.
+    A container gets a new name each time it is created; IMREC_HOST gives it a lasting one.
     """
-    # The network's name may be anything too: PostgreSQL takes neither NUL nor what is no UTF-8.
+    # The network name may be anything too, and PostgreSQL accepts neither NUL nor invalid UTF-8.
     return display_path(os.fsencode(environ.get("IMREC_HOST") or platform.node() or "localhost"))
 
 
 def cache_dir() -> Path:
-    """Return the folder of what can be fetched again: the weights."""
+    """Return the folder for what can be fetched again: the weights."""
     return platformdirs.user_cache_path("imrec-pg", appauthor=False)
 
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from benchmarks.programs import serve
 from imrec_pg import settings
 from imrec_pg.features import weights
-from imrec_pg.features.torchvision_shim import import_torchvision
+from imrec_pg.features.embedding import import_torchvision
 
 _CHECKPOINT = 2_000
 _ENDINGS = (".jpg", ".jpeg", ".png")

@@ -1,6 +1,7 @@
 """The one model that made the embeddings of a database."""
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows
 from imrec_pg.errors import ModelMismatchError
 from imrec_pg.records import ModelIdentity
 
@@ -11,7 +12,7 @@ def claim_model(conn: Connection, model: ModelIdentity) -> None:
     Raises:
         ModelMismatchError: the embeddings here were made by another one.
     """
-    with translated():
+    with translated(conn):
         conn.execute(
             "INSERT INTO imrec.model (name, weights_sha256) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             (model.name, model.weights_sha256),
@@ -21,9 +22,9 @@ def claim_model(conn: Connection, model: ModelIdentity) -> None:
 
 def recorded_model(conn: Connection) -> ModelIdentity | None:
     """Return the model that made the embeddings here, or None when there are none yet."""
-    with translated():
-        row = conn.execute("SELECT name, weights_sha256 FROM imrec.model").fetchone()
-    return ModelIdentity(str(row[0]), str(row[1])) if row else None
+    with translated(conn):
+        rows = all_rows(conn, ModelIdentity, "SELECT name, weights_sha256 FROM imrec.model")
+    return next(iter(rows), None)
 
 
 def check_model(conn: Connection, model: ModelIdentity) -> None:

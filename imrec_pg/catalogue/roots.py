@@ -9,7 +9,7 @@ from psycopg import errors as pg
 
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.rows import all_rows
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import RootExistsError, UsageError
 from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import Root
 
@@ -205,4 +205,4 @@ def rename(conn: Connection, root_id: UUID, name: str) -> None:
         try:
             conn.execute("UPDATE imrec.root SET name = %s WHERE root_id = %s", (name, root_id))
         except pg.UniqueViolation as error:
-            raise UsageError(f"there is a root {name} already: imrec-pg root list") from error
+            raise RootExistsError(name) from error

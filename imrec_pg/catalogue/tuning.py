@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 from imrec_pg.catalogue.index import operator_class, valid_index
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.rows import all_rows, one_row, values
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import NoIndexError, UsageError
 from imrec_pg.records import Feature, Metric
 
 # Each step takes about as much longer as it finds more; hnsw.ef_search ends at 1,000.
@@ -89,12 +89,12 @@ def tune(
     """
     operator_class(conn, feature, metric)
     if not 0 < wanted <= 1 or not 1 <= k <= 100 or queries < 1:  # noqa: PLR2004
-        raise UsageError("the recall is above 0 and at most 1, k from 1 to 100, the queries at least 1")
+        raise UsageError("recall must be above 0 and at most 1, k between 1 and 100, and queries at least 1")
     if valid_index(conn, feature, metric) is None:
-        raise UsageError(f"{feature} {metric} has no usable index: imrec-pg index build {feature} {metric}")
+        raise NoIndexError(feature, metric)
     sample = _sample(conn, feature, queries)
     if len(sample) <= k:
-        raise UsageError(f"only {len(sample)} images have this feature: too few to measure recall@{k}")
+        raise UsageError(f"only {len(sample)} images have this feature: recall@{k} needs more than {k}")
     question = _Question(conn, feature, metric, k)
     truth = []
     for number, image in enumerate(sample):

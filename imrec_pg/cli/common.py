@@ -1,4 +1,4 @@
-"""What all commands share: which database, how much to say, how to print."""
+"""What all commands share: options, the database in use, and printing."""
 
 import json
 import logging
@@ -24,14 +24,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(slots=True)
 class Invocation:
-    """The options that may stand before or after the command's name."""
+    """The options that may come before or after the command's name."""
 
     dsn: str | None = None
     data: Path | None = None
     debug: bool = False
 
     def settings(self, weights: Path | None = None) -> Settings:
-        """Return the settings that the options and the environment make."""
+        """Return the settings from the options and the environment."""
         return settings_module.load(dsn=self.dsn, data=self.data, weights=weights)
 
     def library(
@@ -44,7 +44,7 @@ class Invocation:
 
 
 def invocation() -> Invocation:
-    """Return the options of the command that is running."""
+    """Return the options of the running command."""
     found = click.get_current_context().find_object(Invocation)
     assert found is not None
     return found
@@ -69,13 +69,13 @@ def database_options(command: Command) -> Command:
             "--data",
             type=click.Path(path_type=Path, file_okay=False),
             metavar="DIR",
-            help="Folder of the own PostgreSQL (IMREC_DATA).",
+            help="Folder of the embedded PostgreSQL (IMREC_DATA).",
             **_SHARED,
         ),
         click.option(
             "--dsn",
             metavar="DSN",
-            help="Another server: postgresql://user@host/database (IMREC_DATABASE_URL).",
+            help="Use another server: postgresql://user@host/database (IMREC_DATABASE_URL).",
             **_SHARED,
         ),
     ):
@@ -93,17 +93,19 @@ weights_options = (
         "weights",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
+        help="File of ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
     ),
     click.option(
-        "--allow-other-weights", is_flag=True, help="Take weights other than torchvision's, as another model."
+        "--allow-other-weights",
+        is_flag=True,
+        help="Allow weights other than torchvision's, as another model.",
     ),
     click.option(
         "--device",
         default="auto",
         metavar="DEVICE",
         show_default=True,
-        help="Where the model runs: auto, cpu, cuda, cuda:1, mps.",
+        help="Device for the model: auto, cpu, cuda, cuda:1, mps.",
     ),
 )
 
@@ -115,7 +117,7 @@ def model_options(command: Command) -> Command:
     return command
 
 
-# readable=False: what may not be read is told of in one line like all other trouble, not as wrong usage.
+# readable=False: a file that may not be read is an error like others, not wrong usage.
 PATH = click.Path(path_type=Path, readable=False)
 
 
@@ -129,12 +131,12 @@ class Size(click.ParamType[int]):
         """Return the number of bytes."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([a-z]*)", str(value).strip().lower())
         if match is None or match[2] not in self._units:
-            self.fail(f"{value!r} is no size; write 500000, 500kB or 2MB", param, ctx)
+            self.fail(f"{value!r} is not a size: write 500000, 500kB or 2MB", param, ctx)
         return round(float(match[1]) * self._units[match[2]])
 
 
 class EnumChoice(click.Choice[str]):
-    """A choice among an enum's values; click's own would show the names of its members."""
+    """A choice among an enum's values; click's own would show the names of the members."""
 
     def __init__(self, kind: type[StrEnum]) -> None:
         super().__init__([str(member) for member in kind], case_sensitive=False)
@@ -146,10 +148,10 @@ class EnumChoice(click.Choice[str]):
 
 
 def ask(question: str, *, unasked: str) -> None:
-    """Return when a person says yes.
+    """Ask a person, and return if the answer is yes.
 
     Raises:
-        UsageError: nobody is there to be asked; unasked says what to do then.
+        UsageError: there is no terminal to ask on; its text is unasked, which says what to do then.
     """
     if not sys.stdin.isatty():
         raise UsageError(unasked)
@@ -157,7 +159,7 @@ def ask(question: str, *, unasked: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print to stdout; dates, ids and bytes as text."""
+    """Print JSON to stdout, with dates, ids and bytes as text."""
     print(json.dumps(value, indent=2, default=_plain, ensure_ascii=not sys.stdout.isatty()))
 
 
@@ -168,7 +170,7 @@ def _plain(value: object) -> object:
 
 
 def size(value: int) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes as people read it."""
     amount = float(value)
     for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:  # noqa: PLR2004 - SI

@@ -1,4 +1,4 @@
-"""The picture of a search: the query images beside their matches, nearest first, with the distances."""
+"""The picture of a search: the query images beside their neighbours, nearest first, with distances."""
 
 import secrets
 import unicodedata
@@ -36,7 +36,7 @@ _TITLE_SIZES = range(28, 15, -2)
 _PAPER, _PANEL, _TILE, _GREY = "#ffffff", "#e4ecf9", "#f1f3f5", "#d5d9de"
 _INK, _MUTED, _ACCENT = "#1b1f24", "#5c6570", "#1f5fbf"
 
-# Pillow's own font knows little beyond ASCII: a system font, where there is one, spells names it cannot.
+# Pillow's own font has little beyond ASCII: a system font, if there is one, draws the other letters.
 _SYSTEM_FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "Arial.ttf")
 
 
@@ -46,8 +46,8 @@ class Tile:
 
     Attributes:
         path: raw bytes of the absolute path.
-        caption: the name beneath the image, shortened in the middle where too wide.
-        detail: what else stands there, such as "cosine 0.0312".
+        caption: the name below the image, shortened in the middle if too wide.
+        detail: more text below the image, such as "cosine 0.0312".
     """
 
     path: bytes
@@ -56,16 +56,16 @@ class Tile:
 
 
 def check_target(target: Path) -> None:
-    """Return if a sheet can be written there, as far as can be told without writing: call before searching.
+    """Check, as far as possible without writing, that the sheet can be written; call it before searching.
 
     Raises:
         UsageError: the extension is unknown, the folder is missing, or the target is a folder.
     """
     if target.suffix.lower() not in FORMATS:
-        raise UsageError(f"{_name(target)}: a plot is one of {', '.join(FORMATS)}: name such a file")
+        raise UsageError(f"{_name(target)}: a plot must end in one of {', '.join(FORMATS)}")
     try:
         if not target.parent.is_dir():
-            raise UsageError(f"{_name(target.parent)} is no folder: create it, or name a file in another one")
+            raise UsageError(f"{_name(target.parent)} is not a folder: create it, or choose another one")
         if target.is_dir():
             raise UsageError(f"{_name(target)} is a folder: name a file for the plot")
     except OSError as error:  # no right to look there, or too long a name
@@ -73,7 +73,7 @@ def check_target(target: Path) -> None:
 
 
 def write_contact_sheet(target: Path, title: str, queries: Sequence[Tile], matches: Sequence[Tile]) -> None:
-    """Write the sheet, all of it or nothing; images that cannot be read any more are grey boxes that say so.
+    """Write the sheet, completely or not at all; images that can no longer be read become grey boxes.
 
     Raises:
         UsageError: see check_target; or more images than a sheet can show.
@@ -81,7 +81,7 @@ def write_contact_sheet(target: Path, title: str, queries: Sequence[Tile], match
     """
     check_target(target)
     if len(queries) + len(matches) > MAX_TILES:
-        raise UsageError(f"a plot shows at most {MAX_TILES} images: ask for fewer matches")
+        raise UsageError(f"a plot shows at most {MAX_TILES} images: ask for fewer neighbours")
     sheet = _draw_sheet(title, queries, matches)
     format_name, options = FORMATS[target.suffix.lower()]
     unfinished = target.with_name(f".{secrets.token_hex(8)}.imrec-pg")
@@ -107,7 +107,7 @@ def _arrange(queries: int, matches: int) -> tuple[int, int]:
     def empty(columns: tuple[int, int]) -> int:
         query_rows, match_rows = ceil(queries / columns[0]), ceil(matches / columns[1])
         ragged = match_rows * columns[1] - matches
-        # A ragged last row of matches looks worse than room elsewhere, hence twice as dear.
+        # A ragged last row of matches looks worse than empty cells elsewhere, so it counts double.
         return max(query_rows, match_rows) * sum(columns) - queries - matches + 2 * ragged
 
     query_columns = {max(1, min(columns, queries)) for columns in _QUERY_COLUMNS}
@@ -159,7 +159,7 @@ def _draw_block(
 
 
 def _picture(path: bytes, ground: str) -> Image.Image:
-    """Return a box with the image in its middle, smaller images not enlarged."""
+    """Return a box with the image in its middle; small images are not enlarged."""
     try:
         read = content.read(path)
         pixels = decode.decode(read, display_path(path), enough=_ENOUGH).pixels
@@ -184,7 +184,7 @@ def _rounded_mask() -> Image.Image:
 
 
 def _write_beneath(draw: ImageDraw.ImageDraw, place: tuple[int, int], tile: Tile, rank: str) -> None:
-    """Write the rank and the detail, where there are any, and the caption on the line below."""
+    """Write the rank and the detail, if any, and the caption on the line below."""
     left, middle = place[0], place[1] + _BOX + 20
     caption, detail = _printable(tile.caption), _printable(tile.detail)
     if rank or detail:
@@ -206,7 +206,7 @@ def _printable(text: str) -> str:
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Return the text, its middle left out if need be: a name's end, which tells it from others, stays."""
+    """Return the text, shortened in the middle if necessary: the end often tells names apart."""
     if font.getlength(text) <= width:
         return text
     low, high = 0, len(text) - 1  # characters kept
@@ -236,7 +236,7 @@ def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
 
 
 def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
-    """Return the font that can spell most of the text, Pillow's own where several can."""
+    """Return the font that has most letters of the text, Pillow's own if several are equal."""
     own = _own_font(size)
     if text.isascii():
         return own
@@ -246,5 +246,5 @@ def _font(text: str, size: int) -> ImageFont.FreeTypeFont:
 
 @cache
 def _has_glyph(font: ImageFont.FreeTypeFont, character: str) -> bool:
-    # A character that a font lacks is drawn as the same box as this one, which no font has.
+    # A font draws each character that it lacks as the same box, also this one, which no font has.
     return character == " " or bytes(font.getmask(character)) != bytes(font.getmask("\U0010fffe"))

@@ -1,10 +1,12 @@
 """imrec-pg db."""
 
 import dataclasses
+from pathlib import Path
 
 import click
 
 from imrec_pg.cli.common import (
+    PATH,
     EnumChoice,
     database_options,
     invocation,
@@ -13,9 +15,9 @@ from imrec_pg.cli.common import (
     say,
     size,
 )
-from imrec_pg.cli.dump import dump, restore
+from imrec_pg.cli.progress import transferred
 from imrec_pg.embedded import EmbeddedServer
-from imrec_pg.errors import UnknownRoleError, UsageError
+from imrec_pg.errors import UsageError
 from imrec_pg.records import GrantedRole
 
 
@@ -29,10 +31,10 @@ Examples:
   imrec-pg db stop""",
 )
 def command() -> None:
-    """Start, stop, upgrade, dump and restore the database, and say who may use it.
+    """Start, stop, upgrade, dump and restore the database, and grant access to it.
 
-    Without a DSN imrec-pg runs an own PostgreSQL with pgvector: set up when first needed, reached by
-    a local socket of this user alone, and left running so that the next command is fast.
+    Without a DSN imrec-pg runs an embedded PostgreSQL with pgvector. It is set up when first needed,
+    accepts only this user, through a local socket, and keeps running so that the next command is fast.
     """
 
 
@@ -45,7 +47,7 @@ Examples:
 )
 @database_options
 def start() -> None:
-    """Start the own PostgreSQL and print its connection string."""
+    """Start the embedded PostgreSQL and print its connection string."""
     print(_server().start())
 
 
@@ -57,7 +59,7 @@ Examples:
 )
 @database_options
 def stop() -> None:
-    """Stop the own PostgreSQL; the next command starts it again."""
+    """Stop the embedded PostgreSQL; the next command starts it again."""
     server = _server()
     say(f"stopped {server.data_dir}" if server.stop() else f"{server.data_dir} was not running")
 
@@ -71,7 +73,7 @@ Examples:
 @json_option
 @database_options
 def status(*, as_json: bool) -> None:
-    """Show whether the own PostgreSQL runs, and where."""
+    """Show whether the embedded PostgreSQL runs, and where."""
     found = _server().status()
     if as_json:
         print_json(dataclasses.asdict(found))
@@ -79,7 +81,7 @@ def status(*, as_json: bool) -> None:
     if found.running:
         print(f"running    PostgreSQL {found.version}, pid {found.pid}, socket in {found.socket_dir}")
     else:
-        print("running    no: imrec-pg db start, or any other command")
+        print("running    no (any command starts it)")
     stored = "" if found.size_bytes is None else f" ({size(found.size_bytes)})"
     print(f"data       {found.data_dir}{stored}")
     print(f"log        {found.log}")
@@ -95,13 +97,11 @@ Examples:
 def upgrade() -> None:
     """Create or update the schema imrec in the database in use.
 
-    The own PostgreSQL is upgraded by itself; another server only by this command. It needs a role
-    that may create a schema, and pgvector: CREATE EXTENSION vector, by an administrator if need be.
+    The embedded PostgreSQL is upgraded automatically, another server only by this command. The role must
+    be allowed to create a schema, and the database needs pgvector: CREATE EXTENSION vector, by an
+    administrator if necessary.
     """
-    from imrec_pg.db import (
-        migrate,
-        session,
-    )
+    from imrec_pg.db import migrate, session
 
     migrate.upgrade(invocation().settings())
     say(f"the schema imrec is at {session.HEAD}")
@@ -117,34 +117,32 @@ Examples:
 )
 @click.argument("kind", type=EnumChoice(GrantedRole))
 @click.argument("role", metavar="ROLE")
-@click.option("--create", is_flag=True, help="Make the role when there is none; it has no password yet.")
+@click.option("--create", is_flag=True, help="Create the role if it does not exist, without a password.")
 @click.option(
     "--root",
     "roots",
     multiple=True,
     metavar="NAME",
-    help="Let a reader see the photos of this root alone, as imrec-pg status names it; may be repeated.",
+    help="Let a reader see only the photos of this root (imrec-pg root list); may be repeated.",
 )
 @database_options
 def grant(*, kind: GrantedRole, role: str, create: bool, roots: tuple[str, ...]) -> None:
     """Let a PostgreSQL role use the library: as reader, ingester or owner.
 
-    A reader may search, from psql or any program, and nothing else. An ingester may also store photos.
-    An owner may also upgrade the schema and build indexes. What the role was granted before is replaced.
-    Run it as the owner.
+    A reader may only search, from psql or any program. An ingester may also store photos. An owner may
+    also upgrade the schema and build indexes. The grant replaces earlier grants to the role. Run it as
+    the owner.
 
     With --root a reader sees, from any program, the photos of these roots and nothing of the others: no
-    path, no feature, no neighbour. The first such grant turns PostgreSQL's row-level security on. Roles
-    that may read by then see all as before; to others, a GRANT by hand alone shows no photo any more.
+    path, no feature, no neighbour. The first such grant turns on PostgreSQL's row-level security. Roles
+    that could read before still see everything; for other roles, a GRANT by hand no longer shows photos.
     """
     if roots and kind is not GrantedRole.READER:
-        raise UsageError(f"--root is for readers: an {kind} has to see all that is stored")
-    try:
-        with invocation().library() as library:
-            library.grant(kind, role, create=create, roots=roots)
-    except UnknownRoleError as error:
-        raise UsageError(f"{error}: --create makes one") from error
-    say(f"{role} is {kind} now{' of ' + ', '.join(roots) if roots else ''}")
+        raise UsageError(f"--root is for readers: an {kind} has to see everything that is stored")
+    with invocation().library() as library:
+        library.grant(kind, role, create=create, roots=roots)
+    article = "a" if kind is GrantedRole.READER else "an"
+    say(f"{role} is now {article} {kind}{' of ' + ', '.join(roots) if roots else ''}")
 
 
 @command.command(
@@ -158,18 +156,56 @@ def revoke(*, role: str) -> None:
     """Take from a PostgreSQL role what db grant gave it; the role itself stays."""
     with invocation().library() as library:
         library.revoke(role)
-    say(f"{role} has no more business here")
+    say(f"access revoked from {role}")
 
 
-command.add_command(dump)
-command.add_command(restore)
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db dump ~/backup/photos.dump
+  imrec-pg db dump ~/backup/photos.dump --overwrite      in a nightly job""",
+)
+@click.argument("file", type=PATH)
+@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@database_options
+def dump(*, file: Path, overwrite: bool) -> None:
+    """Write the whole database into FILE with pg_dump, your own tables included.
+
+    Only PostgreSQL reads it; imrec-pg export writes files that other programs read too. FILE appears once
+    everything is written.
+    """
+    from imrec_pg.backup import dump as backup
+
+    with transferred("dump") as show:
+        backup.dump(invocation().settings(), file, overwrite=overwrite, on_bytes=show)
+    say(f"wrote {size(file.expanduser().stat().st_size)}")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg db restore ~/backup/photos.dump --data /srv/photos-db
+  imrec-pg db restore ~/backup/photos.dump --dsn postgresql://me@host/photos""",
+)
+@click.argument("file", type=PATH)
+@database_options
+def restore(*, file: Path) -> None:
+    """Fill a database without photos from a FILE that db dump wrote: everything or nothing.
+
+    Restore only dumps that you trust: they contain SQL, which is executed. Indexes are rebuilt, which
+    takes long. Roles need their grants again (imrec-pg db grant).
+    """
+    from imrec_pg.backup import dump as backup
+
+    with transferred("restore") as show:
+        backup.restore(invocation().settings(), file, on_bytes=show)
+    say("restored")
 
 
 def _server() -> EmbeddedServer:
     settings = invocation().settings()
     if not settings.embedded:
         raise UsageError(
-            f"the database is named by {settings.dsn_source}, and imrec-pg does not run that server: "
-            "unset it, or use --data"
+            f"imrec-pg does not run the server that {settings.dsn_source} names: unset it, or use --data"
         )
     return EmbeddedServer(settings.data_dir)

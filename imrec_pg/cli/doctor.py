@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from imrec_pg.doctor import Finding
 
 _STYLES = {"ok": "green", "notice": "cyan", "warning": "yellow", "error": "bold red"}
-_INDENT = " " * 9  # "warning", the longest of them, and two blanks
+_INDENT = " " * 9  # "warning", the longest level, and two spaces
 
 
 @click.command(
@@ -27,19 +27,19 @@ Examples:
   imrec-pg doctor --verbose
   imrec-pg doctor --json | jq '.[] | select(.level == "error")'
 
-Levels: an error does not work, or gives wrong answers; a warning works, but slowly, or will break
-one day; a notice is worth knowing, or could not be checked.
+Levels: error, something does not work or gives wrong answers; warning, it works, but slowly, or will
+break one day; notice, worth knowing, or it could not be checked.
 
 Exit codes: 0 nothing worse than a notice, 1 a warning or an error, 4 database unreachable.""",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show what is fine, too.")
-@click.option("--full", is_flag=True, help="Look at all rows of large tables, not at a sample.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show what is fine.")
+@click.option("--full", is_flag=True, help="Read all rows of large tables, not a sample.")
 @json_option
 @database_options
 def command(*, verbose: bool, full: bool, as_json: bool) -> int:
-    """Check the database in use: what is wrong, what follows from it, and what mends it.
+    """Check the database in use: what is wrong, what it means, and how to fix it.
 
-    Nothing is changed. A role that may only read is enough; what it cannot check is said so.
+    doctor changes nothing. A role that may only read is enough; doctor says what it could not check.
     """
     from imrec_pg.doctor import examine
 
@@ -54,7 +54,7 @@ def command(*, verbose: bool, full: bool, as_json: bool) -> int:
 def _print(findings: "Sequence[Finding]", *, verbose: bool) -> None:
     from rich.console import Console
 
-    # A file or pipe has no width: lines must not be folded there.
+    # A file or pipe has no width: do not wrap lines there.
     console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, soft_wrap=True)
     worst_first = list(reversed(_STYLES))
     for finding in sorted(findings, key=lambda finding: worst_first.index(finding.level)):
@@ -75,9 +75,9 @@ def _print_one(finding: "Finding", console: "Console") -> None:
     )
     if finding.why:
         console.print(Text(_INDENT + _folded(finding.why, console.width)))
-    if finding.mend:
-        # Not folded: it is there to be copied.
-        console.print(Text(f"{_INDENT}mend: {finding.mend}", style="bold"))
+    if finding.fix:
+        # Not wrapped, so that it can be copied.
+        console.print(Text(f"{_INDENT}fix: {finding.fix}", style="bold"))
 
 
 def _folded(text: str, width: int) -> str:

@@ -26,7 +26,11 @@ In psql, for a file that is not stored:
 )
 @click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 @click.option(
-    "--feature", type=EnumChoice(Feature), default="embedding", show_default=True, help="What to print."
+    "--feature",
+    type=EnumChoice(Feature),
+    default="embedding",
+    show_default=True,
+    help="What to print.",
 )
 @model_options
 @json_option
@@ -39,10 +43,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Print features of image files as PostgreSQL reads them, one line an image; stores nothing.
+    """Print features of image files as PostgreSQL reads them, one line per image; store nothing.
 
-    A vector is printed as [0.1,0.2,...], a hash as 64 digits 0 and 1. With --json all features of each
-    image are printed. No database is needed.
+    A vector is printed as [0.1,0.2,...], a hash as 64 digits 0 and 1. --json prints all features of each
+    image. No database is needed.
     """
     from imrec_pg.features.model import EmbedderSource
     from imrec_pg.search import extract_features

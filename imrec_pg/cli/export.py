@@ -17,17 +17,17 @@ Examples:
   imrec-pg export /mnt/usb/photos --overwrite      in a nightly job
   duckdb -c "SELECT format, count(*) FROM 'photos-2024-05/image.parquet' GROUP BY ALL"
 
-imrec-pg import takes it into another database. Needs pyarrow: pip install 'imrec-pg[parquet]'.""",
+imrec-pg import reads it into another database. Needs pyarrow: pip install 'imrec-pg[parquet]'.""",
 )
 @click.argument("folder", type=PATH)
 @click.option("--overwrite", is_flag=True, help="Replace the export that FOLDER holds.")
 @json_option
 @database_options
 def command(*, folder: Path, overwrite: bool, as_json: bool) -> None:
-    """Write the catalogue and all features into a new FOLDER, one Parquet file a table.
+    """Write the catalogue and all features into a new FOLDER, one Parquet file per table.
 
-    All tables are of the same moment, though photos may be stored meanwhile. The photos themselves are
-    not in it. FOLDER appears when all is written: an export that broke off leaves none.
+    All tables are a snapshot of one moment; photos can be stored meanwhile. The export does not contain
+    the photos themselves. FOLDER appears once everything is written: an aborted export leaves nothing.
     """
     with invocation().library() as library, steps("export", quiet=as_json) as show:
         done = library.export(folder, overwrite=overwrite, on_progress=show)

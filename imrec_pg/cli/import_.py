@@ -18,20 +18,20 @@ Examples:
   imrec-pg import ~/backup/photos-2024-05 --dsn postgresql://me@host/photos
   imrec-pg import /mnt/usb/photos --replace     where the two differ, the export is right
 
-Run it again at any time: what is here already is left alone. Ctrl-C loses nothing that is stored.
+You can run it again at any time: it skips what is here already. Ctrl-C loses nothing that is stored.
 Needs pyarrow: pip install 'imrec-pg[parquet]'.""",
 )
 @click.argument("folder", type=PATH)
-@click.option("--replace", is_flag=True, help="Where the two differ, take what the export says.")
-@click.option("--no-index", is_flag=True, help="Don't build the embedding index after it.")
+@click.option("--replace", is_flag=True, help="Where the two differ, prefer the export.")
+@click.option("--no-index", is_flag=True, help="Don't build the embedding index afterwards.")
 @json_option
 @database_options
 def command(*, folder: Path, replace: bool, no_index: bool, as_json: bool) -> None:
-    """Store what an export holds and this library has not.
+    """Store what an export has and this library does not.
 
-    All files are checked first: one that is broken changes nothing. Where the two differ, such as a file
-    that holds another photo by now, this library is right, unless you say --replace. Embeddings of
-    another model are refused.
+    All files are checked first: if one is broken, nothing changes. Where the two differ, for example
+    about a file that holds another photo now, this library is right, unless you pass --replace. Embeddings
+    of another model are refused.
     """
     with invocation().library() as library:
         with steps("import", quiet=as_json) as show:
@@ -48,6 +48,6 @@ def command(*, folder: Path, replace: bool, no_index: bool, as_json: bool) -> No
         print(", ".join(parts))
     if done.conflicts:
         say(
-            f"{done.conflicts:,} rows were left out, since this library says otherwise of them: "
-            "import --replace takes them"
+            f"{done.conflicts:,} rows were left out because this library disagrees: "
+            "import --replace stores them"
         )

@@ -28,8 +28,8 @@ Examples:
 def command() -> None:
     """List, build and drop the approximate (HNSW) indexes.
 
-    Without an index a search compares with every photo, which is exact. With one it is faster by
-    orders of magnitude on large libraries, and may miss a neighbour now and then.
+    Without an index a search compares with every photo, which is exact. With one, it is orders of
+    magnitude faster on large libraries, and may occasionally miss a neighbour.
     """
 
 
@@ -52,7 +52,7 @@ def list_(*, as_json: bool) -> None:
     for state in states:
         kind = "exact scan"
         if state.name:
-            kind = f"HNSW {size(state.size)}" if state.valid else "HNSW, broken off: build it again"
+            kind = f"HNSW {size(state.size)}" if state.valid else "HNSW, incomplete: build it again"
         print(f"{state.feature:<10} {state.metric:<10} {kind}")
 
 
@@ -91,17 +91,17 @@ def drop(*, feature: Feature, metric: Metric) -> None:
 
 
 def build_with_progress(library: "Library", feature: Feature, metric: Metric, *, quiet: bool) -> bool:
-    """Build an index with a bar of what PostgreSQL says of it; return False when it was there already."""
+    """Build an index with a progress bar; return False if it was there already."""
     with steps("index", quiet=quiet) as show:
         return library.build_index(feature, metric, on_progress=show)
 
 
 def build_after_load(library: "Library", *, quiet: bool) -> bool:
-    """Build the index of embedding and cosine, if there are embeddings; return whether it was built now."""
+    """Build the index of embedding and cosine if there are embeddings; return whether it was built now."""
     if not library.has_embeddings():
         return False
     try:
         return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
     except PermissionDeniedError:
-        say("the index was not built, which only the owner may: imrec-pg index build embedding cosine")
+        say("only the owner may build the index: imrec-pg index build embedding cosine")
         return False

@@ -1,9 +1,9 @@
-"""imrec-pg ingest."""
+"""imrec-pg ingest, and the options that watch shares."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,25 +14,77 @@ from imrec_pg.cli.common import (
     json_option,
     model_options,
     print_json,
+    say,
 )
 from imrec_pg.cli.index import build_after_load
-from imrec_pg.cli.ingesting import (
-    counts,
-    explain,
-    feature_option,
-    retry_for_option,
-    stoppable,
-    summary,
-    workers_option,
-)
+from imrec_pg.cli.ingest_output import counts, explain, summary
+from imrec_pg.cli.progress import ingested
 from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature
 
-if TYPE_CHECKING:
-    from imrec_pg.ingest.tally import Tally
-
 _PARTLY = 3
 _INTERRUPTED = 130
+
+
+def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Feature, ...]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    unknown = sorted(set(names) - set(Feature))
+    if unknown or not names:
+        raise click.BadParameter(
+            f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(Feature)}", ctx=ctx, param=param
+        )
+    return tuple(feature for feature in Feature if feature in names)
+
+
+feature_option = click.option(
+    "--features",
+    default=",".join(Feature),
+    show_default=True,
+    callback=_features,
+    metavar="LIST",
+    help="The features to compute.",
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1, 256), default=None, help="Decoder processes.  [default: one per core]"
+)
+retry_for_option = click.option(
+    "--retry-for",
+    type=click.IntRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to retry while the database is away: restarting, or its disk full.",
+)
+
+
+class Stop:
+    """Becomes true at the first Ctrl-C; the second one ends the program at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self) -> bool:
+        """Return whether to stop."""
+        return self.asked
+
+    def ask(self, number: int, _frame: object) -> None:
+        """Stop soon: a signal handler."""
+        self.asked = True
+        # For SIGTERM too: dying of it would leave semaphores behind, and Python complains about those.
+        signal.signal(number, signal.default_int_handler)
+        say("\nimrec-pg: finishing the photos in progress; interrupt again to stop at once (nothing is lost)")
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Yield an object that becomes true at Ctrl-C or SIGTERM."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @click.command(
@@ -44,21 +96,21 @@ Examples:
   imrec-pg ingest photos                                 the root of that name (imrec-pg root)
   imrec-pg ingest --retry                                try the failed files again
 
-Run it again at any time: what is stored and unchanged is only checked. Ctrl-C writes what is
-under way and stops; the next run goes on from there. Several may run at once, also on several
-hosts: each photo is done by one of them.""",
+You can run it again at any time: it only checks photos that are stored and unchanged. Ctrl-C stores
+the photos in progress and stops; the next run continues. Several can run at once, also on several
+hosts: each photo is handled by one of them.""",
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
-@click.option("--retry", is_flag=True, help="Try files again that failed; without FOLDER, all of them.")
+@click.option("--retry", is_flag=True, help="Try failed files again; without FOLDER, all of them.")
 @feature_option
 @click.option(
-    "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images a transaction."
+    "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images per transaction."
 )
 @workers_option
 @click.option(
     "--accept-deletions",
     is_flag=True,
-    help="Take files for deleted though suddenly most of a folder is gone.",
+    help="Mark files as missing even if most of a folder is suddenly gone.",
 )
 @click.option(
     "--refresh", is_flag=True, help="Compute again what an earlier version of imrec-pg computed otherwise."
@@ -89,14 +141,14 @@ def command(
     Each photo is decoded once; what it shows (ResNet-18 embedding), its colours (RGB histogram)
     and its brightness pattern (average, difference and perceptual hash) are stored as columns.
 
-    Files that are not there any more are marked as missing, and forgotten by imrec-pg prune alone.
+    Files that are gone are marked as missing; only imrec-pg prune forgets them.
     """
     if not paths and not retry:
         raise UsageError("name a folder of photos, such as imrec-pg ingest ~/Pictures (or --retry)")
     with invocation().library(
         weights=weights, device=device, allow_other_weights=allow_other_weights
     ) as library:
-        with _progress(quiet=as_json) as show, stoppable() as stopping:
+        with ingested(quiet=as_json) as show, stoppable() as stopping:
             result = library.ingest(
                 paths,
                 features=features,
@@ -121,30 +173,3 @@ def command(
         return _INTERRUPTED
     doubted = result.changes.doubted
     return _PARTLY if result.tally.failed or result.tally.unreadable or doubted else 0
-
-
-class _Progress:
-    """A bar of files, with rate, remaining time and failures."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from tqdm import tqdm
-
-        # disable=None: no bar where stderr is no terminal, such as in a log.
-        self._bar = tqdm(unit=" files", desc="ingest", disable=True if quiet else None, dynamic_ncols=True)
-
-    def __call__(self, tally: "Tally") -> None:
-        self._bar.total = tally.total
-        self._bar.set_postfix(new=tally.new, failed=tally.failed, refresh=False)
-        self._bar.update(tally.done - self._bar.n)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[_Progress]:
-    progress = _Progress(quiet=quiet)
-    try:
-        yield progress
-    finally:
-        progress.close()

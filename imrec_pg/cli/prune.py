@@ -20,7 +20,7 @@ class _Age(click.ParamType[timedelta]):
             return value
         match = re.fullmatch(r"(\d{1,6})([hdw])", str(value).strip().lower())
         if match is None:
-            self.fail(f"{value!r} is no age; write 12h, 30d or 4w", param, ctx)
+            self.fail(f"{value!r} is not an age: write 12h, 30d or 4w", param, ctx)
         return int(match[1]) * _UNITS[match[2]]
 
 
@@ -33,17 +33,21 @@ Examples:
   imrec-pg prune --older-than 30d --yes      in a nightly job""",
 )
 @click.option(
-    "--older-than", type=_Age(), default=timedelta(0), metavar="AGE", help="Missing for so long: 30d."
+    "--older-than",
+    type=_Age(),
+    default=timedelta(0),
+    metavar="AGE",
+    help="Only files missing this long, such as 30d.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @json_option
 @database_options
 def command(*, older_than: timedelta, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Forget files that are gone, and the features of photos that no other file holds.
+    """Forget missing files, and the features of photos that no other file holds.
 
-    Ingest marks as missing what it does not find any more; nothing is ever forgotten without this
-    command. A photo that comes back later is read anew.
+    ingest marks a file as missing when it is gone; only this command forgets it. A photo that comes back
+    later is read again.
     """
     with invocation().library() as library:
         found = library.prune(older_than, dry_run=True)
@@ -56,7 +60,7 @@ def command(*, older_than: timedelta, dry_run: bool, yes: bool, as_json: bool) -
         return
     what = f"{found.files:,} missing files, and {found.images:,} photos that no other file holds"
     say(
-        "no file is missing for so long"
+        "no file has been missing that long"
         if not found.files
         else f"{'would forget' if dry_run else 'forgot'} {what}"
     )
@@ -65,5 +69,5 @@ def command(*, older_than: timedelta, dry_run: bool, yes: bool, as_json: bool) -
 def _ask(files: int, images: int) -> None:
     ask(
         f"Forget {files:,} missing files, and {images:,} photos that no other file holds?",
-        unasked=f"{files:,} files would be forgotten: say --yes, or --dry-run to look",
+        unasked=f"this would forget {files:,} files: pass --yes to do it, or --dry-run to look",
     )

@@ -19,7 +19,7 @@ Examples:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL OPTIONS]...")
 @database_options
 def command(*, arguments: tuple[str, ...]) -> None:
-    """Open psql on the database in use; options are handed on to it."""
+    """Open psql on the database in use; options are passed on to it."""
     from imrec_pg.db.connection import psql_call
     from imrec_pg.embedded import psql_path
 

@@ -1,7 +1,7 @@
 """imrec-pg root."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imrec_pg.cli.common import PATH, ask, database_options, invocation, json_option, print_json, say
+from imrec_pg.cli.progress import counted
 from imrec_pg.paths import display_path
 from imrec_pg.settings import this_host
 
@@ -29,11 +30,11 @@ Examples:
   imrec-pg ingest photos""",
 )
 def command() -> None:
-    """Name folders of photos, and say where they lie on this host.
+    """Name folders of photos, and say where they are on this host.
 
-    Files are known by their root and their path below it, so that a folder which lies elsewhere on
-    another host, or has moved, is still the same. A folder that nobody named is a root too once it
-    is ingested; its name is its path.
+    The library knows a file by its root and its path below the root, so a folder stays the same when it
+    moves, or has another path on another host. Ingesting a folder makes it a root too; its name is then
+    its path.
     """
 
 
@@ -42,21 +43,20 @@ def command() -> None:
 Examples:
   imrec-pg root add photos ~/Pictures
   imrec-pg root add photos /mnt/new-disk/Pictures     it has moved
-  IMREC_HOST=nas imrec-pg root add photos /photos     in a container, whose name is random""",
+  IMREC_HOST=nas imrec-pg root add photos /photos     in a container, whose host name is random""",
 )
 @_name
 @click.argument("path", type=PATH, metavar="FOLDER")
 @database_options
 def add(*, name: str, path: Path) -> None:
-    """Say where a root lies on this host; a name that is unknown makes a new root.
+    """Say where a root is on this host; an unknown name makes a new root.
 
-    If no other host has said where the root lies, it has moved: its files are known by their new
-    paths from then on. Otherwise its files go on being known by the paths that they have, and only
-    this host looks for them in the new place.
+    If no other host has the root, it has moved: its files get their new paths. Otherwise its files keep
+    their paths, and only this host looks for them in the new folder.
     """
-    with invocation().library() as library, _resumable(), _counted("paths") as show:
+    with invocation().library() as library, _resumable(), counted("paths") as show:
         placed = library.roots.add(name, path, on_progress=show)
-    for line in _told(placed):
+    for line in _outcome(placed):
         say(line)
 
 
@@ -70,7 +70,7 @@ Examples:
 @json_option
 @database_options
 def list_(*, as_json: bool) -> None:
-    """List the roots: name, where it lies on this host, how many files it has."""
+    """List the roots: name, folder on this host, number of files."""
     with invocation().library() as library:
         roots = library.roots.states()
     if as_json:
@@ -95,7 +95,7 @@ def rename(*, old: str, new: str) -> None:
     """Give a root another name; nothing else changes."""
     with invocation().library() as library:
         library.roots.rename(old, new)
-    say(f"{old} is called {new} now")
+    say(f"{old} is now called {new}")
 
 
 @command.command(
@@ -103,12 +103,12 @@ def rename(*, old: str, new: str) -> None:
 Examples:
   imrec-pg root remove photos --dry-run
   imrec-pg root remove photos
-  imrec-pg root remove photos --host old-laptop    it lies there no more; no file is forgotten""",
+  imrec-pg root remove photos --host old-laptop    it is no longer there; no file is forgotten""",
 )
 @_name
-@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--host", metavar="HOST", help="Only forget where it lies on that host.")
+@click.option("--host", metavar="HOST", help="Only forget where it is on that host.")
 @json_option
 @database_options
 def remove(*, name: str, dry_run: bool, yes: bool, host: str | None, as_json: bool) -> None:
@@ -118,7 +118,7 @@ def remove(*, name: str, dry_run: bool, yes: bool, host: str | None, as_json: bo
     """
     if host is not None:
         if dry_run or as_json:
-            raise click.UsageError("--host forgets no file: --dry-run and --json don't go with it")
+            raise click.UsageError("--host forgets no files: leave out --dry-run and --json")
         _forget_host(name, host)
         return
     with invocation().library() as library:
@@ -126,7 +126,7 @@ def remove(*, name: str, dry_run: bool, yes: bool, host: str | None, as_json: bo
         if not dry_run:
             if found.files and not yes:
                 _ask(name, found.files, found.images)
-            with _resumable(), _counted("files", found.files, quiet=as_json) as show:
+            with _resumable(), counted("files", found.files, quiet=as_json) as show:
                 found = library.roots.remove(name, on_progress=show)
     if as_json:
         print_json({"files": found.files, "images": found.images, "dry_run": dry_run})
@@ -138,11 +138,11 @@ def remove(*, name: str, dry_run: bool, yes: bool, host: str | None, as_json: bo
 def _forget_host(name: str, host: str) -> None:
     with invocation().library() as library:
         known = library.roots.forget_host(name, host)
-    say(f"{name} lies on {host} no more" if known else f"it was not known where {name} lies on {host}")
+    say(f"forgot where {name} is on {host}" if known else f"nothing was known of {name} on {host}")
 
 
 def described(root: "RootState") -> str:
-    """Return where a root lies, how many files it has, and what else is known of it."""
+    """Return where a root is, how many files it has, and what else is known about it."""
     notes = [f"{root.files:,} files"]
     if root.canonical != root.path:
         notes.append(f"known as {root.canonical}")
@@ -151,23 +151,23 @@ def described(root: "RootState") -> str:
     return f"{root.path} ({'; '.join(notes)})"
 
 
-def _told(placed: "RootPlacement") -> Iterator[str]:
+def _outcome(placed: "RootPlacement") -> Iterator[str]:
     root, folder = placed.root, display_path(placed.folder)
     match placed.outcome:
         case "new":
-            yield f"{root.name} lies at {folder}: imrec-pg ingest {folder} stores its photos"
+            yield f"{root.name} is {folder}: imrec-pg ingest {folder} stores its photos"
         case "moved":
             old = display_path(root.raw_path)
-            yield f"{root.name} has moved from {old} to {folder}: its files are known by their new paths"
+            yield f"{root.name} has moved from {old} to {folder}: its files have their new paths"
             if root.mounted is None:
-                yield f"if another host has it at {old}, say there: imrec-pg root add NAME FOLDER"
+                yield f"if another host still has it at {old}, run there: imrec-pg root add NAME FOLDER"
         case "mounted":
-            yield f"{root.name} lies at {folder} on this host, {this_host()}"
+            yield f"{root.name} is {folder} on this host, {this_host()}"
             if root.raw_path != placed.folder:
                 known, others = display_path(root.raw_path), ", ".join(root.elsewhere)
-                yield f"SQL still knows its files by their paths in {known}, for it lies on {others} too"
+                yield f"SQL still shows its files by their paths in {known}, because {others} has it too"
         case _:
-            yield f"{root.name} lies at {folder} already"
+            yield f"{root.name} is {folder} already"
     if placed.rewritten:
         yield f"{placed.rewritten:,} files have a new path"
 
@@ -176,7 +176,7 @@ def _ask(name: str, files: int, images: int) -> None:
     what = f"{files:,} files, and {images:,} photos that no other file holds"
     ask(
         f"Forget {name}: {what}?",
-        unasked=f"{name} has {what}: say --yes to forget them, or --dry-run to look",
+        unasked=f"{name} has {what}: pass --yes to forget them, or --dry-run to look",
     )
 
 
@@ -185,19 +185,5 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("\nwhat is done by now stays: run the same command again to go on")
+        say("\nwhat is done so far stays: run the same command again to continue")
         raise
-
-
-@contextmanager
-def _counted(what: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Yield what is told the number done so far, and shows it; a second's work shows nothing."""
-    from tqdm import tqdm
-
-    disable = True if quiet else None
-    with tqdm(unit=f" {what}", total=total, disable=disable, dynamic_ncols=True, delay=1, leave=False) as bar:
-
-        def show(done: int) -> None:
-            bar.update(done - bar.n)
-
-        yield show

@@ -23,7 +23,7 @@ Examples:
 @json_option
 @database_options
 def command(*, as_json: bool) -> None:
-    """Show what is stored, what is missing, the indexes, sizes and versions."""
+    """Show what is stored, lacking features, missing files, indexes, sizes and versions."""
     with invocation().library() as library:
         status = library.status()
     if as_json:
@@ -63,14 +63,14 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
         since = one.started_at.astimezone().strftime("%Y-%m-%d %H:%M")
         lines.append(
             (
-                "at work",
-                f"ingest on {one.host}, process {one.pid}, since {since}: {one.files:,} files in hand",
+                "running",
+                f"ingest on {one.host}, process {one.pid}, since {since}: {one.files:,} files claimed",
             )
         )
     tunings = {(tuning.feature, tuning.metric): tuning for tuning in status.tunings}
     for state in status.indexes:
         if state.name:
-            broken = "" if state.valid else ", broken off: imrec-pg index build"
+            broken = "" if state.valid else ", incomplete: imrec-pg index build"
             lines.append(("index", f"{state.feature} {state.metric} (HNSW, {size(state.size)}{broken})"))
             if state.valid:
                 lines.append(("", f"approximate, {summary(tunings.get((state.feature, state.metric)))}"))

@@ -5,6 +5,7 @@ import dataclasses
 import click
 
 from imrec_pg.cli.common import EnumChoice, database_options, invocation, json_option, print_json, say
+from imrec_pg.cli.progress import steps
 from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature, Metric
 
@@ -20,7 +21,7 @@ Examples:
 @click.argument("feature", type=EnumChoice(Feature), required=False)
 @click.argument("metric", type=EnumChoice(Metric), required=False)
 @click.option("-k", "k", type=int, default=10, show_default=True, help="Measure recall@k.")
-@click.option("--recall", type=float, default=0.99, show_default=True, help="The recall wanted, up to 1.")
+@click.option("--recall", type=float, default=0.99, show_default=True, help="The recall to reach, up to 1.")
 @click.option("--queries", type=int, default=500, show_default=True, help="How many of your images to try.")
 @json_option
 @database_options
@@ -29,28 +30,19 @@ def command(
 ) -> None:
     """Measure the HNSW indexes on your own images, and set how far searches look.
 
-    A sample of the stored images is searched for exactly, then by the index with a growing ef_search;
-    the smallest that reaches the recall is stored, and searches use it from then on. imrec-pg status
-    shows it. Needs the right to write to imrec.tuning.
+    tune searches for a sample of the stored images, exactly, then through the index with growing
+    ef_search. It stores the smallest ef_search that reaches the recall; searches use it from then on, and
+    imrec-pg status shows it. The role needs the right to write to imrec.tuning.
     """
-    from tqdm import tqdm
-
     with invocation().library() as library:
         pairs = [(state.feature, state.metric) for state in library.indexes() if state.valid]
         if feature is not None:
             pairs = [(feature, metric or Metric.COSINE)]
         if not pairs:
-            raise UsageError("there is no index to tune: every search is exact (imrec-pg index build)")
+            raise UsageError("there is no index to tune: build one first (imrec-pg index build)")
         measured = []
         for pair in pairs:
-            with tqdm(unit=" searches", disable=None, dynamic_ncols=True, leave=False) as bar:
-
-                def show(step: str, done: int, total: int, bar: tqdm = bar) -> None:  # type: ignore[type-arg]
-                    if done == 0:
-                        bar.set_description(step, refresh=False)
-                        bar.reset(total)
-                    bar.update(done + 1 - bar.n)
-
+            with steps("tune", unit=" searches") as show:
                 measured.append(library.tune(*pair, k=k, recall=recall, queries=queries, on_progress=show))
     if as_json:
         print_json([dataclasses.asdict(tuning) for tuning in measured])

@@ -7,16 +7,8 @@ import click
 
 from imrec_pg.cli.common import PATH, database_options, invocation, model_options, say
 from imrec_pg.cli.index import build_after_load
-from imrec_pg.cli.ingesting import (
-    counts,
-    explain,
-    feature_option,
-    has_news,
-    retry_for_option,
-    stoppable,
-    summary,
-    workers_option,
-)
+from imrec_pg.cli.ingest import feature_option, retry_for_option, stoppable, workers_option
+from imrec_pg.cli.ingest_output import counts, explain, has_news, summary
 from imrec_pg.records import Feature
 
 
@@ -25,11 +17,11 @@ from imrec_pg.records import Feature
     epilog="""\b
 Examples:
   imrec-pg watch ~/Pictures
-  imrec-pg watch /mnt/nas/photos --poll    a network disk tells nothing of other hosts' changes
+  imrec-pg watch /mnt/nas/photos --poll    a network disk does not report changes by other hosts
   imrec-pg watch ~/Pictures --json         one line of JSON for each change
 
-The first thing it does is an ingest of everything. Then new, changed, moved and deleted photos are
-stored and marked within seconds. Ctrl-C ends it; nothing stored is lost.""",
+watch first ingests everything. From then on it stores new, changed and moved photos and marks
+deleted ones within seconds. Ctrl-C ends it; nothing stored is lost.""",
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...", required=True)
 @feature_option
@@ -40,7 +32,7 @@ stored and marked within seconds. Ctrl-C ends it; nothing stored is lost.""",
     default=2,
     show_default=True,
     metavar="SECONDS",
-    help="Look at a file when nothing has changed in it for so long.",
+    help="Read a file once it has not changed for this long.",
 )
 @click.option(
     "--rescan",
@@ -48,9 +40,13 @@ stored and marked within seconds. Ctrl-C ends it; nothing stored is lost.""",
     default=3600,
     show_default=True,
     metavar="SECONDS",
-    help="Look at everything again after so long; 0 for never.",
+    help="Check everything again after this long; 0 for never.",
 )
-@click.option("--poll", is_flag=True, help="Compare again and again instead of waiting to be told.")
+@click.option(
+    "--poll",
+    is_flag=True,
+    help="Check regularly instead of waiting for the system to report changes.",
+)
 @retry_for_option
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON to stdout for each change.")
@@ -69,9 +65,9 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Keep folders in step: store photos as they come, change, move and go.
+    """Keep the library in step with folders: store photos as they come, change, move and go.
 
-    The same as imrec-pg ingest again and again, but for what has changed alone.
+    The same as running imrec-pg ingest again and again, but only for what has changed.
     """
     with (
         invocation().library(

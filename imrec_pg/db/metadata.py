@@ -167,7 +167,7 @@ file = Table(
 )
 
 
-def _feature_table(feature: Feature, comment: str) -> Table:
+def _feature_table(feature: Feature) -> Table:
     """Return the table of a feature: named like it, in the column of its name."""
     column: Column[object]
     if feature.is_hash:
@@ -186,25 +186,12 @@ def _feature_table(feature: Feature, comment: str) -> Table:
         column = Column(feature.value, VECTOR(DIMENSIONS), nullable=False)
         # A vector of zeros has no cosine distance, and no index would hold it.
         checks = [CheckConstraint(f"vector_norm({feature}) > 0", name="norm")]
-    return Table(feature.value, metadata, _image_id(), column, _version(), *checks, comment=comment)
-
-
-FEATURES = {
-    feature: _feature_table(feature, comment)
-    for feature, comment in (
-        (Feature.EMBEDDING, "What the photo shows: ResNet-18 without its last layer."),
-        (Feature.HISTOGRAM, "Its colours: 8x8x8 RGB bins, red the slowest, sum 1."),
-        (Feature.AVERAGE_HASH, "Its brightness pattern: which of 8x8 cells are brighter than the mean."),
-        (
-            Feature.DIFFERENCE_HASH,
-            "Its brightness pattern: which of 8x8 cells are brighter than their left one.",
-        ),
-        (
-            Feature.PERCEPTUAL_HASH,
-            "Its brightness pattern: which of its 8x8 lowest frequencies are above the median.",
-        ),
+    return Table(
+        feature.value, metadata, _image_id(), column, _version(), *checks, comment=feature.description
     )
-}
+
+
+FEATURES = {feature: _feature_table(feature) for feature in Feature}
 """The table of each feature."""
 
 hamming_flip = Table(

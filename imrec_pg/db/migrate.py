@@ -29,11 +29,14 @@ VERSION_TABLE = "schema_version"
 _MIN_POSTGRESQL = 15
 
 # A role named like the schema has it as its default one ("$user"), and Alembic then looks for our tables
-# under no schema at all. pgvector may lie in a schema of its own.
+# under no schema at all. pgvector may lie in a schema of its own; nothing else may be found by a bare name.
 _PLAIN_SEARCH_PATH = """
-SELECT set_config('search_path', concat_ws(', ', 'public', quote_ident(n.nspname)), false)
-FROM pg_catalog.pg_extension AS e INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
-WHERE e.extname = 'vector'
+SELECT pg_catalog.set_config(
+    'search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.quote_ident(n.nspname), ', pg_temp'), false
+)
+FROM pg_catalog.pg_extension AS e
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
+WHERE e.extname OPERATOR(pg_catalog.=) 'vector'
 """
 
 

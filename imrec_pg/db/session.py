@@ -15,6 +15,7 @@ from imrec_pg.db.connection import (
     translated,
     version_tuple,
 )
+from imrec_pg.db.rows import all_rows
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings, this_host
 
@@ -105,12 +106,18 @@ class _State:
         return not self.newer and (self.schema is None or self.schema < HEAD or self.digest != digest())
 
 
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    imrec_version: str
+    digest: str
+
+
 def _state(conn: Connection) -> _State:
     schema = schema_version(conn)
     if schema is None:
         return _State(None)
-    row = conn.execute("SELECT imrec_version, digest FROM imrec_internal.applied_sql").fetchone()
-    return _State(schema) if row is None else _State(schema, str(row[0]), str(row[1]))
+    applied = all_rows(conn, _Applied, "SELECT imrec_version, digest FROM imrec_internal.applied_sql")
+    return _State(schema, applied[0].imrec_version, applied[0].digest) if applied else _State(schema)
 
 
 def _check(state: _State, settings: Settings) -> None:

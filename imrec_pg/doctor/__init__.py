@@ -1,7 +1,7 @@
-"""Look a database over: what is wrong, what follows from it, and what mends it.
+"""Check a database: what is wrong, what it means, and how to fix it.
 
-One check is one function that yields its findings. A check that fails, for want of a privilege or of time,
-says so, and the others go on. Nothing is changed.
+Each check is a function that yields findings. A check that cannot finish, for lack of a privilege or of time,
+says so, and the other checks still run. Nothing is changed.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,14 +14,11 @@ from imrec_pg.db.connection import connect, translated
 from imrec_pg.doctor import (
     contents,
     indexes,
-    memory,
     objects,
-    planning,
     plans,
     privileges,
     server,
     upkeep,
-    versions,
 )
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, Level, notice
@@ -32,10 +29,10 @@ __all__ = ["Finding", "Level", "examine"]
 Check = Callable[[Examined], Iterator[Finding]]
 
 CHECKS: dict[str, Check] = {
-    "postgresql": versions.postgresql,
-    "encoding": versions.encoding,
-    "pgvector": versions.pgvector,
-    "schema": versions.schema,
+    "postgresql": server.postgresql,
+    "encoding": server.encoding,
+    "pgvector": server.pgvector,
+    "schema": server.schema,
     "objects": objects.objects,
     "storage": objects.storage,
     "privileges": privileges.privileges,
@@ -47,34 +44,25 @@ CHECKS: dict[str, Check] = {
     "failures": contents.failures,
     "indexes": indexes.indexes,
     "index-builder": indexes.builder,
+    "index-memory": indexes.memory,
     "plans": plans.plans,
-    "psql": planning.psql,
+    "psql": plans.psql,
     "statistics": upkeep.statistics,
     "dead-rows": upkeep.dead_rows,
     "vacuum": upkeep.vacuum,
-    "visibility": upkeep.visibility,
-    "transactions": upkeep.transactions,
-    "shared-buffers": memory.shared_buffers,
-    "index-memory": memory.index_memory,
-    "shared-memory": memory.shared_memory,
-    "work-memory": memory.work_memory,
-    "parallel": planning.parallel,
-    "costs": planning.costs,
-    "jit": planning.jit,
-    "connections": server.connections,
     "disk": server.disk,
 }
 
 
 def examine(settings: Settings, *, full: bool = False) -> list[Finding]:
-    """Return what all checks found, in their order; also where the schema is missing, old or closed.
+    """Return the findings of all checks, in their order, even if the schema is missing, old or not readable.
 
     Args:
-        settings: which database; an embedded server is started, and otherwise left as it is.
-        full: look at all rows, however long that takes; else at a sample of large tables.
+        settings: which database; the embedded server is started if necessary.
+        full: read all rows, however long that takes; else a sample of large tables.
 
     Raises:
-        DatabaseUnreachableError: no server, wrong DSN or password; or the connection was lost.
+        DatabaseUnreachableError: no server, wrong DSN or password, or the connection was lost.
     """
     with connect(settings) as conn, translated():
         _limit_time(conn, full=full)
@@ -83,7 +71,7 @@ def examine(settings: Settings, *, full: bool = False) -> list[Finding]:
 
 
 def _limit_time(conn: psycopg.Connection[tuple[object, ...]], *, full: bool) -> None:
-    """Wait for nobody's lock, and for no single answer longer than a minute, unless all is to be read."""
+    """Don't wait for locks, nor, unless all rows are read, longer than a minute for one statement."""
     conn.execute("SELECT set_config('lock_timeout', '1s', false) WHERE current_setting('lock_timeout') = '0'")
     if not full:
         conn.execute(
@@ -96,7 +84,7 @@ def _run(name: str, check: Check, examined: Examined) -> list[Finding]:
     found = []
     try:
         for finding in check(examined):
-            found.append(replace(finding, check=name))  # noqa: PERF401 - what was found before an error stays
+            found.append(replace(finding, check=name))  # noqa: PERF401 - findings before an error stay
     except (psycopg.Error, OSError) as error:
         if examined.conn.closed:
             raise
@@ -108,9 +96,9 @@ def _unchecked(error: psycopg.Error | OSError) -> Finding:
     text = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     what = f"could not be checked: {' '.join((text or str(error)).split())}"
     if isinstance(error, pg.InsufficientPrivilege):
-        return notice(what, "This role lacks a privilege.", "see the finding on privileges, or use the owner")
+        return notice(what, "This role lacks a privilege.", "see the finding on privileges, or be the owner")
     if isinstance(error, pg.LockNotAvailable):
-        return notice(what, "Another session holds it locked.", "imrec-pg doctor, later")
+        return notice(what, "Another session has locked it.", "run imrec-pg doctor again later")
     if isinstance(error, pg.QueryCanceled):
         return notice(what, "It took too long.", "imrec-pg doctor --full")
-    return notice(what, "The rest was checked all the same.")
+    return notice(what, "The other checks were made.")

@@ -1,4 +1,4 @@
-"""What is stored: complete, findable, and of one model."""
+"""What is stored: is it complete, can it be found, and does one model explain all embeddings?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
 from imrec_pg.records import Feature, ModelIdentity
 
-# Of larger tables so many rows are looked at, in whole pages from all over: some 40 ms for vectors.
+# Rows read from larger tables, in whole pages from all over: some 40 ms for vectors.
 _SAMPLE = 20_000
-# With an index on the other side 100,000 rows are looked up within a second.
+# Looking up 100,000 rows through an index on the other table takes less than a second.
 _SAMPLE_LOOKED_UP = 100_000
 
 _COUNT = SQL("SELECT count(*) FROM {}")
@@ -20,7 +20,7 @@ _FILELESS = SQL(
     "SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)) AS wrong "
     "FROM imrec.image AS i TABLESAMPLE SYSTEM (%s)"
 )
-# NaN counts as greater than all numbers, so that it is greater than 0 and not less than infinity.
+# NaN sorts above all numbers: it is greater than 0, and not less than infinity.
 _ODD = SQL(
     "SELECT count(*) AS seen, count(*) FILTER (WHERE NOT ("
     "vector_norm({column}) > 0 AND vector_norm({column}) < 'infinity'::double precision)) AS wrong "
@@ -36,7 +36,7 @@ _DELETE_FILELESS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _Sample:
     seen: int
     wrong: int
 
@@ -51,64 +51,64 @@ def features(examined: Examined) -> Iterator[Finding]:
         if stored == images:
             yield ok(f"all {images:,} images have their {table}")
             continue
-        why = f"A search by {table} does not find them, and they are not in the view imrec.photo."
-        mend = f"imrec-pg ingest FOLDER --features {table}, for each of the roots in imrec-pg status"
+        why = f"Searches by {table} do not find them, and the view imrec.photo does not show them."
+        fix = f"imrec-pg ingest ROOT --features {table}, for each root in imrec-pg root list"
         if stored:
-            yield warning(f"{images - stored:,} of {images:,} images lack their {table}", why, mend)
+            yield warning(f"{images - stored:,} of {images:,} images lack their {table}", why, fix)
         else:
-            yield notice(f"no image of {images:,} has its {table}", why, mend)
+            yield notice(f"none of {images:,} images has its {table}", why, fix)
 
 
 def files(examined: Examined) -> Iterator[Finding]:
-    """Yield how many images are in no file any more."""
+    """Yield how many images have lost all their files."""
     table = examined.tables.get("image")
     if table is None or "file" not in examined.tables:
         return
-    seen, fileless, which = _sampled(examined, _FILELESS, table, _SAMPLE_LOOKED_UP)
-    if fileless:
+    sample, which = _sampled(examined, _FILELESS, table, _SAMPLE_LOOKED_UP)
+    if sample.wrong:
         yield warning(
-            f"{fileless:,} of {which} are in no file any more",
-            "A search ranks them too, cannot name them, and shows fewer photos than were asked for.",
+            f"{sample.wrong:,} of {which} have no file",
+            "Searches rank them but cannot show them, and so return fewer photos than asked for.",
             _DELETE_FILELESS,
         )
-    elif seen:
-        yield ok(f"{which} are in files")
+    elif sample.seen:
+        yield ok(f"{which} have files")
 
 
 def model(examined: Examined) -> Iterator[Finding]:
-    """Yield whether it is known which model made the embeddings."""
+    """Yield whether the model that made the embeddings is recorded."""
     if not {"embedding", "model"} <= examined.tables.keys():
         return
-    for recorded in examined.records(ModelIdentity, "SELECT name, weights_sha256 FROM imrec.model"):
-        yield ok(f"the embeddings are of {recorded.name}, weights {recorded.weights_sha256[:12]}")
-        return
-    if examined.value("SELECT EXISTS (SELECT FROM imrec.embedding)"):
+    recorded = examined.records(ModelIdentity, "SELECT name, weights_sha256 FROM imrec.model")
+    if recorded:
+        yield ok(f"{recorded[0].name} made the embeddings")
+    elif examined.values("SELECT image_id FROM imrec.embedding LIMIT 1"):
         yield warning(
             "no model is recorded, though embeddings are stored",
-            "Nothing keeps embeddings of two models apart, whose distances mean nothing together.",
-            "TRUNCATE imrec.embedding; and imrec-pg ingest the folders again. Or, if torchvision's weights "
-            "made them all: imrec-pg ingest a new photo, which records that model",
+            "Embeddings of two models could get mixed, and distances between those mean nothing.",
+            "TRUNCATE imrec.embedding; and run imrec-pg ingest again. Or, if torchvision's weights made all "
+            "of them: ingest a new photo, which records that model",
         )
     else:
         yield ok("no embeddings yet, and no model")
 
 
 def vectors(examined: Examined) -> Iterator[Finding]:
-    """Yield how many vectors no search can find, or no cosine index can hold."""
-    for name in (Feature.EMBEDDING, Feature.HISTOGRAM):
+    """Yield how many vectors no cosine search can find and no cosine index can hold."""
+    for name in (feature for feature in Feature if not feature.is_hash):
         table = examined.tables.get(name)
         if table is None:
             continue
         parts = {"table": Identifier("imrec", name), "column": Identifier(name)}
-        seen, odd, which = _sampled(examined, _ODD.format(**parts), table, _SAMPLE)
-        if odd:
+        sample, which = _sampled(examined, _ODD.format(**parts), table, _SAMPLE)
+        if sample.wrong:
             yield error(
-                f"{odd:,} of {which} have no length, or none that is finite",
-                "Their cosine distance is no number, and no index on it holds them.",
-                f"{examined.sql(_DELETE_ODD.format(**parts))} then imrec-pg ingest the folders again",
+                f"{sample.wrong:,} of {which} have a length of zero, or one that is not finite",
+                "Their cosine distance is not a number, and cosine indexes leave them out.",
+                f"{examined.sql(_DELETE_ODD.format(**parts))} then run imrec-pg ingest again",
             )
-        elif seen:
-            yield ok(f"{which} have a length")
+        elif sample.seen:
+            yield ok(f"{which} have a finite length above zero")
 
 
 def failures(examined: Examined) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def failures(examined: Examined) -> Iterator[Finding]:
     if count:
         yield notice(
             f"{count:,} files could not be read",
-            "They are in no answer. They are tried again when they change.",
+            "Searches do not find them. ingest tries them again when they change.",
             "imrec-pg errors, and imrec-pg ingest --retry",
         )
     else:
@@ -130,12 +130,10 @@ def _count(examined: Examined, table: str) -> int:
     return examined.number(_COUNT.format(Identifier("imrec", table)))
 
 
-def _sampled(
-    examined: Examined, statement: SQL | Composed, table: Table, sample: int
-) -> tuple[int, int, str]:
-    """Return how many rows were looked at, how many of them are wrong, and which they were, for people."""
-    whole = examined.full or table.rows <= sample
-    share = 100.0 if whole else 100.0 * sample / table.rows
-    (counted,) = examined.records(_Counted, statement, (share,))
-    seen = f"{counted.seen:,} rows of imrec.{table.name}"
-    return counted.seen, counted.wrong, f"all {seen}" if whole else f"{seen}, a sample (--full: all),"
+def _sampled(examined: Examined, statement: SQL | Composed, table: Table, size: int) -> tuple[_Sample, str]:
+    """Return how many rows were read and how many of them are wrong, and, for people, which rows."""
+    whole = examined.full or table.rows <= size
+    share = 100.0 if whole else 100.0 * size / table.rows
+    (sample,) = examined.records(_Sample, statement, (share,))
+    which = "all {:,} rows of imrec.{}" if whole else "{:,} rows of imrec.{}, a sample (--full: all),"
+    return sample, which.format(sample.seen, table.name)

@@ -1,12 +1,12 @@
-"""The database under examination: what several checks ask of it, each fact read once."""
+"""The database under examination: facts that several checks need, each read once."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import LiteralString, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psutil
 from psycopg.abc import Params
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection, schema_version
@@ -19,23 +19,24 @@ Record = TypeVar("Record")
 Statement = LiteralString | SQL | Composed
 
 WORTH_AN_INDEX = 5_000
-"""From so many rows on a search considers the index (docs/adr/0007)."""
+"""A search considers the index from this many rows on (docs/adr/0007)."""
 
 _METRICS = {
     "vector_cosine_ops": Metric.COSINE,
     "vector_l2_ops": Metric.EUCLIDEAN,
     "vector_l1_ops": Metric.MANHATTAN,
 }
-# Where PostgreSQL has not counted yet. A vector of 512 takes 2,056 bytes of a page of 8,192.
+# For tables that PostgreSQL has not counted yet. A vector of 512 takes 2,056 bytes of a page of 8,192.
 _ROWS_A_PAGE: dict[str, int] = {
-    **{feature: 107 if feature.is_hash else 3 for feature in Feature},
     "image": 80,
     "file": 40,
+    **{feature: 107 if feature.is_hash else 3 for feature in Feature},
 }
-# The clock may have been set between the start of the machine and that of the server.
+# The clock may have been set between the start of the machine and the start of the server.
 _CLOCK_SECONDS = 10
 
-# Whoever rebuilds a table holds a lock that pg_relation_size() would wait for: the size last known will do.
+# A session that rebuilds a table holds a lock that pg_relation_size() would wait for: the last known size
+# is good enough.
 _SIZE = """
 CASE WHEN c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks AS l WHERE l.mode = 'AccessExclusiveLock')
     THEN c.relpages * current_setting('block_size')::bigint
@@ -47,7 +48,6 @@ SELECT
     c.relname AS name,
     c.reltuples AS known_rows,
     c.relpages AS known_pages,
-    c.relallvisible AS visible_pages,
     s.bytes,
     s.bytes / current_setting('block_size')::bigint AS pages
 FROM pg_catalog.pg_class AS c
@@ -68,8 +68,8 @@ SELECT
     i.indisvalid AS valid,
     {size} AS bytes,
     pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
-    -- By the transactions that wrote their rows in the catalogue: an update of the extension writes its row
-    -- anew, and a REINDEX that of the index.
+    -- Compares the transactions that wrote the catalogue rows: updating the extension rewrites its row, and
+    -- REINDEX rewrites the row of the index.
     age(c.xmin) > (
         SELECT age(e.xmin) FROM pg_catalog.pg_extension AS e WHERE e.extname = 'vector'
     ) AS older_than_extension
@@ -84,9 +84,15 @@ WHERE n.nspname = 'imrec'
 ORDER BY c.relname
 """).format(size=SQL(_SIZE))
 _OWN_PROCESS = """
-SELECT pid, extract(epoch FROM backend_start)::double precision
+SELECT pid, extract(epoch FROM backend_start)::double precision AS started
 FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    pid: int
+    started: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +100,20 @@ class Table:
     """A table of the schema imrec.
 
     Attributes:
-        known_rows: what PostgreSQL believes; -1 when it has never counted.
-        known_pages: how many pages there were then.
-        visible_pages: those of which no row needs to be looked up to know that all may see it.
-        pages: how many there are now.
+        known_rows: PostgreSQL's estimate; -1 if it has never counted.
+        known_pages: the number of pages at that time.
+        pages: the number of pages now.
     """
 
     name: str
     known_rows: float
     known_pages: int
-    visible_pages: int
     bytes: int
     pages: int
 
     @property
     def rows(self) -> int:
-        """About how many rows there are now: as the planner reckons, by the size of the file."""
+        """About how many rows there are now, estimated from the number of pages as the planner does."""
         if self.known_rows >= 0 and self.known_pages > 0:
             return round(self.known_rows / self.known_pages * self.pages)
         return self.pages * _ROWS_A_PAGE.get(self.name, 50)
@@ -121,8 +125,8 @@ class Index:
 
     Attributes:
         column: the first one, or None for an expression.
-        valid: False when a build broke off; such an index is never used.
-        older_than_extension: whether it was built before the extension vector was last updated; None when
+        valid: False if its build was aborted; such an index is never used.
+        older_than_extension: whether it was built before the last update of the extension vector; None if
             there is no extension.
     """
 
@@ -140,7 +144,7 @@ class Index:
 
     @property
     def pair(self) -> tuple[Feature, Metric] | None:
-        """The feature and metric that it can serve, whatever its name; None for all but HNSW."""
+        """The feature and metric that it can serve, whatever its name; None unless it is HNSW."""
         metric = _METRICS.get(self.operator_class or "")
         if self.method != "hnsw" or self.partial or metric is None or self.column != self.table:
             return None
@@ -151,9 +155,9 @@ class Examined:
     """The database under examination.
 
     Attributes:
-        conn: in autocommit mode; the schema may be missing, old or closed to the role.
+        conn: in autocommit mode; the schema may be missing, old or not readable for the role.
         settings: which database it is.
-        full: whether to look at all rows of large tables.
+        full: whether to read all rows of large tables.
     """
 
     def __init__(self, conn: Connection, settings: Settings, *, full: bool) -> None:
@@ -163,12 +167,12 @@ class Examined:
 
     @cached_property
     def schema(self) -> str | None:
-        """The migration the database stands at, or None when the schema is not there."""
+        """The version of the schema, or None if there is none."""
         return schema_version(self.conn)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """The tables of the schema imrec by name; any role may know of them."""
+        """The tables of the schema imrec by name; any role may see these facts."""
         return {table.name: table for table in self.records(Table, _TABLES)}
 
     @cached_property
@@ -178,76 +182,70 @@ class Examined:
 
     @property
     def hnsw(self) -> list[Index]:
-        """The HNSW indexes that may be used."""
+        """The HNSW indexes that can be used."""
         return [index for index in self.indexes if index.method == "hnsw" and index.valid]
 
     @cached_property
     def standby(self) -> bool:
-        """Whether this server only follows another one."""
-        return bool(self.value("SELECT pg_catalog.pg_is_in_recovery()"))
+        """Whether this server is a standby of another one."""
+        return bool(self.values("SELECT pg_catalog.pg_is_in_recovery()")[0])
 
     @cached_property
     def machine(self) -> Machine | None:
-        """This machine, when the server runs on it beside us; None when it may be another one.
+        """This machine, if the server runs on it too; None if the server may be elsewhere.
 
-        Neither a socket nor 127.0.0.1 says so: both may lead into a container, the latter down a tunnel too.
-        The process that serves us does, if it can be seen here.
+        Neither a socket nor 127.0.0.1 proves it: both may lead into a container, and 127.0.0.1 through a
+        tunnel. The server process of this session proves it, if it can be seen from here.
         """
-        ((pid, started),) = self.conn.execute(_OWN_PROCESS).fetchall()
+        (backend,) = self.records(_Backend, _OWN_PROCESS)
         try:
-            created = psutil.Process(int(str(pid))).create_time()
+            created = psutil.Process(backend.pid).create_time()
         except psutil.Error:
             return None
-        return this_machine() if abs(created - float(str(started))) < _CLOCK_SECONDS else None
+        return this_machine() if abs(created - backend.started) < _CLOCK_SECONDS else None
 
     def records(
         self, kind: type[Record], statement: Statement, parameters: Params | None = None
     ) -> list[Record]:
-        """Return the rows of an answer as dataclasses."""
+        """Return the rows as dataclasses."""
         with self.conn.cursor(row_factory=class_row(kind)) as cur:
             return cur.execute(statement, parameters).fetchall()
 
-    def value(self, statement: Statement, parameters: Params | None = None) -> object:
-        """Return the one value of an answer."""
-        row = self.conn.execute(statement, parameters).fetchone()
-        assert row is not None
-        return row[0]
+    def values(self, statement: Statement, parameters: Params | None = None) -> list[Any]:
+        """Return the first column."""
+        with self.conn.cursor(row_factory=scalar_row) as cur:
+            return cur.execute(statement, parameters).fetchall()
 
     def number(self, statement: Statement, parameters: Params | None = None) -> int:
-        """Return the one value of an answer, a whole number."""
-        return int(str(self.value(statement, parameters)))
+        """Return the only value, a whole number."""
+        return int(self.values(statement, parameters)[0])
 
     def setting(self, name: str) -> str:
-        """Return a setting as this session has it."""
-        return str(self.value("SELECT current_setting(%s)", (name,)))
+        """Return the value of a setting in this session."""
+        return str(self.values("SELECT current_setting(%s)", (name,))[0])
 
     def setting_bytes(self, name: str) -> int:
-        """Return a setting of memory in bytes."""
+        """Return a memory setting in bytes."""
         return self.number("SELECT pg_catalog.pg_size_bytes(current_setting(%s))", (name,))
 
     def set_database(self, name: LiteralString, value: str) -> str:
-        """Return how to change a setting for all later sessions."""
+        """Return how to change a setting for all new sessions."""
         if self.settings.embedded:
             return self._set_embedded(name, value)
-        return self.sql(
-            SQL("ALTER DATABASE {} SET {} = {};").format(self._database, SQL(name), Literal(value))
-        )
+        database = Identifier(self.conn.info.dbname)
+        return self.sql(SQL("ALTER DATABASE {} SET {} = {};").format(database, SQL(name), Literal(value)))
 
     def set_server(self, name: LiteralString, value: str) -> str:
-        """Return how to change a setting that holds from the server's next start."""
+        """Return how to change a setting that takes effect when the server restarts."""
         if self.settings.embedded:
             return self._set_embedded(name, value)
         statement = SQL("ALTER SYSTEM SET {} = {};").format(SQL(name), Literal(value))
-        return f"{self.sql(statement)} and restart the server (a managed one: in its provider's settings)"
+        return f"{self.sql(statement)} and restart the server (managed server: use the provider's settings)"
 
     def sql(self, statement: Composed) -> str:
-        """Return a statement as text, names quoted where they need it."""
+        """Return a statement as text."""
         return statement.as_string(self.conn)
-
-    @property
-    def _database(self) -> Identifier:
-        return Identifier(self.conn.info.dbname)
 
     def _set_embedded(self, name: str, value: str) -> str:
         file = Layout(self.settings.data_dir).cluster / USER_FILE_NAME
-        return f"write {name} = '{value}' into {file}, then imrec-pg db stop"
+        return f"write {name} = '{value}' into {file}, then run imrec-pg db stop"

@@ -1,5 +1,6 @@
-"""The HNSW indexes: missing, broken off, under another name, built by a faulty pgvector."""
+"""HNSW indexes: absent, incomplete, misnamed, built by a faulty pgvector, or too large to build in memory."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -14,15 +15,18 @@ from imrec_pg.records import Feature, Metric
 USUAL = (Feature.EMBEDDING, Metric.COSINE)
 """The pair that ingest builds an index for."""
 
-# Details of others' builds are NULL where the role may not see them.
+# NULL for builds by others, if the role may not see them.
 _BUILDING = """
 SELECT index_relid::bigint FROM pg_catalog.pg_stat_progress_create_index WHERE datname = current_database()
 """
+# Memory to build an HNSW index of 512 floats.
+_BYTES_PER_ROW = 2_800
+_MIB = 1024 * 1024
 _VERSION = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'"
 
 
 def indexes(examined: Examined) -> Iterator[Finding]:
-    """Yield whether the pair that is searched by default has an index, and which indexes are of no use."""
+    """Yield whether the default feature and metric have an index, and which indexes are useless."""
     if "embedding" not in examined.tables:
         return
     yield from _invalid(examined)
@@ -31,7 +35,7 @@ def indexes(examined: Examined) -> Iterator[Finding]:
     rows = examined.tables["embedding"].rows
     named = [index for index in examined.indexes if index.name == name]
     if rows < WORTH_AN_INDEX:
-        yield ok(f"about {rows:,} embeddings: all are compared within milliseconds")
+        yield ok(f"about {rows:,} embeddings: comparing all takes milliseconds")
     elif not named and not any(index.pair == USUAL for index in examined.hnsw):
         yield warning(
             f"embedding and cosine have no HNSW index, at about {rows:,} embeddings",
@@ -43,32 +47,57 @@ def indexes(examined: Examined) -> Iterator[Finding]:
 
 
 def builder(examined: Examined) -> Iterator[Finding]:
-    """Yield which HNSW indexes a pgvector may have built whose VACUUM corrupts them.
+    """Yield which HNSW indexes may come from a pgvector whose VACUUM corrupted them.
 
-    `imrec-pg index build` notes the version in the index's comment. Without that, the ages of the catalogue's
+    `imrec-pg index build` notes the version in the comment of the index. Without that, the ages of catalogue
     rows tell whether the extension was updated after the index was built.
     """
-    installed = examined.conn.execute(_VERSION).fetchone()
-    if installed is None or version_tuple(str(installed[0])) < MIN_PGVECTOR:
-        return  # the check of pgvector says what to do
+    version = next(iter(examined.values(_VERSION)), None)
+    if version is None or version_tuple(version) < MIN_PGVECTOR:
+        return  # the pgvector check says what to do
     for index in examined.hnsw:
         noted = re.search(r"pgvector (\d+(?:\.\d+)+)", index.comment or "")
         if noted and version_tuple(noted[1]) < MIN_PGVECTOR:
             yield warning(
                 f"{index.name} was built by pgvector {noted[1]}",
-                "Up to 0.8.3, VACUUM could corrupt HNSW indexes: near photos may never be found.",
-                _rebuild(examined, index, str(installed[0])),
+                "Up to 0.8.3, VACUUM could corrupt HNSW indexes: searches may miss near photos.",
+                _rebuild(examined, index, version),
             )
         elif noted:
             yield ok(f"{index.name} was built by pgvector {noted[1]}")
         elif index.older_than_extension:
             yield notice(
-                f"which pgvector built {index.name} is not known; the extension was updated since",
-                "If that was 0.8.3 or older, VACUUM may have corrupted it. Building it anew is safe.",
-                _rebuild(examined, index, str(installed[0])),
+                f"it is not known which pgvector built {index.name}; the extension was updated since",
+                "If it was 0.8.3 or older, VACUUM may have corrupted the index. Rebuilding it is safe.",
+                _rebuild(examined, index, version),
             )
         else:
-            yield ok(f"{index.name} was built since pgvector {installed[0]} was installed here")
+            yield ok(f"{index.name} was built after pgvector {version} was installed here")
+
+
+def memory(examined: Examined) -> Iterator[Finding]:
+    """Yield whether an index build has the memory that it needs."""
+    size = examined.setting_bytes("maintenance_work_mem")
+    indexed = {index.table for index in examined.hnsw} | {"embedding"}
+    rows = max((table.rows for table in examined.tables.values() if table.name in indexed), default=0)
+    needed = rows * _BYTES_PER_ROW
+    found = f"maintenance_work_mem ({megabytes(size)})"
+    if needed <= size:
+        yield ok(f"{found} is enough to build an index of about {rows:,} rows")
+        return
+    wanted, machine = math.ceil(1.1 * needed / _MIB), examined.machine
+    if machine is not None:
+        wanted = min(wanted, machine.memory // 2)
+    found += f" is too small to build an index of about {rows:,} rows ({megabytes(needed)})"
+    why = "The part that does not fit is built several times more slowly."
+    if wanted * _MIB <= size:
+        yield notice(found, f"{why} It is already half of this machine's memory.", "more memory")
+    elif _due(examined):
+        build = f"imrec-pg index build {USUAL[0]} {USUAL[1]}"
+        yield warning(found, why, f"PGOPTIONS='-c maintenance_work_mem={wanted}MB' {build}")
+    else:
+        fix = examined.set_database("maintenance_work_mem", f"{wanted}MB")
+        yield notice(found, f"{why} It matters when an index is rebuilt.", fix)
 
 
 def _rebuild(examined: Examined, index: Index, version: str) -> str:
@@ -79,29 +108,29 @@ def _rebuild(examined: Examined, index: Index, version: str) -> str:
 
 def _invalid(examined: Examined) -> Iterator[Finding]:
     broken = [index for index in examined.indexes if not index.valid]
-    running = {row[0] for row in examined.conn.execute(_BUILDING)} if broken else set()
+    running = set(examined.values(_BUILDING)) if broken else set()
     for index in broken:
         if index.oid in running:
-            yield notice(f"{index.name} is being built", "Until it is done, searches do without it.")
+            yield notice(f"{index.name} is being built", "Until it is done, searches do not use it.")
         elif None in running:
             yield notice(
-                f"{index.name} is being built, or a build broke off; this role may not see which",
-                "Until it is there, searches do without it.",
-                "imrec-pg doctor as the owner",
+                f"{index.name} is being built, or its build was aborted; this role may not see which",
+                "Until it is complete, searches do not use it.",
+                "run imrec-pg doctor as the owner",
             )
         else:
             yield warning(
-                f"{index.name} is invalid: its build broke off",
-                "It is never used, and yet everything stored is put into it.",
-                _mended(examined, index),
+                f"{index.name} is invalid: its build was aborted",
+                "Searches never use it, but each new photo is still added to it.",
+                _rebuilt(examined, index),
             )
 
 
-def _mended(examined: Examined, index: Index) -> str:
+def _rebuilt(examined: Examined, index: Index) -> str:
     if index.pair is not None and index.name == index_name(*index.pair):
         feature, metric = index.pair
         return f"imrec-pg index build {feature} {metric}"
-    # REINDEX CONCURRENTLY names what it leaves behind when it breaks off so.
+    # The names of what an aborted REINDEX CONCURRENTLY leaves behind.
     left_behind = re.search(r"_cc(?:new|old)\d*$", index.name)
     statement = "DROP INDEX CONCURRENTLY {};" if left_behind else "REINDEX INDEX CONCURRENTLY {};"
     return examined.sql(SQL(statement).format(Identifier("imrec", index.name)))
@@ -122,3 +151,9 @@ def _misnamed(examined: Examined) -> Iterator[Finding]:
                 statement.format(Identifier("imrec", index.name), Identifier(index_name(*index.pair)))
             ),
         )
+
+
+def _due(examined: Examined) -> bool:
+    table, name = examined.tables.get("embedding"), index_name(*USUAL)
+    built = any(index.name == name for index in examined.hnsw)
+    return table is not None and table.rows >= WORTH_AN_INDEX and not built

@@ -1,6 +1,7 @@
-"""Whether the database has the tables, constraints and indexes that the migrations made."""
+"""Does the database have the tables, constraints and indexes that the migrations created?"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Identifier
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy.schema import ExecutableDDLElement
 
 _CONSTRAINTS = """
-SELECT c.conname, c.convalidated FROM pg_catalog.pg_constraint AS c
+SELECT c.conname AS name, c.convalidated AS valid FROM pg_catalog.pg_constraint AS c
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.connamespace WHERE n.nspname = 'imrec'
 """
 _VIEW = """
@@ -24,7 +25,7 @@ SELECT EXISTS (
 )
 """
 _OUT_OF_LINE = """
-SELECT t.relname, a.attname FROM pg_catalog.pg_attribute AS a
+SELECT a.attname FROM pg_catalog.pg_attribute AS a
 INNER JOIN pg_catalog.pg_class AS t ON t.oid = a.attrelid
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
 WHERE n.nspname = 'imrec' AND t.relkind = 'r' AND t.relname IN (SELECT f.feature FROM imrec.feature AS f)
@@ -33,13 +34,19 @@ ORDER BY 1
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Constraint:
+    name: str
+    valid: bool
+
+
 def objects(examined: Examined) -> Iterator[Finding]:
-    """Yield what is missing of what the migrations made; nothing for a schema of another version."""
+    """Yield which objects of the migrations are gone; nothing for a schema of another version."""
     if examined.schema != HEAD:
         return
     from imrec_pg.db.metadata import metadata
 
-    constraints = {str(name): bool(valid) for name, valid in examined.conn.execute(_CONSTRAINTS)}
+    constraints = {found.name: found.valid for found in examined.records(_Constraint, _CONSTRAINTS)}
     indexes = {index.name for index in examined.indexes}
     missing = []
     for table in metadata.sorted_tables:
@@ -47,7 +54,7 @@ def objects(examined: Examined) -> Iterator[Finding]:
             missing += [*_constraints(table, constraints), *_indexes(table, indexes)]
         else:
             missing.append(_gone(f"the table imrec.{table.name}"))
-    if not examined.value(_VIEW):
+    if not examined.values(_VIEW)[0]:
         missing.append(_gone("the view imrec.photo"))
     yield from missing
     if not missing:
@@ -55,14 +62,14 @@ def objects(examined: Examined) -> Iterator[Finding]:
 
 
 def storage(examined: Examined) -> Iterator[Finding]:
-    """Yield which vectors lie out of line."""
-    found = examined.conn.execute(_OUT_OF_LINE).fetchall()
-    for table, column in found:
-        names = {"table": Identifier("imrec", str(table)), "column": Identifier(str(column))}
+    """Yield which vectors are stored out of line."""
+    found: list[str] = examined.values(_OUT_OF_LINE)
+    for table in found:
+        names = {"table": Identifier("imrec", table), "column": Identifier(table)}
         statement = SQL("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE PLAIN; VACUUM FULL {table};")
         yield warning(
             f"the vectors of imrec.{table} are stored out of line",
-            "An exact search takes about 2.8 times as long. To mend it locks the table and writes it anew.",
+            "Exact searches take about 2.8 times as long. The fix locks and rewrites the table.",
             examined.sql(statement.format(**names)),
         )
     if "embedding" in examined.tables and not found:
@@ -72,7 +79,7 @@ def storage(examined: Examined) -> Iterator[Finding]:
 def _gone(what: str) -> Finding:
     return error(
         f"{what} is missing",
-        "Somebody dropped it; commands that need it will fail.",
+        "Somebody dropped it. Commands that need it will fail.",
         "restore a backup, or ingest into a new database",
     )
 
@@ -85,13 +92,13 @@ def _constraints(table: "Table", present: dict[str, bool]) -> Iterator[Finding]:
         if name not in present:
             yield error(
                 f"the constraint {name} is missing",
-                "What it keeps out may get in, and ingest may fail.",
+                "Invalid rows may get in, and ingest may fail.",
                 _statement(AddConstraint(constraint)),
             )
         elif not present[name]:
             yield notice(
                 f"the constraint {name} was never validated",
-                "Rows from before it was made may break it.",
+                "Rows from before it was created may violate it.",
                 f"ALTER TABLE imrec.{table.name} VALIDATE CONSTRAINT {name};",
             )
 
@@ -103,7 +110,7 @@ def _indexes(table: "Table", present: set[str]) -> Iterator[Finding]:
         if index.name not in present:
             yield warning(
                 f"the index {index.name} is missing",
-                "What it serves reads whole tables instead.",
+                "Queries that need it read whole tables instead.",
                 _statement(CreateIndex(index)).replace("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1),
             )
 

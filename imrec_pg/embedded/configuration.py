@@ -1,4 +1,4 @@
-"""The server's configuration, made from what the machine has."""
+"""The server's configuration, derived from the machine."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 FILE_NAME = "imrec-pg.conf"
 USER_FILE_NAME = "user.conf"
 INCLUDES = f"""
-# imrec-pg writes the first file; the second is yours, and what stands there wins.
+# imrec-pg writes the first file. The second is yours, and overrides the first.
 include_if_exists = '{FILE_NAME}'
 include_if_exists = '{USER_FILE_NAME}'
 """
 USER_FILE = f"""\
-# Your own settings: imrec-pg never changes this file, and what stands here wins over {FILE_NAME}.
+# Your own settings: imrec-pg never changes this file, and settings here override {FILE_NAME}.
 """
 _CGROUPS = Path("/sys/fs/cgroup")
 _MIB = 1024 * 1024
@@ -25,9 +25,9 @@ class Machine:
     """What the server may use.
 
     Attributes:
-        memory: MiB, the container's limit where that is lower.
-        cpus: those this process may run on.
-        shared_memory: MiB of /dev/shm, or None where there is none (macOS).
+        memory: MiB; the container's limit if that is lower.
+        cpus: how many this process may run on.
+        shared_memory: MiB of /dev/shm, or None if there is none (macOS).
     """
 
     memory: int
@@ -36,7 +36,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Return what this machine, or the container around this process, has."""
+    """Return what this machine, or the container of this process, has."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = memory_limit(_own_cgroups())
     shm = Path("/dev/shm")  # noqa: S108 - measured, not written
@@ -58,7 +58,7 @@ def memory_limit(own_cgroups: str, root: Path = _CGROUPS) -> int | None:
             base, name = root / "memory", "memory.limit_in_bytes"
         else:
             continue
-        # A parent's limit holds for its children, and a container may see only the root of its own tree.
+        # A parent's limit applies to its children; a container may see only the root of its own tree.
         folder = base / path.lstrip("/")
         tree = (level for level in (folder, *folder.parents) if level.is_relative_to(base))
         limits.extend(limit for level in tree if (limit := _read_limit(level / name)) is not None)
@@ -66,7 +66,7 @@ def memory_limit(own_cgroups: str, root: Path = _CGROUPS) -> int | None:
 
 
 def configuration(machine: Machine) -> str:
-    """Return the text of imrec-pg.conf for this machine, each value with its reason."""
+    """Return the text of imrec-pg.conf for this machine; each value has its reason."""
     shared_buffers = _clamp(machine.memory // 4, 128, 8192)
     maintenance = _clamp(machine.memory // 8, 64, 2048)
     workers = 0 if machine.cpus == 1 else min(machine.cpus, 4)
@@ -75,14 +75,14 @@ def configuration(machine: Machine) -> str:
 # Written by imrec-pg for {machine.memory} MB of memory and {machine.cpus} CPUs; changes are lost.
 # Put your own settings into {USER_FILE_NAME} beside this file: it is read after this one.
 
-# Reached through the socket in a folder of mode 0700 only: whoever gets there is trusted without a password.
+# Reachable only through the socket in a folder of mode 0700: whoever gets there needs no password.
 listen_addresses = ''
 unix_socket_permissions = 0700
 max_connections = 50
 
-# A quarter of memory: hot vectors and the upper HNSW layers stay here, the system's cache holds the rest.
+# A quarter of memory, for hot vectors and the upper HNSW layers; the system's cache holds the rest.
 shared_buffers = {shared_buffers}MB
-# What this and the system's cache hold together; the planner then prefers indexes.
+# shared_buffers and the system's cache together; makes the planner prefer indexes.
 effective_cache_size = {_clamp(machine.memory * 5 // 8, 256, 1 << 20)}MB
 # Per sort or hash, and up to 50 connections may each run several.
 work_mem = {_clamp(machine.memory // 512, 4, 64)}MB
@@ -95,14 +95,14 @@ autovacuum_work_mem = {min(maintenance, 128)}MB
 max_parallel_workers_per_gather = {workers}
 max_parallel_maintenance_workers = {workers}
 max_parallel_workers = {max(workers, 2) * 2}
-# Taken in advance for what parallel workers and statistics share: faster than asking the system each time,
-# and logging out (systemd's RemoveIPC) cannot delete it.
+# Reserved for what parallel workers and statistics share: faster than asking the system each time, and
+# logging out (systemd's RemoveIPC) cannot delete it.
 min_dynamic_shared_memory = 64MB
 {_shared_memory_setting(small=small_shm)}
 # Loading writes gigabytes: rare, spread checkpoints write each page once.
 max_wal_size = 4GB
 checkpoint_timeout = 15min
-# There is no replica to feed; and an index build in a log of this level writes each page once, not twice.
+# There is no replica, and at this level an index build writes each page once, not twice.
 wal_level = minimal
 max_wal_senders = 0
 max_logical_replication_workers = 0
@@ -114,13 +114,13 @@ random_page_cost = 1.1
 # Compiling costs more than it saves on queries of milliseconds.
 jit = off
 
-# Else CREATE TABLE would make the user's own tables in imrec, the schema named like the role.
+# Else CREATE TABLE would put the user's own tables into imrec, the schema named like the role.
 search_path = 'public'
-# Else an index scan stops at hnsw.ef_search candidates, and LIMIT 100 in psql gives 40 rows.
+# Else an index scan stops at hnsw.ef_search candidates, and LIMIT 100 in psql returns 40 rows.
 hnsw.iterative_scan = strict_order
 hnsw.ef_search = 100
 
-# The log holds what goes wrong, not one line per checkpoint.
+# Log problems, not every checkpoint.
 log_checkpoints = off
 """
 
@@ -129,8 +129,8 @@ def _shared_memory_setting(*, small: bool) -> str:
     if not small:
         return ""
     return """\
-# /dev/shm is small here (Docker gives 64 MB), and a parallel index build there fails. System V segments lie
-# in memory too and don't count against it; mmap would write the graph to disk.
+# /dev/shm is small here (64 MB in Docker), too small for a parallel index build. System V segments are in
+# memory too and don't count against it; mmap would write the graph to disk.
 dynamic_shared_memory_type = sysv
 """
 
@@ -149,6 +149,6 @@ def _own_cgroups() -> str:
 def _read_limit(path: Path) -> int | None:
     try:
         text = path.read_text().strip()
-    except OSError:  # absent, or hidden by the container: no limit that we can know of
+    except OSError:  # absent, or hidden by the container: no known limit
         return None
     return int(text) if text.isdecimal() else None  # v2 says "max"; v1 a number beyond all memory

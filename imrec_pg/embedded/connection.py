@@ -1,4 +1,4 @@
-"""The client's side: the DSN, and whether the server answers."""
+"""The client side: the DSN, and whether the server answers."""
 
 import logging
 import os
@@ -12,19 +12,19 @@ ROLE = "imrec"
 DATABASE = "imrec"
 MAINTENANCE_DATABASE = "postgres"
 logger = logging.getLogger(__name__)
-# An overloaded machine takes its time; a dead server refuses at once.
+# An overloaded machine may need that long; a dead server refuses at once.
 _CONNECT_SECONDS = 10
 
 
 def dsn(socket_dir: Path, database: str = DATABASE) -> str:
-    """Return the libpq URL of a database; it holds whatever PG* variables the environment has."""
+    """Return the libpq URL of a database, which PG* variables in the environment cannot change."""
     host = quote(os.fsencode(socket_dir))
     # hostaddr is empty, not absent: else PGHOSTADDR or a service file sends the client to another server.
     return f"postgresql://{ROLE}@/{database}?host={host}&port={PORT}&hostaddr="
 
 
 def server_version(url: str) -> str | None:
-    """Return the version, such as "18.4", of a server that answered SELECT 1, or None when none did."""
+    """Return the version, such as "18.4", of a server that answered SELECT 1, or None if none did."""
     import psycopg
 
     try:
@@ -38,7 +38,7 @@ def server_version(url: str) -> str | None:
 
 
 def create_database(socket_dir: Path) -> None:
-    """Create the database imrec when it is missing: the cluster is new, or somebody dropped it.
+    """Create the database imrec if the cluster is new or somebody dropped it.
 
     Raises:
         EmbeddedServerError: the server refused.
@@ -53,5 +53,5 @@ def create_database(socket_dir: Path) -> None:
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
         raise EmbeddedServerError(
-            f"the database {DATABASE} could not be created ({reason}): mend that, then try again"
+            f"cannot create the database {DATABASE} ({reason}): fix that, then try again"
         ) from error

@@ -1,4 +1,4 @@
-"""The server's folders: made private, and refused when they are someone else's."""
+"""The server's folders: created private, and refused if they belong to someone else."""
 
 import errno
 import hashlib
@@ -17,14 +17,14 @@ from imrec_pg.errors import EmbeddedServerError
 
 PORT = 5432  # names the socket; nothing listens on TCP
 SOCKET_NAME = f".s.PGSQL.{PORT}"
-# sun_path holds 107 bytes on Linux and 103 on macOS; one rule for both moves few folders.
+# sun_path has room for 107 bytes on Linux and 103 on macOS; one rule for both affects few folders.
 _SOCKET_PATH_LIMIT = 103
 _RUNTIME_DIR_AS_ROOT = Path("/run/imrec-pg")
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where everything lies in a data folder.
+    """Where everything is in a data folder.
 
     Attributes:
         data_dir: absolute, links resolved.
@@ -39,42 +39,42 @@ class Layout:
 
     @property
     def unfinished(self) -> Path:
-        """Where initdb works; renamed when it is done, so that a killed one leaves no half cluster."""
+        """Where initdb works; renamed at the end, so that a killed initdb leaves no half cluster."""
         return self.data_dir / f"pg{MAJOR_VERSION}.unfinished"
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The server's log."""
         return self.data_dir / "server.log"
 
     @property
     def old_log(self) -> Path:
-        """What it said before."""
+        """The previous log."""
         return self.data_dir / "server.log.1"
 
     @property
     def start_lock(self) -> Path:
-        """Held by whoever starts or stops the server."""
+        """Held while somebody starts or stops the server."""
         return self.data_dir / "start.lock"
 
     @property
     def use_lock(self) -> Path:
-        """Held by the server's processes for as long as they live."""
+        """Held by the server's processes as long as they run."""
         return self.data_dir / "use.lock"
 
     @property
     def tag(self) -> str:
-        """A name of this folder: short, printable, and the same for every spelling of the path."""
+        """A name for this folder: short, printable, and the same for every spelling of the path."""
         return hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
 
     @property
     def own_names(self) -> frozenset[str]:
-        """The names we use in the data folder."""
+        """The names that we use in the data folder."""
         ours = (self.cluster, self.unfinished, self.log, self.old_log, self.start_lock, self.use_lock)
         return frozenset(path.name for path in ours) | {"run"}
 
     def socket_dir(self) -> Path:
-        """Return the folder that a server started now gets for its socket; nothing is created.
+        """Return the socket folder for a server started now; nothing is created.
 
         Raises:
             EmbeddedServerError: every candidate's path is too long.
@@ -86,12 +86,12 @@ class Layout:
                 return folder
         raise EmbeddedServerError(
             f"no folder for the server's socket has a path under {_SOCKET_PATH_LIMIT} bytes: "
-            "set TMPDIR or --data to a shorter path"
+            "set TMPDIR to a shorter path, or choose a data folder with one"
         )
 
 
 def prepare_data_dir(layout: Layout, account: Account) -> None:
-    """Create the data folder, or check that it is the account's own and that nothing of others is in it.
+    """Create the data folder, or check that it belongs to the account and holds nothing foreign.
 
     Raises:
         EmbeddedServerError: it belongs to someone else, holds something else, or cannot be reached.
@@ -102,7 +102,7 @@ def prepare_data_dir(layout: Layout, account: Account) -> None:
         if not account.can_enter(parent):
             raise EmbeddedServerError(
                 f"the server's user {account.name} may not enter {parent}: "
-                "use --data with a folder under /var/lib/imrec-pg, or run imrec-pg as a normal user"
+                "choose a data folder under /var/lib/imrec-pg, or run imrec-pg as a normal user"
             )
     with _existing_or_new(data_dir) as folder:
         names = set(os.listdir(folder))  # noqa: PTH208 - pathlib lists no descriptors
@@ -114,18 +114,18 @@ def prepare_data_dir(layout: Layout, account: Account) -> None:
     if found.st_uid != account.uid:
         raise EmbeddedServerError(
             f"{data_dir} belongs to {_user_name(found.st_uid)}, not {account.name}: "
-            "run imrec-pg as its owner, or choose another folder with --data"
+            "run imrec-pg as its owner, or choose another data folder"
         )
     if stat.S_IMODE(found.st_mode) & 0o022:
         raise EmbeddedServerError(
-            f"other users may write to {data_dir}: chmod 700 it, or choose another folder with --data"
+            f"other users may write to {data_dir}: chmod 700 it, or choose another data folder"
         )
 
 
 def make_private_dir(folder: Path, account: Account) -> None:
-    """Create the folder, or check that it is a folder of the account's, closed to all others.
+    """Create the folder, or check that it belongs to the account and is closed to everyone else.
 
-    The server trusts whoever reaches its socket, so the folder around it is the only lock.
+    The server trusts whoever reaches its socket, so the folder around it is the only protection.
 
     Raises:
         EmbeddedServerError: it is something else.
@@ -141,17 +141,17 @@ def make_private_dir(folder: Path, account: Account) -> None:
 
 
 def check_private_dir(folder: Path, uid: int) -> None:
-    """Check that this is a folder, no link, of this user and with mode 0700.
+    """Check that this is a folder, not a link, owned by this user and with mode 0700.
 
     Raises:
         EmbeddedServerError: it is not.
     """
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        wrong = "is no folder"
+        wrong = "is not a folder"
     elif found.st_uid != uid:
         wrong = f"belongs to {_user_name(found.st_uid)}"
-    elif stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004 - the mode itself says it best
+    elif stat.S_IMODE(found.st_mode) != 0o700:  # noqa: PLR2004 - clearest as a literal
         wrong = f"has mode {stat.S_IMODE(found.st_mode):04o} instead of 0700"
     else:
         return
@@ -160,24 +160,24 @@ def check_private_dir(folder: Path, uid: int) -> None:
 
 @contextmanager
 def os_errors_explained(data_dir: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into errors that name the way out."""
+    """Turn errors of the operating system into errors that name the fix."""
     try:
         yield
     except OSError as error:
         where = error.filename or data_dir
-        raise EmbeddedServerError(f"{where}: {error.strerror or error}: {_way_out(error.errno)}") from error
+        raise EmbeddedServerError(f"{where}: {error.strerror or error}: {_fix(error.errno)}") from error
 
 
-def _way_out(number: int | None) -> str:
+def _fix(number: int | None) -> str:
     match number:
         case errno.ENOSPC | errno.EDQUOT:
-            return "free some space, or choose a folder on another disk with --data"
+            return "free some space, or choose a data folder on another disk"
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return "run imrec-pg as the folder's owner, or choose another folder with --data"
+            return "run imrec-pg as the folder's owner, or choose another data folder"
         case errno.ENOLCK | errno.EOPNOTSUPP:
-            return "its file system has no locks; choose a folder on a local disk with --data"
+            return "its file system has no locks; choose a data folder on a local disk"
         case _:
-            return "choose another folder with --data"
+            return "choose another data folder"
 
 
 def _runtime_dirs() -> Iterator[Path]:
@@ -201,14 +201,14 @@ def _make_parents(folder: Path, account: Account) -> None:
     _make_parents(folder.parent, account)
     folder.mkdir(exist_ok=True)
     if account.switch:
-        folder.chmod(0o755)  # else root's umask (077 on hardened machines) shuts the server's user out
+        folder.chmod(0o755)  # else root's umask (077 on hardened machines) locks the server's user out
 
 
 @contextmanager
 def _existing_or_new(data_dir: Path) -> Iterator[int]:
     with suppress(FileExistsError):
         data_dir.mkdir(mode=0o700)
-    # One descriptor for look and change: the path may be swapped between the two.
+    # One descriptor for check and change: the path may be swapped in between.
     folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         yield folder
@@ -223,13 +223,13 @@ def _refuse_foreign(layout: Layout, names: set[str]) -> None:
     if others:
         wrong = (
             f"holds the database of PostgreSQL {others[0].removeprefix('pg')}, and this imrec-pg runs "
-            f"{MAJOR_VERSION}: dump it with the imrec-pg that made it"
+            f"{MAJOR_VERSION}: dump it with the imrec-pg that created it"
         )
     elif "PG_VERSION" in names:
-        wrong = "is itself a PostgreSQL data folder: name its server with --dsn"
+        wrong = "is itself a PostgreSQL data folder: connect to its server"
     else:
         wrong = "is not empty and not imrec-pg's: empty it"
-    raise EmbeddedServerError(f"{layout.data_dir} {wrong}, or choose another folder with --data")
+    raise EmbeddedServerError(f"{layout.data_dir} {wrong}, or choose another data folder")
 
 
 def _user_name(uid: int) -> str:

@@ -1,7 +1,7 @@
 """Locks between processes, on files that are never deleted.
 
-flock() belongs to the open file: the server's processes inherit it, and it is free once the last of them is
-gone. A process id tells less: it may be a zombie's, another program's, or of another container.
+flock() belongs to the open file: the server's processes inherit it, and it becomes free when the last of them
+ends. A process id proves less: it may belong to a zombie, another program, or another container.
 """
 
 import os
@@ -28,7 +28,7 @@ def exclusive(path: Path, timeout: float) -> Iterator[None]:
     try:
         yield
     finally:
-        # Closing alone would leave it with a child that another thread is starting just now.
+        # Closing alone would leave it with a child that another thread is just starting.
         fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
@@ -42,7 +42,7 @@ def acquire(path: Path, timeout: float) -> int:
     import fcntl
 
     deadline = time.monotonic() + timeout
-    # As root the folder is another user's: a link planted there must not lead elsewhere.
+    # For root the folder belongs to another user: do not follow a link planted there.
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         while True:
@@ -70,7 +70,7 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # Shared, so that two who look at the same time don't take each other for a server.
+        # Shared, so that two processes checking at the same time don't mistake each other for a server.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import psutil
 
 _LOCK_SECONDS = 10
-# A shell in between makes the server a child of init: as ours it would stay a zombie until we look.
+# A shell in between makes the server a child of init: as our child it would stay a zombie.
 _DETACH = 'exec </dev/null >>"$0" 2>&1; "$@" &'
 
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """What postmaster.pid says; a server killed with -9 leaves it behind.
+    """The contents of postmaster.pid; a server killed with -9 leaves it behind.
 
     Attributes:
-        socket_dir: None until it accepts connections: before, it would log each try.
+        socket_dir: None until the server accepts connections: before, it would log each attempt.
     """
 
     pid: int
@@ -33,7 +33,7 @@ class PidFile:
 
 
 def read_pid_file(layout: Layout) -> PidFile | None:
-    """Return what postmaster.pid says, or None when it is absent or empty."""
+    """Return the contents of postmaster.pid, or None if it is absent or empty."""
     try:
         lines = os.fsdecode((layout.cluster / "postmaster.pid").read_bytes()).splitlines()
     except FileNotFoundError:
@@ -48,30 +48,30 @@ def read_pid_file(layout: Layout) -> PidFile | None:
 
 
 def launch(layout: Layout, account: Account, programs: Path, socket_dir: Path) -> None:
-    """Start the server and return at once, whether it will come up or not.
+    """Start the server and return at once, whether or not it comes up.
 
-    It gets a session of its own, so the terminal's Ctrl-C doesn't reach it, none of our streams, so it keeps
-    no pipe open, and the use lock.
+    It gets its own session, so that the terminal's Ctrl-C does not reach it; none of our streams, so that it
+    keeps no pipe open; and the use lock.
     """
     quoted = str(socket_dir).replace('"', '""')
     use_lock = acquire(layout.use_lock, _LOCK_SECONDS)
     try:
         command: list[str | Path] = [
             *("/bin/sh", "-c", _DETACH, layout.log, programs / "postgres", "-D", layout.cluster),
-            # On the command line, so that no configuration file can move the socket from under the DSN.
+            # On the command line, so that no configuration file can move the socket away from the DSN.
             *("-c", f"port={PORT}", "-c", f'unix_socket_directories="{quoted}"'),
-            # Stands in the title of each process, where it can be read even without the right to see more.
+            # Appears in the title of each process, which anyone can read.
             *("-c", f"cluster_name={_title(layout)}"),
         ]
         shell = account.run(command, pass_fds=[use_lock], new_session=True)
         if shell.returncode != 0:
-            raise EmbeddedServerError(f"{layout.log} cannot be written ({shell.stdout.strip()}): remove it")
+            raise EmbeddedServerError(f"cannot write {layout.log} ({shell.stdout.strip()}): remove it")
     finally:
         os.close(use_lock)
 
 
 def postmaster(layout: Layout) -> "psutil.Process | None":
-    """Return the live first process of a server on our cluster, by whomever started, or None."""
+    """Return the running first process of a server on our cluster, whoever started it, or None."""
     import psutil
 
     pid_file = read_pid_file(layout)
@@ -85,9 +85,9 @@ def postmaster(layout: Layout) -> "psutil.Process | None":
 
 
 def remove_stale_files(layout: Layout, socket_dir: Path) -> None:
-    """Remove what a dead server left behind and postgres would take for a live one's.
+    """Remove files of a dead server that postgres would take for those of a running one.
 
-    Only for a caller who holds the start lock, with the use lock free: no process of ours is left.
+    The caller must hold the start lock, and the use lock must be free: then no process of ours is left.
 
     Raises:
         EmbeddedServerError: a server that somebody else started runs on our cluster.
@@ -98,15 +98,15 @@ def remove_stale_files(layout: Layout, socket_dir: Path) -> None:
             f"kill -INT {foreign.pid} ends it, then try again"
         )
     pid_file = read_pid_file(layout)
-    # postgres clears the file itself when the process is gone, and then checks the old shared memory too.
-    # It refuses when the id is a zombie's or of an unrelated process, or the file is empty (full disk).
+    # postgres removes the file itself if the process is gone, and then checks the old shared memory too. It
+    # refuses if the id belongs to a zombie or an unrelated process, or the file is empty (full disk).
     if pid_file is None or _exists(pid_file.pid):
         (layout.cluster / "postmaster.pid").unlink(missing_ok=True)
         (socket_dir / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
 
 
 def request_stop(layout: Layout) -> None:
-    """Ask the server for a fast shutdown (SIGINT): clients are cut off, open transactions rolled back."""
+    """Ask the server for a fast shutdown (SIGINT): it disconnects clients and rolls back transactions."""
     import psutil
 
     with suppress(psutil.NoSuchProcess):
@@ -115,14 +115,14 @@ def request_stop(layout: Layout) -> None:
 
 
 def has_lost_socket(layout: Layout) -> bool:
-    """Return whether the server is up but its socket was deleted: logging out removes XDG_RUNTIME_DIR."""
+    """Return whether the server runs but its socket was deleted: logging out removes XDG_RUNTIME_DIR."""
     pid_file = read_pid_file(layout)
     socket_dir = pid_file.socket_dir if pid_file else None
     return socket_dir is not None and not (socket_dir / SOCKET_NAME).exists()
 
 
 def end_orphans(layout: Layout) -> None:
-    """Kill backends whose first process is gone, as that would have done in a crash (SIGQUIT)."""
+    """Kill backends whose first process is gone, as it would have done in a crash (SIGQUIT)."""
     import psutil
 
     for process in psutil.process_iter():
@@ -132,11 +132,11 @@ def end_orphans(layout: Layout) -> None:
 
 
 def log_tail(layout: Layout, start: int) -> str:
-    """Return in one line what the log says of errors after this offset, or else its last line."""
+    """Return, in one line, the errors in the log after this offset, or else its last line."""
     with layout.log.open("rb") as log:
         log.seek(start)
         lines = log.read().decode(errors="replace").splitlines()
-    # Mistakes in a configuration file are logged as mere LOG.
+    # Mistakes in a configuration file are logged at level LOG.
     wanted = ("FATAL:", "PANIC:", "ERROR:", "DETAIL:", "HINT:", "postgres:", "parameter", "syntax error")
     errors = [line for line in lines if any(word in line for word in wanted)]
     # A line begins with the time and the process: 2026-01-01 00:00:00.000 UTC [123].
@@ -144,7 +144,7 @@ def log_tail(layout: Layout, start: int) -> str:
 
 
 def rotate_log(layout: Layout) -> None:
-    """Set a large log aside; one older file is kept."""
+    """Rename a large log; one older file is kept."""
     if layout.log.exists() and layout.log.stat().st_size > 5_000_000:  # noqa: PLR2004 - some 50,000 lines
         layout.log.replace(layout.old_log)
 
@@ -161,7 +161,7 @@ def _uses(process: "psutil.Process", layout: Layout) -> bool:
         return process.cwd() == str(layout.cluster)
     except psutil.NoSuchProcess:
         return False
-    except psutil.AccessDenied:  # another user's; in containers even root may not see the working folder
+    except psutil.AccessDenied:  # another user's; in containers even root may not see its working folder
         return False
 
 

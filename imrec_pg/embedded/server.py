@@ -1,4 +1,4 @@
-"""Start, stop and look at the embedded server."""
+"""Start, stop and inspect the embedded server."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from imrec_pg.embedded.locks import exclusive, is_held
 from imrec_pg.errors import EmbeddedServerError, ServerStoppedError
 
 _POLL_SECONDS = 0.05
-# A backend notices within moments that the first process is gone, unless it is deep in a computation.
+# A backend soon notices that the first process is gone, unless it is in a long computation.
 _ORPHAN_SECONDS = 5
 
 
@@ -29,11 +29,11 @@ class ServerStatus:
     """State of the embedded server.
 
     Attributes:
-        running: whether it answered a query just now.
-        socket_dir: None when it is not running.
-        pid: of its first process; None when it is not running.
-        version: such as "18.4"; None when it is not running.
-        size_bytes: of the data folder; None when there is none.
+        running: whether it just answered a query.
+        socket_dir: None if it is not running.
+        pid: of its first process; None if it is not running.
+        version: such as "18.4"; None if it is not running.
+        size_bytes: of the data folder; None if there is none.
     """
 
     running: bool
@@ -49,7 +49,7 @@ class EmbeddedServer:
     """The server of one data folder; it outlives this object and this process.
 
     Attributes:
-        data_dir: the folder of the cluster, the log, the locks and, where its path is short, the socket.
+        data_dir: the folder of the cluster, the log, the locks and, if its path is short, the socket.
         timeout: how many seconds a start or a stop may take; crash recovery can take minutes.
     """
 
@@ -69,12 +69,12 @@ class EmbeddedServer:
             return connection.dsn(self._socket_dir())
 
     def start(self, *, again: bool = False) -> str:
-        """Return the URL of the database imrec on a server that just answered, started first when needed.
+        """Return the URL of the database imrec on a server that just answered; start it if necessary.
 
-        With again, a server that was in use until now is not started when somebody has stopped it.
+        With again, the caller was using the server: if somebody stopped it deliberately, it is not restarted.
 
         Raises:
-            ServerStoppedError: somebody has.
+            ServerStoppedError: somebody did.
             EmbeddedServerError: it could not be set up or started; the text says what to do.
         """
         _refuse_windows()
@@ -83,23 +83,20 @@ class EmbeddedServer:
             if self._owner() == account.uid and self._answers():
                 return self.dsn
             prepare_data_dir(self._layout, account)
-            # Others may be starting it, each of whom may take the full time.
+            # Others may be starting it, and each may take the full time.
             with exclusive(self._layout.start_lock, 2 * self.timeout):
                 if not self._answers():
-                    # One that was killed leaves its pid file behind.
+                    # A killed server leaves its pid file behind, a stopped one does not.
                     if again and not processes.read_pid_file(self._layout):
-                        raise ServerStoppedError(
-                            f"the server in {self.data_dir} was stopped (imrec-pg db stop): run the command "
-                            "again, which starts it; what was acknowledged is stored"
-                        )
+                        raise ServerStoppedError(self.data_dir)
                     self._bring_up(account)
             return self.dsn
 
     def stop(self) -> bool:
-        """Return whether it ran; it no longer does. Open transactions are rolled back.
+        """Stop the server; return whether it was running. Open transactions are rolled back.
 
         Raises:
-            EmbeddedServerError: it did not end in time.
+            EmbeddedServerError: it did not stop in time.
         """
         _refuse_windows()
         with os_errors_explained(self.data_dir):
@@ -139,7 +136,7 @@ class EmbeddedServer:
 
     def _socket_dir(self) -> Path:
         pid_file = processes.read_pid_file(self._layout)
-        # A running server keeps the folder it got, though XDG_RUNTIME_DIR or TMPDIR name others by now.
+        # A running server keeps its folder even if XDG_RUNTIME_DIR or TMPDIR have changed since.
         return (pid_file and pid_file.socket_dir) or self._layout.socket_dir()
 
     def _answers(self, database: str = connection.DATABASE) -> bool:
@@ -151,7 +148,7 @@ class EmbeddedServer:
         socket_dir = pid_file.socket_dir if pid_file else None
         if owner is None or socket_dir is None or not socket_dir.exists():
             return None
-        # Else, in a shared /tmp, the one who answers could be another user's program.
+        # Else, in a shared /tmp, another user's program could answer.
         check_private_dir(socket_dir, owner)
         return connection.server_version(connection.dsn(socket_dir, database))
 
@@ -183,7 +180,7 @@ class EmbeddedServer:
             self._wait(deadline, "it is still starting")
 
     def _settle(self, deadline: float, *, stop: bool) -> bool:
-        """Return True when a server that was there answers, False when none is left."""
+        """Return True if a running server answers, False once none is left."""
         end_orphans_at = time.monotonic() + _ORPHAN_SECONDS
         while is_held(self._layout.use_lock):
             if not stop and self._answers(connection.MAINTENANCE_DATABASE):
@@ -200,20 +197,20 @@ class EmbeddedServer:
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
                 f"the server in {self.data_dir} needs longer than {self.timeout:.0f} s ({reason}): "
-                f"it goes on by itself; see {self._layout.log} and try again later"
+                f"it continues by itself; see {self._layout.log} and try again later"
             )
         time.sleep(_POLL_SECONDS)
 
 
 def _refuse_windows() -> None:
     if os.name == "nt":
-        raise EmbeddedServerError("the embedded server does not run on Windows: give --dsn, or use WSL")
+        raise EmbeddedServerError("the embedded server does not run on Windows: use WSL, or another server")
 
 
 def _start_failure(layout: Layout, said: str) -> str:
-    # A full disk may leave no room to say so. 16 MB are the least that a start may need: one file of its log.
+    # A full disk may leave no room for that message. A start may need 16 MB: one file of the write-ahead log.
     if "No space left" in said or shutil.disk_usage(layout.data_dir).free < 16 * 1024 * 1024:
-        return f"no space left for the server in {layout.data_dir}: free some, then try again"
+        return f"no space left for the server in {layout.data_dir}: free some space, then try again"
     return f"the server in {layout.data_dir} did not start ({said}): see {layout.log}"
 
 

@@ -1,1 +1,1 @@
-"""One module per feature, and the model behind one of them."""
+"""One module per kind of feature, and the model that computes embeddings."""

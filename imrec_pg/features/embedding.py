@@ -1,7 +1,11 @@
 """What a photo shows: the last hidden layer of ResNet-18 (He et al. 2016, doi:10.1109/CVPR.2016.90)."""
 
+import functools
+import importlib
 import logging
+import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -9,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imrec_pg.errors import UsageError, WeightsError
-from imrec_pg.features.torchvision_shim import import_torchvision
 from imrec_pg.features.weights import Weights
 from imrec_pg.records import ModelIdentity, RgbArray
 
@@ -23,16 +26,21 @@ CROP_SIZE: Final = 224
 _RESIZE: Final = 256
 # A 1x5000 photo would become 256x1280000: 1.3 GB. 16 megapixels are 64 MB and an aspect ratio of 256.
 _LARGEST_RESIZED: Final = 16 * 1024 * 1024
-# Of ImageNet, on the range 0 to 1; channels red, green, blue.
+# ImageNet's, for values from 0 to 1; channels red, green, blue.
 MEAN: Final = (0.485, 0.456, 0.406)
 STD: Final = (0.229, 0.224, 0.225)
 
+# PyPI's torchvision is built for CUDA: beside a CPU-only torch its compiled operators do not load, and its
+# Python part fails at the first one that it expects.
+_MISSING_OPERATORS: Final = "operator torchvision::nms does not exist"
+_SCHEMA: Final = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
 
 def crop(image: Image.Image) -> RgbArray:
-    """Return the square from the middle that the model sees: uint8 (224, 224, 3), from an RGB image.
+    """Return the centre square that the model sees: uint8 (224, 224, 3), from an RGB image.
 
-    Resize(256) and CenterCrop(224) of torchvision, bit for bit; where the whole resized image would be over
-    16 megapixels, only the square is computed, and a value may differ by 1.
+    The same as torchvision's Resize(256) and CenterCrop(224), bit for bit. If the whole resized image would
+    exceed 16 megapixels, only the square is computed, and a value may differ by 1.
     """
     width, height = _resized(*image.size)
     left, top = round((width - CROP_SIZE) / 2), round((height - CROP_SIZE) / 2)
@@ -47,15 +55,15 @@ def crop(image: Image.Image) -> RgbArray:
 class Embedder:
     """ResNet-18 without its last layer, in float32.
 
-    The first one of a process imports torch and torchvision: 1 to 3 s.
+    The first one in a process imports torch and torchvision, which takes 1 to 3 s.
 
     Args:
-        weights: as resolve() found them.
+        weights: from resolve().
         device: "auto" (CUDA, else Apple's MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
-        threads: torch's threads on the CPU, for the whole process; None leaves them as they are.
+        threads: torch's threads on the CPU, for the whole process; None keeps torch's setting.
 
     Attributes:
-        identity: which model and extraction this is.
+        identity: the model and the version of the extraction.
         device: the device in use, such as "cpu" or "cuda".
 
     Raises:
@@ -82,7 +90,7 @@ class Embedder:
     def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:
         """Return float32 (n, 512), C-contiguous, one row for each crop; crops are uint8 (224, 224, 3) RGB.
 
-        A row depends on its batch by rounding only (below 1e-5 of its length).
+        The rest of the batch changes a row only by rounding (below 1e-5 of its length).
 
         Raises:
             WeightsError: a value is not finite.
@@ -100,14 +108,14 @@ class Embedder:
                     raise
                 self._largest_batch = len(batch) // 2
                 log.warning(
-                    "%s is out of memory: batches of %d from now on", self.device, self._largest_batch
+                    "%s is out of memory: using batches of %d from now on", self.device, self._largest_batch
                 )
                 torch.cuda.empty_cache()
             else:
                 start += len(batch)
         if not np.isfinite(rows).all():
             raise WeightsError(
-                f"the model of {self._source} gives values that are not finite on {self.device}"
+                f"the model from {self._source} gives values that are not finite on {self.device}"
             )
         return rows
 
@@ -115,9 +123,9 @@ class Embedder:
         import torch
 
         with torch.inference_mode():
-            # Permuted, (n, 224, 224, 3) is channels_last already.
+            # Permuting (n, 224, 224, 3) already makes it channels_last.
             images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-            # In the order of ToTensor and Normalize, so that the input is theirs bit for bit.
+            # In the order of ToTensor and Normalize, to give the same input bit for bit.
             images = images.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
             rows: NDArray[np.float32] = self._model(images).cpu().numpy()
         return rows
@@ -141,7 +149,9 @@ def _choose_device(device: str) -> str:
     if device == "auto":
         return available[0]
     if device not in available:
-        raise UsageError(f"no device {device!r} on this machine; there is {', '.join(['auto', *available])}")
+        raise UsageError(
+            f"this machine has no device {device!r}: choose from {', '.join(['auto', *available])}"
+        )
     return device
 
 
@@ -149,12 +159,12 @@ def _build(weights: Weights) -> "torch.nn.Module":
     import torch
 
     models = import_torchvision().models
-    # Without values at first, so that nothing random can stay: what the weights lack is an error.
+    # Without values at first, so that nothing stays random: an entry that the weights lack is an error.
     with torch.device("meta"):
         model: torch.nn.Module = models.resnet18(weights=None)
     model.fc = torch.nn.Identity()
     state = {name: torch.zeros((), dtype=torch.int64) for name in model.state_dict() if "num_batches" in name}
-    # Copied: torch and the cache of weights must not share memory.
+    # Copied: torch must not share memory with the cached weights.
     state |= {
         name: torch.tensor(array) for name, array in weights.tensors.items() if not name.startswith("fc.")
     }
@@ -162,6 +172,33 @@ def _build(weights: Weights) -> "torch.nn.Module":
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as err:
         raise WeightsError(
-            f"the weights of {weights.source} do not fit: {' '.join(str(err).split())}"
+            f"the weights from {weights.source} do not fit: {' '.join(str(err).split())}"
         ) from err
     return model.eval()
+
+
+def import_torchvision() -> ModuleType:
+    """Return torchvision, without its compiled operators if they do not load beside this torch.
+
+    Takes 1 to 3 s, torch included. Decode workers should do without it.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as err:
+        # Defining the operators where the compiled ones do load would abort the process.
+        if str(err) != _MISSING_OPERATORS:
+            raise
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    _define_operators()
+    return importlib.import_module("torchvision")
+
+
+@functools.cache  # the operators live only as long as the library object
+def _define_operators() -> "torch.library.Library":
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for name in ("nms", "qnms"):
+        library.define(f"{name}{_SCHEMA}")  # type: ignore[no-untyped-call]
+    return library

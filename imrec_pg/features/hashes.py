@@ -1,7 +1,7 @@
 """Perceptual hashes: the brightness pattern of an image in 64 bits, compared by Hamming distance, 0 to 64.
 
-All take any mode and turn it grey first, which costs most of their time: a caller that wants several passes
-image.convert("L") to each, and gets the same hashes.
+They accept any mode and convert it to grey first, which takes most of their time: to compute several, pass
+image.convert("L"), which gives the same hashes.
 """
 
 import imagehash

@@ -1,4 +1,4 @@
-"""The colour histogram: how much of an image is of which colour, wherever it lies."""
+"""The colour histogram: how much of an image has which colour, regardless of where."""
 
 import cv2
 import numpy as np

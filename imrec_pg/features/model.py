@@ -1,4 +1,4 @@
-"""The model as others use it: which one it is, without loading it, and embeddings once it is loaded."""
+"""The model as other modules use it: its identity without loading it, and embeddings."""
 
 import sys
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ from imrec_pg.features.openvino_model import OpenVinoEmbedder
 from imrec_pg.records import ModelIdentity, RgbArray
 from imrec_pg.settings import Settings
 
-# Larger batches are no faster on a CPU, and each image takes some 20 MB on the way; a GPU wants more at once.
+# Larger batches are no faster on a CPU, and each image needs some 20 MB meanwhile; a GPU needs more at once.
 _CPU_BATCH = 32
 _GPU_BATCH = 256
 
-# What NVIDIA's and AMD's drivers make; asking torch instead costs its import, 1 to 2 s.
+# Created by NVIDIA's and AMD's drivers; asking torch instead would cost its import, 1 to 2 s.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
 class EmbedderSource:
-    """Finds the weights and loads the model when they are first needed, and not before.
+    """Finds the weights and loads the model when they are first needed, not before.
 
     Args:
         settings: may name a file of weights.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        allow_other: take weights other than torchvision's, as another model.
+        allow_other: accept weights other than torchvision's, as another model.
     """
 
     def __init__(self, settings: Settings, *, device: str = "auto", allow_other: bool = False) -> None:
@@ -39,12 +39,12 @@ class EmbedderSource:
 
     @cached_property
     def weights(self) -> weights.Weights:
-        """The weights; found, or fetched, at the first look."""
+        """The weights; found, or fetched, on first use."""
         return weights.resolve(self._settings, allow_other=self._allow_other)
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is; needs the weights' digest but loads no model."""
+        """Which model this is; needs the digest of the weights, but does not load the model."""
         return ModelIdentity("resnet18", self.weights.sha256)
 
     @cached_property

@@ -1,6 +1,6 @@
 """The model on a CPU: the same ResNet-18 as features.embedding, run by OpenVINO instead of torch.
 
-Up to five times as fast there, and loaded in a fraction of torch's time (docs/adr/0010).
+There it is up to five times as fast, and loads in a fraction of torch's time (docs/adr/0010).
 """
 
 import platform
@@ -27,32 +27,32 @@ _EPSILON: Final = 1e-5
 _BLOCKS: Final = tuple(
     (f"layer{layer}.{block}", 2 if layer > 1 > block else 1) for layer in (1, 2, 3, 4) for block in (0, 1)
 )
-# Of the first convolution. In 8 bits it happens before the model, in pixels, where "black after
-# normalisation" is the mean colour; its rounding to whole numbers costs less than 1e-5 of cosine.
+# Of the first convolution. In 8 bits the padding is added before the model, in pixels, where zero after
+# normalisation is the mean colour; rounding that to whole numbers costs less than 1e-5 of cosine.
 _PADDING: Final = 3
 _MEAN_COLOUR: Final = np.rint(np.array(MEAN) * 255).astype(np.uint8)
 
 Tensors = Mapping[str, NDArray[np.float32]]
-Node = Any  # OpenVINO's nodes and outputs have no public type in common
+Node = Any  # OpenVINO's nodes and outputs share no public type
 
 
 class OpenVinoEmbedder:
     """ResNet-18 without its last layer.
 
     Args:
-        weights: as resolve() found them.
-        threads: how many to compute with; None for one a core.
-        precision: what to compute in. "auto" is "int8" where the CPU multiplies bytes fast (VNNI) but not
-            bfloat16 as well (AMX) and the weights are torchvision's, else "bf16" where the CPU has it, else
+        weights: from resolve().
+        threads: how many to compute with; None for one per core.
+        precision: of the computation. "auto" is "int8" if the CPU multiplies bytes fast (VNNI) but not
+            bfloat16 as well (AMX) and the weights are torchvision's, else "bf16" if the CPU has it, else
             "f32". Cosine with float32 on photos: 0.9999 for "bf16", 0.9995 (median) for "int8".
 
     Attributes:
-        identity: which model and extraction this is.
+        identity: the model and the version of the extraction.
         device: "cpu".
-        precision: what is computed in, never "auto".
+        precision: the one in use, never "auto".
 
     Raises:
-        WeightsError: the weights do not fit the model, or there are no ranges for them to go with "int8".
+        WeightsError: the weights do not fit the model, or "int8" has no ranges for them.
     """
 
     def __init__(
@@ -65,17 +65,17 @@ class OpenVinoEmbedder:
         self._source = weights.source
         known = weights.sha256 == RESNET18_SHA256
         if precision == "int8" and not known:
-            raise WeightsError(f"int8 has ranges for torchvision's weights only, not for {weights.source}")
+            raise WeightsError(f"int8 works only with torchvision's weights, not those from {weights.source}")
         in_bytes = precision == "int8" or (precision == "auto" and known and _multiplies_bytes_best())
         try:
             model = _build(_Int8Layers(weights.tensors) if in_bytes else _FloatLayers(weights.tensors))
         except KeyError as error:
-            raise WeightsError(f"the weights of {weights.source} do not fit: {error} is missing") from error
-        # A thread bound to a core waits while a decoder keeps it busy, and the other threads for that thread.
+            raise WeightsError(f"the weights from {weights.source} do not fit: {error} is missing") from error
+        # A thread pinned to a core waits while a decoder keeps that core busy, and the others wait for it.
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        # Left alone, OpenVINO takes bfloat16 where the CPU has instructions for it, and float32 elsewhere.
+        # By default OpenVINO uses bfloat16 if the CPU has instructions for it, else float32.
         if precision != "auto" or in_bytes:
             options["INFERENCE_PRECISION_HINT"] = "bf16" if precision == "bf16" else "f32"
         self._model = openvino.Core().compile_model(model, "CPU", options)
@@ -93,7 +93,7 @@ class OpenVinoEmbedder:
             return np.empty((0, DIMENSIONS), dtype=np.float32)
         rows = np.array(self._model(self._pixels(crops))[0], dtype=np.float32)
         if not np.isfinite(rows).all():
-            raise WeightsError(f"the model of {self._source} gives values that are not finite")
+            raise WeightsError(f"the model from {self._source} gives values that are not finite")
         return rows
 
     def _pixels(self, crops: Sequence[RgbArray]) -> NDArray[np.uint8]:
@@ -108,15 +108,15 @@ class OpenVinoEmbedder:
 
 
 def _multiplies_bytes_best() -> bool:
-    """Return whether 8-bit integers are the fastest that this CPU has; False where it cannot be told.
+    """Return whether 8-bit integers are this CPU's fastest arithmetic; False if that cannot be told.
 
-    AMX multiplies bfloat16 fast enough. Without VNNI, bytes are added up in 16 bits, which overflow.
+    With AMX, bfloat16 is fast enough. Without VNNI, bytes are summed in 16 bits, which overflow.
     """
     if platform.machine() not in {"x86_64", "AMD64"}:
         return False
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return False
     lines = (line for line in text.splitlines() if line.startswith("flags"))
     flags = set(next(lines, "").split())
@@ -130,7 +130,7 @@ class _FloatLayers:
         self.tensors = tensors
 
     def stem(self) -> tuple[Node, Node]:
-        """Return the input, uint8 (n, 224, 224, 3), and the first convolution of it."""
+        """Return the input node, uint8 (n, 224, 224, 3), and its first convolution."""
         from openvino import opset13 as op
 
         pixels = _pixels_node(CROP_SIZE)
@@ -140,7 +140,7 @@ class _FloatLayers:
         return pixels, self.convolution(x, "conv1", "bn1", stride=2, padding=_PADDING)
 
     def convolution(self, x: Node, name: str, norm: str, *, stride: int, padding: int) -> Node:
-        """Return a convolution with the batch normalisation after it."""
+        """Return a convolution, batch normalisation included."""
         from openvino import opset13 as op
 
         kernel, bias = _folded(self.tensors, name, norm)
@@ -154,30 +154,30 @@ class _FloatLayers:
 
 
 class _Int8Layers(_FloatLayers):
-    """The layers in 8-bit integers: OpenVINO makes them of the fake quantization that stands for them."""
+    """The layers in 8-bit integers, which OpenVINO derives from nodes of fake quantization."""
 
     def stem(self) -> tuple[Node, Node]:
-        """Return the input, uint8 (n, 230, 230, 3) with the padding, and the first convolution of it."""
+        """Return the input node, uint8 (n, 230, 230, 3) with the padding, and its first convolution."""
         from openvino import opset13 as op
 
         pixels = _pixels_node(CROP_SIZE + 2 * _PADDING)
         x = _fake_quantized(op.convert(op.transpose(pixels, [0, 3, 1, 2]), "f32"), 255)
         kernel, bias = _folded(self.tensors, "conv1", "bn1")
-        # The normalisation moves into the weights, so that pixels are the input as they are.
+        # The normalisation moves into the weights, so that the input is plain pixels.
         steps, scales = quantized_for_pixels(kernel / (255 * np.array(STD).reshape(1, 3, 1, 1)))
         mean = 255 * np.array(MEAN)
         bias = bias - scales * np.einsum("oihw,i->o", steps, mean)
         return pixels, _convolved(x, _dequantized(steps, scales), bias, stride=2, padding=0)
 
     def convolution(self, x: Node, name: str, norm: str, *, stride: int, padding: int) -> Node:
-        """Return a convolution with the batch normalisation after it."""
+        """Return a convolution, batch normalisation included."""
         kernel, bias = _folded(self.tensors, name, norm)
         return _convolved(x, _dequantized(*quantized(kernel)), bias, stride, padding)
 
     def activation(self, x: Node, name: str) -> Node:
         """Return the values above zero, in 256 steps."""
         x = super().activation(x, name)
-        # The last one's has no convolution after it, and stays as it is.
+        # No convolution follows the last one, which stays in floating point.
         return _fake_quantized(x, RANGES[name]) if name in RANGES else x
 
 
@@ -202,7 +202,7 @@ def _build(layers: _FloatLayers) -> "openvino.Model":
 
 
 def _folded(tensors: Tensors, name: str, norm: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return kernel and bias of a convolution that has the batch normalisation after it in them."""
+    """Return kernel and bias of a convolution with the batch normalisation folded into them."""
     scale = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"].astype(np.float64) + _EPSILON)
     bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
     return tensors[f"{name}.weight"] * scale[:, None, None, None], bias

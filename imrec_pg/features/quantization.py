@@ -1,7 +1,7 @@
 """ResNet-18 in 8-bit integers: the ranges of its activations, and how its weights are rounded.
 
-Weights are symmetric with a scale for each output channel, activations unsigned with one for each layer, as
-in Jacob et al. 2018 (doi:10.1109/CVPR.2018.00286). docs/adr/0010 has what it gains and what it costs.
+Weights are symmetric with a scale for each output channel, activations unsigned with one for each layer
+(Jacob et al. 2018, doi:10.1109/CVPR.2018.00286). Gain and cost: docs/adr/0010.
 """
 
 from collections.abc import Mapping
@@ -31,15 +31,15 @@ RANGES: Final[Mapping[str, float]] = MappingProxyType(
         "layer4.1.conv1": 2.55,
     }
 )
-"""Where each layer's activations are cut off, by the layer's name; for RESNET18_SHA256 only.
+"""Where each layer's activations are clipped, by the layer's name; for RESNET18_SHA256 only.
 
-Where the mean squared error over 200 crops of 80 photos is smallest, and from there 15 % of the way to the
-largest value seen: the median stays, and the worst photos gain.
+Each is the point of the smallest mean squared error over 200 crops of 80 photos, moved 15 % of the way to the
+largest value seen: that keeps the median and helps the worst photos.
 """
 
 _STEPS: Final = 127
 # How alike two pixels are: 0.95 to the power of their distance, and 0.9 between colours. Values from 0.9 to
-# 0.98 gave embeddings as good, and the covariance measured on photos no better ones.
+# 0.98 gave equally good embeddings, and so did the covariance measured on photos.
 _NEIGHBOURS: Final = 0.95
 _COLOURS: Final = 0.9
 
@@ -52,27 +52,27 @@ def quantized(kernel: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np
 
 
 def quantized_for_pixels(kernel: NDArray[np.float64]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Return the first kernel (out, 3, height, width) as quantized() does, rounded for photos.
+    """Return the first kernel (out, 3, height, width) as quantized() does, but rounded for photos.
 
-    Neighbouring pixels are alike, so each weight is rounded to make good the errors of those before it, as
-    far as their pixels tell of its own: GPTQ (Frantar et al. 2023, arXiv:2210.17323) as nearest-plane
-    rounding (Babai 1986, doi:10.1007/BF02579403). Rounding each by itself makes an error 40 times as large on
-    photos, and costs as much fidelity as half of all other layers.
+    Neighbouring pixels are alike, so each weight is rounded to compensate for the errors of those before it,
+    as far as their pixels predict its own: GPTQ (Frantar et al. 2023, arXiv:2210.17323) as nearest-plane
+    rounding (Babai 1986, doi:10.1007/BF02579403). Rounding each weight by itself makes an error 40 times as
+    large on photos, and costs as much fidelity as half of all other layers.
     """
     scales = _scales(kernel)
     exact = kernel.reshape(len(kernel), -1) / scales[:, None]
-    steps, missing = np.empty_like(exact), np.zeros_like(exact)
-    told = _told_by_later(_likeness(*kernel.shape[1:]))
+    steps, errors = np.empty_like(exact), np.zeros_like(exact)
+    predicted = _predicted_by_later(_likeness(*kernel.shape[1:]))
     for column in reversed(range(exact.shape[1])):
-        wanted = exact[:, column] + (missing * told[column]).sum(axis=1)
+        wanted = exact[:, column] + (errors * predicted[column]).sum(axis=1)
         steps[:, column] = np.clip(np.rint(wanted), -_STEPS, _STEPS)
-        missing[:, column] = exact[:, column] - steps[:, column]
+        errors[:, column] = exact[:, column] - steps[:, column]
     return steps.astype(np.int8).reshape(kernel.shape), scales
 
 
 def _scales(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     largest: NDArray[np.float64] = np.abs(kernel).max(axis=(1, 2, 3))
-    # A channel of zeros alone has no scale; any will do.
+    # A channel of zeros has no scale; any will do.
     return np.where(largest > 0, largest, 1) / _STEPS
 
 
@@ -84,14 +84,14 @@ def _likeness(colours: int, height: int, width: int) -> NDArray[np.float64]:
     return np.kron(between, pixels)
 
 
-def _told_by_later(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how much each value tells of an earlier one, given all between them: float64 (n, n), upper.
+def _predicted_by_later(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how much each value predicts an earlier one, given all between them: float64 (n, n), upper.
 
-    The unit triangle U of covariance = U'DU, by elimination.
+    This is the unit triangle U of covariance = U'DU, by elimination.
     """
-    left, told = covariance.copy(), np.zeros_like(covariance)
-    # Not numpy.linalg: on a busy machine OpenBLAS's threads were seen to wait for each other for ever.
+    left, predicted = covariance.copy(), np.zeros_like(covariance)
+    # Not numpy.linalg: on a busy machine OpenBLAS's threads deadlocked.
     for row in range(len(left)):
-        told[row, row + 1 :] = left[row, row + 1 :] / left[row, row]
-        left[row + 1 :, row + 1 :] -= np.multiply.outer(told[row, row + 1 :], left[row, row + 1 :])
-    return told
+        predicted[row, row + 1 :] = left[row, row + 1 :] / left[row, row]
+        left[row + 1 :, row + 1 :] -= np.multiply.outer(predicted[row, row + 1 :], left[row, row + 1 :])
+    return predicted

@@ -23,10 +23,10 @@ def read(path: Path) -> Tensors:
     """Return the tensors of a .safetensors file, else of a PyTorch .pth.
 
     Raises:
-        WeightsError: the file is missing, damaged, unsafe, or of another architecture; the text names it.
+        WeightsError: the file is missing, damaged, unsafe, or of another architecture; the message names it.
     """
     try:
-        # Whole, so that what is digested is what is used, even if the file is replaced meanwhile.
+        # Read whole, so that the digest is of the bytes in use, even if the file is replaced meanwhile.
         data = path.read_bytes()
         tensors = parse_safetensors(data) if path.suffix == ".safetensors" else parse_pth(data)
     except OSError as err:
@@ -45,8 +45,8 @@ def parse_safetensors(data: bytes) -> Tensors:
     try:
         arrays = safetensors.load(data)
     except Exception as err:
-        # Its parser's own error, but also KeyError for dtypes that NumPy lacks.
-        raise WeightsError(f"no readable safetensors file ({_first_line(err)})") from err
+        # The parser's own error, but also KeyError for dtypes that NumPy lacks.
+        raise WeightsError(f"not a readable safetensors file ({_first_line(err)})") from err
     return _checked({name: array for name, array in arrays.items() if not name.endswith(_COUNTER)})
 
 
@@ -62,7 +62,7 @@ def parse_pth(data: bytes) -> Tensors:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as err:
         # A damaged file makes torch.load raise nearly anything: RuntimeError, KeyError, EOFError and more.
-        raise WeightsError(f"nothing that torch.load(weights_only=True) reads ({_first_line(err)})") from err
+        raise WeightsError(f"torch.load(weights_only=True) cannot read it ({_first_line(err)})") from err
     return _from_state_dict(state)
 
 
@@ -76,7 +76,7 @@ def parse_wheel_pickle(data: bytes) -> Tensors:
         state = _StateDictUnpickler(io.BytesIO(data)).load()
     except Exception as err:
         # A pickle is a program: a damaged one can raise anything.
-        raise WeightsError(f"no pickled state dict ({_first_line(err)})") from err
+        raise WeightsError(f"not a pickled state dict ({_first_line(err)})") from err
     return _from_state_dict(state)
 
 
@@ -88,7 +88,7 @@ def to_safetensors(tensors: Tensors) -> bytes:
 def digest(tensors: Tensors) -> str:
     """Return the SHA-256, in hex, over the tensors sorted by name: each name's UTF-8, then its raw values.
 
-    The container does not matter, and the values count as little-endian on any machine.
+    It does not depend on the container; values count as little-endian on any machine.
     """
     sha = hashlib.sha256()
     for name in sorted(tensors):
@@ -98,12 +98,12 @@ def digest(tensors: Tensors) -> str:
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Admits only what a pickled state dict of tensors needs; the tensors' bytes go through weights_only."""
+    """Allows only what a pickled state dict of tensors needs; the tensors themselves load weights_only."""
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
         import torch
 
-        admitted = {
+        allowed = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,  # noqa: SLF001
             # The original calls torch.load without weights_only, which would run any pickle within.
@@ -112,20 +112,20 @@ class _StateDictUnpickler(pickle.Unpickler):
             ),
         }
         try:
-            return admitted[module_name, global_name]
+            return allowed[module_name, global_name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module_name}.{global_name} is not admitted") from None
+            raise pickle.UnpicklingError(f"{module_name}.{global_name} is not allowed") from None
 
 
 def _from_state_dict(state: object) -> Tensors:
     import torch
 
     if not isinstance(state, dict):
-        raise WeightsError(f"holds no state dict but {type(state).__name__}")
+        raise WeightsError(f"holds {type(state).__name__}, not a state dict")
     arrays: dict[str, NDArray[np.float32]] = {}
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise WeightsError(f"holds no plain state dict: entry {name!r} is {type(tensor).__name__}")
+            raise WeightsError(f"not a plain state dict: entry {name!r} is {type(tensor).__name__}")
         if name.endswith(_COUNTER):
             continue
         if tensor.dtype != torch.float32:
@@ -136,7 +136,7 @@ def _from_state_dict(state: object) -> Tensors:
 
 def _checked(tensors: Tensors) -> Tensors:
     expected = _trunk_shapes()
-    # The last layer is not used, so weights for another number of classes fit, or those without it.
+    # The last layer is not used: weights for another number of classes fit, and so do weights without it.
     present = {name: array for name, array in tensors.items() if name not in {"fc.weight", "fc.bias"}}
     if missing := sorted(expected.keys() - present.keys()):
         raise WeightsError(f"not ResNet-18: entry {missing[0]} is missing ({len(missing)} in all)")
@@ -170,5 +170,5 @@ def _norm_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
 
 
 def _first_line(err: BaseException) -> str:
-    # torch's messages run over a dozen lines of advice.
+    # torch adds a dozen lines of advice.
     return str(err).strip().partition("\n")[0] or type(err).__name__

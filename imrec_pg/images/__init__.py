@@ -1,1 +1,1 @@
-"""Find files and turn them into pixels, whatever they hold."""
+"""Find image files, read them and decode them to pixels."""

@@ -1,9 +1,9 @@
-"""Altered copies of a photo, as people make them: the same photo and alteration give the same copy.
+"""Altered copies of a photo, as people make them; deterministic for a photo, an alteration and a seed.
 
-The kinds are those of the data sets on copy detection: crops and JPEG compression of Copydays, and its
-"strong" copies, several alterations at once (Douze et al. 2009, doi:10.1145/1646396.1646421); colours,
-rotation, mirroring, blur, noise, text and other pictures around from DISC21 (Douze et al. 2021,
-arXiv:2106.09672). Sizes are given relative to the photo, so that large and small ones suffer alike.
+The kinds come from data sets on copy detection: crops, JPEG compression and "strong" copies (several
+alterations at once) from Copydays (Douze et al. 2009, doi:10.1145/1646396.1646421); colours, rotation,
+mirroring, blur, noise, text and surrounding pages from DISC21 (Douze et al. 2021, arXiv:2106.09672). Sizes
+are relative to the photo, so that large and small photos change alike.
 """
 
 import io
@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 Alter = Callable[[Image.Image, np.random.Generator], Image.Image]
-"""Returns the altered picture, RGB, from an RGB picture; what is left to chance comes from the generator."""
+"""Returns the altered picture, RGB, from an RGB picture; all randomness comes from the generator."""
 
 LARGEST: Final = 1024
-"""Copies are made of the photo at this many pixels on its longer side: larger ones seldom go round."""
+"""Copies are made from the photo at no more than this many pixels on its longer side."""
 
 _TEXT = "THIS IS\nA COPY OF\nA PHOTO"
 
@@ -32,7 +32,7 @@ class Alteration:
 
     Attributes:
         name: short, for tables.
-        quality: of the JPEG that the copy is saved as.
+        quality: of the JPEG copy.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Alteration:
             photo: RGB, at most LARGEST pixels on its longer side.
             seed: not negative; the same for the same photo.
         """
-        # The name and no number: another alteration in the list leaves the copies of this one as they are.
+        # By name, not by position: a new alteration in the list leaves the copies of the others as they are.
         rng = np.random.default_rng([seed, zlib.crc32(self.name.encode())])
         buffer = io.BytesIO()
         self.alter(photo, rng).save(buffer, "JPEG", quality=self.quality)
@@ -102,7 +102,7 @@ def _grey(photo: Image.Image, _: np.random.Generator) -> Image.Image:
 
 
 def _tinted(photo: Image.Image, _: np.random.Generator) -> Image.Image:
-    # As the "warm" filters of phones do it: more red, less blue.
+    # Like the "warm" filters of phones: more red, less blue.
     return photo.convert("RGB", (1.25, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0.6, 0))
 
 
@@ -111,7 +111,7 @@ def _mirrored(photo: Image.Image, _: np.random.Generator) -> Image.Image:
 
 
 def _rotated(photo: Image.Image, _: np.random.Generator, *, degrees: int) -> Image.Image:
-    """Turn it counter-clockwise; the whole photo is kept, the corners are black."""
+    """Turn it counter-clockwise; the whole photo stays visible, the corners are black."""
     if degrees == 90:  # noqa: PLR2004 - without interpolation
         return photo.transpose(Image.Transpose.ROTATE_90)
     return photo.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
@@ -184,4 +184,4 @@ ALTERATIONS: Final = (
 )
 
 WINDOW: Final = Alteration("window", _window)
-"""Not a copy to be found, but a picture to be searched: 10 to 40 % of a photo, every other one mirrored."""
+"""A picture to search in rather than a copy to find: 10 to 40 % of a photo, half of them mirrored."""

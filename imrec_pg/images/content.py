@@ -1,9 +1,10 @@
-"""Read image files: the whole of one moment, or a DecodeError.
+"""Read image files: the whole content as of one moment, or a DecodeError.
 
 The kinds of DecodeError, here and in images.decode:
-    Vanished, Unreadable, ChangedWhileRead, OutOfMemory, DecoderMissing: of the moment; the same file may
-        decode next time.
-    Empty, TooLarge, TooManyPixels, Truncated, Corrupt, NotAnImage, UnsupportedFormat: of the content.
+    Vanished, Unreadable, ChangedWhileRead, OutOfMemory, DecoderMissing: they depend on the moment; the same
+        file may decode next time.
+    Empty, TooLarge, TooManyPixels, Truncated, Corrupt, NotAnImage, UnsupportedFormat: they depend on the
+        content.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from uuid import UUID
 
 from imrec_pg.errors import DecodeError
 from imrec_pg.images import decoders, formats
-from imrec_pg.images.explain import one_line
+from imrec_pg.images.decode_errors import one_line
 from imrec_pg.images.walk import VANISHED
 from imrec_pg.paths import display_path
 
@@ -26,21 +27,20 @@ MAX_PIXELS = 200_000_000
 CONTENT_KINDS = frozenset(
     {"Empty", "TooLarge", "TooManyPixels", "Truncated", "Corrupt", "NotAnImage", "UnsupportedFormat"}
 )
-"""Kinds of DecodeError that come from what the file holds, so that it no longer holds what it did before."""
+"""Kinds of DecodeError that come from the content: the file no longer holds the image it held before."""
 
-# File systems give times from a clock that ticks up to 100 times a second.
+# File systems take times from a clock that may tick only 100 times a second.
 _TICK_NS = 20_000_000
 _LOOKS = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused.
+    """Larger images are refused.
 
     Attributes:
-        max_size: the largest file.
-        max_pixels: width times height, checked before the pixels are decoded; beyond MAX_PIXELS is
-            refused whatever is said here.
+        max_size: size of the file.
+        max_pixels: width times height, checked before the pixels are decoded; never more than MAX_PIXELS.
     """
 
     max_size: int = 512 * 1024 * 1024
@@ -55,7 +55,7 @@ class FileContent:
     """A whole file, as it was at one moment.
 
     Attributes:
-        image_id: made from the content alone.
+        image_id: depends on the content alone.
     """
 
     data: bytes = field(repr=False)
@@ -74,7 +74,7 @@ def read(path: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
 
     Raises:
         DecodeError: it cannot be read, changed meanwhile, is empty or too large, or begins like a format
-            that is not read (a folder of camera raws would else be read in full, 30 MB a file, for nothing).
+            that cannot be decoded here (else a folder of camera raws, 30 MB a file, is read for nothing).
     """
     name = display_path(path)
     try:
@@ -90,7 +90,7 @@ def read(path: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
 
 
 def _open_without_waiting(path: bytes | str, flags: int) -> int:
-    # A FIFO that took a file's place since the walk would else block until somebody writes to it.
+    # A FIFO that replaced the file since the walk would block until somebody writes to it.
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
@@ -116,7 +116,7 @@ def _settled(descriptor: int, name: str) -> os.stat_result:
     """Return the file's status once nobody has written for a tick, so that the next change will show.
 
     Raises:
-        DecodeError: somebody goes on writing.
+        DecodeError: somebody keeps writing.
     """
     for _ in range(_LOOKS):
         status = os.fstat(descriptor)
@@ -130,5 +130,5 @@ def _settled(descriptor: int, name: str) -> os.stat_result:
 def _changed(before: os.stat_result, after: os.stat_result) -> bool:
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         return True
-    # Programs set the modification time back, but not this one; losing its name changes it too.
+    # Programs can set the modification time back, but not this one; it also changes when a link goes.
     return after.st_ctime_ns != before.st_ctime_ns and after.st_nlink == before.st_nlink

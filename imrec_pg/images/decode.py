@@ -1,6 +1,11 @@
-"""Decode the content of image files: whatever it is, the outcome is a picture or a DecodeError."""
+"""Decode the content of image files: the result is a picture or a DecodeError, whatever the content is."""
 
 import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 # The plugins are imported by name, else the first WebP or TIFF makes Pillow load all 47 of them.
@@ -8,24 +13,22 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import decoders, exif, formats, memory
-from imrec_pg.images.colours import to_rgb
+from imrec_pg.images import decoders, exif, formats
 from imrec_pg.images.content import DEFAULT_LIMITS, MAX_PIXELS, FileContent, Limits
+from imrec_pg.images.decode_errors import explain
 from imrec_pg.images.exif import PhotoData, photo_data
-from imrec_pg.images.explain import explain
-from imrec_pg.images.jpeg import shrink_on_load
-from imrec_pg.images.silence import silence
-from imrec_pg.images.sizes import Sizes
-from imrec_pg.images.upright import turn_upright
+from imrec_pg.images.pixels import shrink_on_load, to_rgb, turn_upright
 from imrec_pg.records import ImageInfo
 
-# Pillow's own limit is one global of the process, and its error comes at twice that: set once, here, since to
-# change it around each decode would race between threads. Its default, 89 million, refuses those phones.
+# Pillow's own limit is one global of the process, and it raises at twice that limit. Set once, here: changing
+# it around each decode would race between threads. Its default, 89 million, refuses photos of large phones.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 
 _REDUCED = 1  # a bit of TIFF's NewSubfileType
 # These decoders write to stderr on their own.
 _CHATTY = {"TIFF", "HEIC", "AVIF"}
+# Both the warning filters and file descriptor 2 belong to the whole process, so threads take turns.
+_TURN = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +36,7 @@ class DecodedImage:
     """A picture as a person sees it.
 
     Attributes:
-        pixels: mode RGB, EXIF orientation applied, the first frame of several; smaller than info says where
+        pixels: mode RGB, EXIF orientation applied, the first frame of several; smaller than info says if
             the caller asked for less.
     """
 
@@ -41,14 +44,40 @@ class DecodedImage:
     pixels: Image.Image
 
 
+@dataclass(slots=True)
+class _SizeLimit:
+    """Checks the sizes that a file's headers claim, before that many pixels are decoded.
+
+    Attributes:
+        name: the file, for messages.
+        limit: of width times height.
+        most: pixels of the largest so far.
+    """
+
+    name: str
+    limit: int
+    most: int = 0
+
+    def check(self, width: int, height: int) -> None:
+        """Note one size.
+
+        Raises:
+            DecodeError: it is over the limit.
+        """
+        self.most = max(self.most, width * height)
+        if width * height > self.limit:
+            reason = f"{width} x {height} pixels, more than the limit of {self.limit:,}"
+            raise DecodeError(self.name, "TooManyPixels", reason)
+
+
 def decode(
     content: FileContent, path_for_messages: str, limits: Limits = DEFAULT_LIMITS, enough: int | None = None
 ) -> DecodedImage:
     """Return the picture; the extension of path_for_messages tells camera raws from TIFF.
 
-    Where enough pixels, as many as that says, are left, a JPEG is decoded at a half, a quarter or an eighth
-    of its sides, and a camera raw without a large preview developed at a half: which takes a half of the
-    time or less. Other formats always come whole. How colours become RGB: see to_rgb.
+    With enough, a number of pixels, a JPEG is decoded at a half, a quarter or an eighth of its sides as long
+    as that many remain, and a camera raw without a large preview is developed at a half. That takes half the
+    time or less. Other formats always decode whole. How colours become RGB: see to_rgb.
 
     Threads of one process take turns (see silence); processes decode in parallel.
 
@@ -58,20 +87,51 @@ def decode(
     head = content.data[: formats.HEAD_SIZE]
     found = formats.recognise(head, formats.extension(path_for_messages.encode("utf-8", "replace")))
     decoders.check(found, path_for_messages)
-    sizes = Sizes(path_for_messages, min(limits.max_pixels, MAX_PIXELS))
+    sizes = _SizeLimit(path_for_messages, min(limits.max_pixels, MAX_PIXELS))
     try:
         with silence(native=found in _CHATTY or formats.is_raw(found)):
             return _decode(content, found, sizes, enough)
     except DecodeError:
         raise
     except Exception as error:  # decoders raise a dozen kinds, and a bug in one must cost one file
-        kind, reason = explain(error, content.data)
-        if kind in {"Corrupt", "Truncated"} and memory.is_short(sizes.most):
-            kind, reason = "OutOfMemory", f"not enough memory to decode the image ({reason})"
-        raise DecodeError(path_for_messages, kind, reason) from error
+        raise DecodeError(path_for_messages, *explain(error, content.data, sizes.most)) from error
 
 
-def _decode(content: FileContent, found: str | None, sizes: Sizes, enough: int | None) -> DecodedImage:
+@contextmanager
+def silence(*, native: bool) -> Iterator[None]:
+    """Ignore Python's warnings, and with native discard stderr too, where a progress bar is.
+
+    Pillow warns of odd metadata in pictures that are fine. Native libraries write past Python and Pillow:
+    libtiff prints a line for each line of some fax scans, and LibRaw names each truncated file. Log lines of
+    other threads are lost meanwhile.
+    """
+    with _TURN, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if native:
+            with _stderr_discarded():
+                yield
+        else:
+            yield
+
+
+@contextmanager
+def _stderr_discarded() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # a service may run without stderr
+        yield
+        return
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 2)
+        os.close(nothing)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _decode(content: FileContent, found: str | None, sizes: _SizeLimit, enough: int | None) -> DecodedImage:
     if found is not None and formats.is_raw(found):
         return _develop(content, found, sizes, enough)
     image = _open(content.data, found, sizes)
@@ -85,24 +145,24 @@ def _decode(content: FileContent, found: str | None, sizes: Sizes, enough: int |
     image.load()
     sizes.check(image.width, image.height)  # a HEIC's header may claim another size than its pictures have
     photo = photo_data(image)
-    lay_on_its_side = turn_upright(image)
-    size = image.size if whole is None else whole[::-1] if lay_on_its_side else whole
+    sideways = turn_upright(image)
+    size = image.size if whole is None else whole[::-1] if sideways else whole
     return DecodedImage(_info(content, size, image.format or "", photo), to_rgb(image))
 
 
-def _open(data: bytes, found: str | None, sizes: Sizes) -> Image.Image:
+def _open(data: bytes, found: str | None, sizes: _SizeLimit) -> Image.Image:
     match found:
         case "HEIC":
             return decoders.open_heic(data)
         case "AVIF":
             return decoders.open_avif(data)
         case "WEBP":
-            # Its decoder makes two canvases at once, before anybody can ask how large they are.
+            # Its decoder makes two canvases on opening, before anyone can ask how large they are.
             sizes.check(*formats.webp_size(data))
     return Image.open(io.BytesIO(data), formats=formats.PILLOW_FORMATS)
 
 
-def _develop(content: FileContent, found: str, sizes: Sizes, enough: int | None) -> DecodedImage:
+def _develop(content: FileContent, found: str, sizes: _SizeLimit, enough: int | None) -> DecodedImage:
     from imrec_pg.images import raw
 
     developed = raw.develop(content.data, enough, sizes.check)
@@ -124,9 +184,9 @@ def _info(content: FileContent, size: tuple[int, int], name: str, photo: PhotoDa
 
 
 def _raw_behind(image: TiffImagePlugin.TiffImageFile) -> str | None:
-    """Return the format of a raw under a TIFF's name.
+    """Return the format of a camera raw whose name and signature are TIFF's.
 
-    Its first picture is a thumbnail, the raw data lie in a sub-directory.
+    Its first picture is a thumbnail; the raw data are in a sub-directory.
     """
     tags = image.tag_v2
     if ExifTags.Base.DNGVersion in tags:

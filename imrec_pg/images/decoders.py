@@ -1,4 +1,4 @@
-"""Which decoders are here: HEIC, AVIF and camera raws need what not every installation has."""
+"""Which decoders are installed: HEIC, AVIF and camera raws need extras that may be missing."""
 
 import io
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from imrec_pg.images import formats
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a file is not even tried: the kind of a DecodeError, and what to do about it."""
+    """Why a file is not tried at all: the kind of a DecodeError, and what to do about it."""
 
     kind: str
     reason: str
 
 
 def refusal(name: str | None) -> Refusal | None:
-    """Return why files of a format are not read, or None where decoding is worth a try."""
+    """Return why files of a format are not read, or None if decoding is worth a try."""
     if name is None or name in formats.PILLOW_FORMATS:
         return None
     if name == "HEIC":
         return _missing("HEIC images need pillow-heif", "'imrec-pg[heif]'", here=_is_installed("pillow_heif"))
     if name == "AVIF":
-        # It is in Pillow's wheels; a Linux distribution's Pillow may lack it.
+        # Pillow's wheels have it; a Linux distribution's Pillow may not.
         return _missing(
             "AVIF images need a Pillow with AVIF",
             "--force-reinstall pillow",
@@ -33,14 +33,14 @@ def refusal(name: str | None) -> Refusal | None:
         )
     if formats.is_raw(name):
         return _missing(f"camera raws ({name}) need rawpy", "'imrec-pg[raw]'", here=_is_installed("rawpy"))
-    return Refusal("UnsupportedFormat", f"{name} images are not read by imrec-pg yet; convert them to JPEG")
+    return Refusal("UnsupportedFormat", f"imrec-pg does not read {name} images yet; convert them to JPEG")
 
 
 def check(found: str | None, name: str) -> None:
-    """Return when files of this format are worth a try; name is the file, for messages.
+    """Check that files of this format are worth a try; name is the file, for messages.
 
     Raises:
-        DecodeError: they are not read, or their decoder is not installed.
+        DecodeError: the format is not read, or its decoder is not installed.
     """
     refused = refusal(found)
     if refused is not None:
@@ -48,16 +48,16 @@ def check(found: str | None, name: str) -> None:
 
 
 def open_heic(data: bytes) -> Image.Image:
-    """Return the primary picture, not yet decoded; libheif turns it upright and says so in its EXIF."""
+    """Return the primary picture, not yet decoded; libheif turns it upright and adapts its EXIF."""
     import pillow_heif
 
-    # One core a file, as everywhere: the workers share the cores.
+    # One core a file: the workers share the cores.
     pillow_heif.options.DECODE_THREADS = 1
     return pillow_heif.HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call] # it has no annotations
 
 
 def open_avif(data: bytes) -> Image.Image:
-    """Return the first picture, not yet decoded; what turns it upright stands in its EXIF."""
+    """Return the first picture, not yet decoded; its EXIF says how to turn it upright."""
     from PIL import AvifImagePlugin
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -71,4 +71,4 @@ def _is_installed(module: str) -> bool:
 def _missing(what: str, package: str, *, here: bool) -> Refusal | None:
     if here:
         return None
-    return Refusal("DecoderMissing", f"{what}: pip install {package}, then imrec-pg ingest --retry")
+    return Refusal("DecoderMissing", f"{what}: pip install {package}, then retry")

@@ -1,4 +1,4 @@
-"""What EXIF says of a photo; EXIF is often broken, and none of it is worth losing the picture."""
+"""What EXIF says of a photo. EXIF is often broken; that must never cost the picture."""
 
 import contextlib
 import re
@@ -11,13 +11,13 @@ VERSION = 1
 """Of what is read of a file beside its pixels. Raise it when EXIF or a header is read otherwise than before:
 status then counts what is outdated, and ingest --refresh reads it again."""
 
-# The oldest photograph is of 1826 (scans are dated by hand); what lies outside is a camera without a clock.
+# The oldest photograph is from 1826 (people date their scans); other years come from cameras without a clock.
 _YEARS = range(1826, 2101)
 _DATE = re.compile(
     r"\s*([0-9]{4})[:/.-]([0-9]{1,2})[:/.-]([0-9]{1,2})(?:[ T]+([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}))?)?"
 )
 _MAX_NAME = 100
-# RW2 and ORF are TIFF but for the number after the byte order.
+# RW2 and ORF are TIFF except for the number after the byte order.
 _TIFF_HEADS = {
     b"II*\0": b"II*\0",
     b"MM\0*": b"MM\0*",
@@ -30,7 +30,7 @@ _TIFF_HEADS = {
 
 @dataclass(frozen=True, slots=True)
 class PhotoData:
-    """When and with what a photo was taken; None where EXIF does not say, or says nonsense."""
+    """When and with what a photo was taken; None if EXIF does not say, or says nonsense."""
 
     taken_at: datetime | None
     camera_make: str | None
@@ -50,7 +50,7 @@ def photo_data(image: Image.Image) -> PhotoData:
 
 
 def photo_data_of_tiff(data: bytes) -> PhotoData:
-    """Return what the first directory of a TIFF says, as most camera raws are one; never raises."""
+    """Return what the first directory of a TIFF says (most camera raws are TIFF); never raises."""
     head = _TIFF_HEADS.get(data[:4])
     if head is None:
         return NOTHING

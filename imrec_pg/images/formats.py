@@ -1,7 +1,7 @@
-"""Image formats: which are read, which only recognised, and how to tell them by name and by signature."""
+"""Image formats: which are read, which only recognised, and how names and signatures tell them apart."""
 
-# Pillow opens these and nothing else: its other decoders are the riskiest part of it, and with all of them
-# hostile files took up to 654 MB where these take 108. JPEG covers MPO.
+# Pillow opens these and nothing else: its other decoders are its riskiest part, and with all of them hostile
+# files took up to 654 MB, with these 108. JPEG covers MPO.
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 PILLOW_EXTENSIONS = frozenset(
@@ -10,7 +10,7 @@ PILLOW_EXTENSIONS = frozenset(
 HEIC_EXTENSIONS = frozenset(b"heic heics heif heifs hif".split())
 AVIF_EXTENSIONS = frozenset(b"avif avifs".split())
 
-# .raw is left out: more often the image of a disk than of a camera.
+# .raw is left out: more often it is the image of a disk than a photo.
 RAW_EXTENSIONS = frozenset(
     b"3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq k25 kdc mef mos mrw nef nrw orf pef raf rw2 rwl sr2 srf "
     b"srw x3f".split(),
@@ -22,12 +22,12 @@ OTHER_EXTENSIONS = frozenset(
     b"jxl jp2 j2k j2c jpc jpf jpx jpm psd psb tga ico icns dds pcx "
     b"ppm pgm pbm pnm pfm pam qoi sgi rgb rgba bw xbm xpm fit fits fts exr hdr".split(),
 )
-"""What a person calls an image, but imrec-pg does not read: it becomes a failure that says so."""
+"""Images to a person, but not read by imrec-pg: such a file becomes a failure that says so."""
 
 CANDIDATE_EXTENSIONS = READ_EXTENSIONS | OTHER_EXTENSIONS
 
 HEAD_SIZE = 64
-"""How many first bytes identify() looks at."""
+"""How many bytes identify() needs from the start of a file."""
 
 _READ_SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -89,10 +89,10 @@ def identify(head: bytes) -> str | None:
 
 
 def recognise(head: bytes, suffix: bytes) -> str | None:
-    """Return the format of a file of this beginning and extension, or None where neither says one.
+    """Return the format of a file with this head and extension, or None if neither tells.
 
-    Contents go before the name: what is called .heic is often a JPEG. But NEF, ARW, DNG, PEF and SRW look
-    like any TIFF, whose first picture is a thumbnail of 160 x 120, so there the name decides.
+    The content decides before the name: a file called .heic is often a JPEG. But NEF, ARW, DNG, PEF and SRW
+    look like any TIFF (their first picture is a thumbnail of 160 x 120), so there the name decides.
     """
     found = identify(head)
     if suffix in RAW_EXTENSIONS and found in {None, "TIFF"}:
@@ -103,12 +103,12 @@ def recognise(head: bytes, suffix: bytes) -> str | None:
 
 
 def is_raw(name: str | None) -> bool:
-    """Return whether a format is a camera raw's; RAW is one under a TIFF's name, of an unknown camera."""
+    """Return whether a format is a camera raw; RAW is one that looks like a TIFF, from an unknown camera."""
     return name == "RAW" or (name is not None and name.lower().encode() in RAW_EXTENSIONS)
 
 
 def webp_size(head: bytes) -> tuple[int, int]:
-    """Return width and height as the header of a WebP says (RFC 9649); 0, 0 where it says nothing."""
+    """Return width and height from the header of a WebP (RFC 9649), or 0, 0 if it has none."""
     match head[12:16]:
         case b"VP8X":
             return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
@@ -123,7 +123,7 @@ def webp_size(head: bytes) -> tuple[int, int]:
 
 
 def cut_short(data: bytes) -> bool:
-    """Return whether a file that failed to decode lacks its end; False also where that cannot be told."""
+    """Return whether a file that failed to decode lacks its end; False also if that cannot be told."""
     found = identify(data[:HEAD_SIZE])
     match found:
         case "JPEG":
@@ -141,7 +141,7 @@ def cut_short(data: bytes) -> bool:
 
 
 def _last_box_is_cut(data: bytes) -> bool:
-    """Return whether a box of an ISO base media file (ISO/IEC 14496-12) ends behind the data."""
+    """Return whether a box of an ISO base media file (ISO/IEC 14496-12) ends beyond the data."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4])

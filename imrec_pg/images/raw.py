@@ -1,4 +1,4 @@
-"""Camera raws, through LibRaw: the preview that the camera put in, or else the raw data developed."""
+"""Camera raws, through LibRaw: the camera's own preview, or else the developed raw data."""
 
 import io
 from collections.abc import Callable
@@ -11,15 +11,14 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from imrec_pg.images import formats
 from imrec_pg.images.exif import NOTHING, PhotoData, photo_data, photo_data_of_tiff
-from imrec_pg.images.jpeg import shrink_on_load
-from imrec_pg.images.upright import turn_upright, turned
+from imrec_pg.images.pixels import shrink_on_load, turn_upright, turned
 
 if TYPE_CHECKING:
     from rawpy import RawPy
 
-# The model's square is cut from a picture whose shorter side has at least so many pixels (docs/adr/0011).
+# The model's square is cut from a picture whose shorter side is at least this long (docs/adr/0011).
 _PREVIEW_SIDE = 512
-# LibRaw's flip, and the EXIF orientation that says the same.
+# From LibRaw's flip to the EXIF orientation that means the same.
 _ORIENTATIONS = {3: 3, 5: 8, 6: 6}
 _SIDEWAYS = {5, 6}
 
@@ -29,7 +28,7 @@ class Developed:
     """A raw as a person sees it.
 
     Attributes:
-        pixels: upright; mode RGB, or L from a camera without colours.
+        pixels: upright; mode RGB, or L from a monochrome camera.
         size: width and height of the whole picture, upright.
     """
 
@@ -39,13 +38,14 @@ class Developed:
 
 
 def develop(data: bytes, enough: int | None, check_size: Callable[[int, int], None]) -> Developed:
-    """Return the preview where it is large enough, else the raw data developed (docs/adr/0015).
+    """Return the preview if it is large enough, else the developed raw data (docs/adr/0015).
 
-    With the camera's white balance, at half the sides where that leaves enough pixels. check_size is told of
-    each width and height before that many pixels are decoded.
+    Raw data are developed with the camera's white balance, at half the sides if that leaves enough pixels.
+    check_size is called with each width and height before that many pixels are decoded.
 
     Raises:
-        NotImplementedError, UnidentifiedImageError: LibRaw knows no such camera; it is no raw at all.
+        NotImplementedError: LibRaw does not know the camera.
+        UnidentifiedImageError: this is not a raw.
         MemoryError, OSError: it is too large, or broken; and whatever check_size raises.
     """
     import rawpy
@@ -56,8 +56,8 @@ def develop(data: bytes, enough: int | None, check_size: Callable[[int, int], No
         if formats.identify(data[: formats.HEAD_SIZE]) is None:
             raise UnidentifiedImageError from error
         if isinstance(error, rawpy.LibRawIOError):
-            raise OSError("truncated: LibRaw misses data that the header promises") from error
-        raise NotImplementedError("LibRaw reads no raw data in it") from error
+            raise OSError("truncated: data that the header promises are missing") from error
+        raise NotImplementedError("LibRaw finds no raw data that it can read") from error
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError from error
     except rawpy.LibRawError as error:  # its text is bytes
@@ -95,13 +95,13 @@ def _preview(raw: "RawPy") -> Image.Image | None:
         if isinstance(preview.data, bytes):
             return Image.open(io.BytesIO(preview.data), formats=("JPEG",))
         return _image_of(preview.data)
-    # There is none, or none that can be read: the raw data are still there.
+    # There is no preview, or none that can be read: the raw data remain.
     except (rawpy.LibRawError, NotImplementedError, OSError, SyntaxError, ValueError):
         return None
 
 
 def _decoded(preview: Image.Image, orientation: int, enough: int | None) -> Image.Image | None:
-    """Return the preview upright, or None where it is broken; the raw's orientation counts if it has none."""
+    """Return the preview upright, or None if it is broken; without EXIF the raw's orientation counts."""
     try:
         if enough is not None:
             shrink_on_load(preview, enough)
@@ -122,5 +122,5 @@ def _has_orientation(preview: Image.Image) -> bool:
 
 
 def _image_of(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Return uint8 (H, W, 3), or (H, W, 1) of a camera without colours, as a picture."""
+    """Return uint8 (H, W, 3), or (H, W, 1) from a monochrome camera, as a picture."""
     return Image.fromarray(pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)  # noqa: PLR2004

@@ -1,6 +1,6 @@
 """Walk folders for photos.
 
-Paths are raw bytes from end to end, so that a name in any encoding, or in none, leads back to its file.
+Paths are raw bytes throughout, so that a name in any encoding, or in none, leads back to its file.
 """
 
 import errno
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
-"""What the system says of a file that was there a moment ago (ESTALE: on NFS), or of a dangling link."""
+"""Errors for a file that was there a moment ago (ESTALE: on NFS), or for a dangling link."""
 
-# Thumbnails, recycle bins and resource forks that a NAS, Windows or macOS keeps; hidden ones need no name.
+# Thumbnails, recycle bins and resource forks of NAS, Windows and macOS; hidden ones are skipped anyway.
 _SYSTEM_FOLDERS = frozenset(
     {
         b"@eadir",
@@ -37,9 +37,9 @@ class WalkEntry:
     """A candidate file.
 
     Attributes:
-        path: raw bytes of the absolute path; below the folder walked, exactly as that was given.
+        path: raw bytes of the absolute path; begins with the folder walked, exactly as given.
         size: bytes.
-        mtime_ns: nanoseconds since 1970, as stat gives them.
+        mtime_ns: nanoseconds since 1970, from stat.
     """
 
     path: bytes
@@ -49,7 +49,7 @@ class WalkEntry:
 
 @dataclass(slots=True)
 class _Listing:
-    """One folder's contents; links to folders wait until all real folders are done."""
+    """What one folder contains; links to folders wait until all real folders are done."""
 
     files: list[bytes]
     folders: list[bytes]
@@ -59,26 +59,26 @@ class _Listing:
 class Walk:
     """The candidate files below some folders: iterate over it once.
 
-    Each folder gives its own files first, by name as bytes, then its subfolders, so that memory holds the
-    names of one folder's files and of the subfolders on the way to it. Hidden and system files and folders
-    are passed over, except where the user named one.
+    A folder yields its own files first, sorted by name as bytes, then its subfolders, so that memory holds
+    the names of one folder's files and of the subfolders on the way to it. Hidden and system files and
+    folders are skipped, unless the user named them.
 
-    A folder is visited once, whatever links lead to it: a set of the ancestors would stop loops too, but n
-    folders that link to each other have n! loop-free ways through them. Links to folders come after all real
-    folders, so that a photo is found under its real path wherever there is one, and stays there when a link
-    comes or goes. The set costs about 200 bytes a folder.
+    A folder is visited once, whatever links lead to it. A set of the ancestors would stop loops too, but n
+    folders that link to each other have n! loop-free paths through them. Links to folders come after all real
+    folders, so that a photo is found under its real path if it has one, and stays there when a link comes or
+    goes. The set costs about 200 bytes a folder.
 
     Attributes:
-        ignored: how many files were passed over because their name is no image's, or because they are
-            sockets, FIFOs or devices (never opened: that could hang) or links to nothing.
+        ignored: how many files were skipped because their name is not an image's, or because they are
+            sockets, FIFOs or devices (never opened: that could hang) or dangling links.
     """
 
     def __init__(self, folders: Sequence[bytes], on_error: OnError) -> None:
         """Prepare a walk.
 
-        on_error is told of each folder and file that cannot be read, then the walk goes on: what lies below
-        such a folder is unknown, not gone. What vanished between listing and stat is passed over in silence,
-        but a folder in folders that does not exist is an error.
+        on_error is called for each folder and file that cannot be read; then the walk goes on. What lies
+        below such a folder is unknown, not gone. What vanishes between listing and stat is skipped silently,
+        but a missing folder in folders is an error.
         """
         self.ignored = 0
         self._folders = [_absolute(folder) for folder in folders]
@@ -86,7 +86,7 @@ class Walk:
         self._visited: set[tuple[int, int]] = set()
 
     def __iter__(self) -> Iterator[WalkEntry]:
-        """Yield the files that are there and regular; links to them count, under the link's path."""
+        """Yield the regular files; links to files count, under the link's path."""
         for path in self.paths():
             try:
                 status = os.stat(path)  # noqa: PTH116 - bytes
@@ -126,7 +126,7 @@ class Walk:
                 for entry in entries:
                     self._sort_in(entry, listing)
         except OSError as error:
-            # What was listed before the error (a bad sector, a lost connection) still counts.
+            # What was listed before the error (bad sector, lost connection) still counts.
             self._report(folder, error, silent=silent)
         for paths in (listing.files, listing.folders, listing.links):
             paths.sort()
@@ -135,7 +135,7 @@ class Walk:
     def _is_new(self, folder: bytes) -> bool:
         status = os.stat(folder)  # noqa: PTH116 - bytes
         key = (status.st_dev, status.st_ino)
-        # Some network and FUSE file systems number nothing: to them every folder would be the first one.
+        # Some network and FUSE file systems give no inode numbers: every folder there would look the same.
         if status.st_ino == 0:
             return True
         if key in self._visited:
@@ -163,18 +163,18 @@ class Walk:
 
 
 def is_passed_over(below: bytes) -> bool:
-    """Return whether a walk would pass over what has this path below the folder that it walks."""
+    """Return whether a walk would skip this path, which is relative to the folder walked."""
     return any(part.startswith(b".") or part.lower() in _SYSTEM_FOLDERS for part in below.split(b"/"))
 
 
 def _absolute(folder: bytes) -> bytes:
-    # os.path.abspath would also drop "link/..", which leads elsewhere than the folder the link lies in.
+    # os.path.abspath would also drop "link/..", which may lead elsewhere than the folder of the link.
     return folder if folder.startswith(b"/") else os.path.join(os.getcwdb(), folder)  # noqa: PTH109, PTH118
 
 
 def count(folder: bytes) -> int:
     """Return how many candidates a walk of the folder will meet, for a progress bar's total.
 
-    It reads names: 1 stat a folder, none a file. What cannot be read is passed over; the walk reports it.
+    It only reads names: one stat per folder, none per file. Errors are left to the walk to report.
     """
     return sum(1 for _ in Walk([folder], lambda _path, _error: None).paths())

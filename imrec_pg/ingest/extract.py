@@ -1,4 +1,4 @@
-"""Decode and extract in worker processes: a decoder that crashes or hangs costs one file."""
+"""Decode and extract in worker processes, so that a decoder that crashes or hangs costs one file."""
 
 import logging
 import signal
@@ -20,23 +20,23 @@ from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, Feature, FoundFile, StoredImage
 
 if TYPE_CHECKING:
-    # Loads OpenCV, imagehash and SciPy, a second of start-up that only the workers need.
+    # Loads OpenCV, imagehash and SciPy: a second of start-up that only the workers need.
     from imrec_pg.extraction import Extracted
 
 logger = logging.getLogger(__name__)
 
-# The greediest picture within the limits of size takes 3.2 GB (a lossless WebP of 196 megapixels).
+# The hungriest picture within the size limits takes 3.2 GB (a lossless WebP of 196 megapixels).
 _MEMORY = 4 * 1024**3
-# The slowest one takes some seconds of a fast core; a decoder that computes for so long hangs.
+# The slowest picture takes some seconds of a fast core; a decoder that computes this long hangs.
 _CPU_S = 60
-# More than that, since a core may be shared: by then it waits for something that does not come.
+# Longer, since a core may be shared: by then the decoder waits for something that never comes.
 _TIMEOUT_S = 180
-_KILLED = "the decoder process was killed twice, as the system does when its memory runs out"
-# So often in a row the processes may all die without a single result.
+_KILLED = "the decoder process was killed twice, as the system does when memory runs out"
+# How often in a row all processes may die without a single result.
 _DEATHS = 3
-# So many contents wait for a worker at most: enough to keep the workers busy while the model runs.
+# How many contents may wait for a worker: enough to keep the workers busy while the model runs.
 _WINDOW = 64
-# Of large files fewer wait, or 64 scans of 60 MB would take 4 GB.
+# Fewer if they are large, else 64 scans of 60 MB would take 4 GB.
 _WINDOW_BYTES = 128 * 1024 * 1024
 
 
@@ -55,9 +55,9 @@ def decode_all(
     limits: Limits,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[Decoded | StoredImage | FailedFile]:
-    """Yield every content decoded, in the order in which the workers finish; pass the rest through.
+    """Yield every content decoded, in the order in which the workers finish; pass other items through.
 
-    When stopping() turns true, what still waits for a worker is left to the next run.
+    Once stopping() returns True, contents that still wait for a worker are left to the next run.
     """
     decoding = _Decoding(workers, limits)
     try:
@@ -73,15 +73,15 @@ def decode_all(
         while decoding.pending and not stopping():
             yield from decoding.finished()
     finally:
-        # After an error or Ctrl-C, what waits is not worth waiting for: it is done again next time.
+        # After an error or Ctrl-C, don't wait for the rest: the next run does it.
         decoding.stop()
 
 
 class _Decoding:
-    """The contents that are with the workers.
+    """The contents that the workers have.
 
-    Pebble charges a dead worker to the file that it had. But where all die with nothing to do, or one while
-    it takes its next file, the pool is at its end and knows not why; then all that waits goes to a new one.
+    If a worker dies, Pebble reports it for the file that the worker had. But if all die while idle, or one
+    while it takes its next file, the whole pool breaks; then everything that waits goes to a new pool.
     """
 
     def __init__(self, workers: int, limits: Limits) -> None:
@@ -91,30 +91,30 @@ class _Decoding:
         self._pool: Workers | None = None
         self._has_worked = False
         self._deaths = 0
-        # Tried once more, since the kernel, when memory runs out, may take a worker that used little of it.
+        # These get a retry: when memory runs out, the kernel may kill a worker that used little of it.
         self._killed: set[UUID] = set()
 
     @property
     def full(self) -> bool:
-        """Whether enough waits for the workers."""
+        """Whether enough contents wait for the workers."""
         size = sum(item.content.size for item in self.pending.values())
         return len(self.pending) >= _WINDOW or size > _WINDOW_BYTES
 
     def add(self, item: Content) -> None:
-        """Have one more content decoded."""
+        """Queue one more content."""
         try:
             self._schedule(item)
         except BrokenExecutor as error:
-            self._start_again([item], error)
+            self._restart([item], error)
 
     def finished(self) -> Iterator[Decoded | FailedFile]:
-        """Wait for at least one result, and yield it; none where the workers had to be started again."""
+        """Wait for at least one result, and yield it; yield none if the workers had to be restarted."""
         again: list[Content] = []
         for future in wait(self.pending, return_when=FIRST_COMPLETED).done:
             try:
                 result = _result(future)
             except BrokenExecutor as error:
-                self._start_again(again, error)
+                self._restart(again, error)
                 return
             item = self.pending.pop(future)
             self._has_worked = True
@@ -134,7 +134,7 @@ class _Decoding:
             self.add(item)
 
     def stop(self) -> None:
-        """End the processes; what waits is given up."""
+        """End the processes; drop the contents that wait."""
         if self._pool is not None:
             self._pool.stop()
             self._pool = None
@@ -147,18 +147,18 @@ class _Decoding:
         future = self._pool.schedule(_task, arguments, ProcessLimits(_MEMORY, _CPU_S), _TIMEOUT_S)
         self.pending[future] = item
 
-    def _start_again(self, more: list[Content], cause: BrokenExecutor) -> None:
+    def _restart(self, more: list[Content], cause: BrokenExecutor) -> None:
         if not self._has_worked:
             raise ImrecError(
-                "the decoder processes did not start: a script that calls ingest needs "
-                "if __name__ == '__main__', since they import it"
+                "the decoder processes did not start: they import the script that calls ingest, so it needs "
+                "if __name__ == '__main__'"
             ) from cause
         self._deaths += 1
         if self._deaths > _DEATHS:
             raise ImrecError(
-                "the decoder processes keep dying: look whether memory runs out, and try fewer --workers"
+                "the decoder processes keep dying: check whether memory runs out, and try fewer workers"
             ) from cause
-        logger.warning("the decoder processes died while they had nothing to do; starting new ones")
+        logger.warning("the decoder processes died while idle; starting new ones")
         lost = [*self.pending.values(), *more]
         self.pending.clear()
         self.stop()
@@ -180,12 +180,12 @@ def _extract_or_error(
         return DecodeError(path, "OutOfMemory", "not enough memory to compute its features")
 
 
-# What the workers run; a test puts a decoder in its place that dies.
+# What the workers run; a test replaces it by a decoder that dies.
 _task = _extract_or_error
 
 
 def _result(future: Future["Extracted | DecodeError"]) -> "Extracted | DecodeError | None":
-    """Return what came of a content; None when somebody else killed its process."""
+    """Return the result for a content; None if something outside killed its process."""
     try:
         return future.result()
     except FutureTimeoutError:

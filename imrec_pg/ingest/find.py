@@ -120,7 +120,7 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
             raise UsageError(f"{display_path(folder)} does not exist: check the spelling, or mount it")
         if not os.path.isdir(folder):  # noqa: PTH112 - bytes
             parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
-            raise UsageError(f"{display_path(folder)} is a file: give the folder it lies in ({parent})")
+            raise UsageError(f"{display_path(folder)} is a file: name its folder, {parent}")
     return outermost(folders)
 
 

@@ -9,7 +9,7 @@ from imrec_pg.catalogue import root_files
 from imrec_pg.catalogue import roots as store
 from imrec_pg.catalogue.root_files import Contents
 from imrec_pg.db.connection import Connection
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import UnknownRootError, UsageError
 from imrec_pg.ingest.find import check_folders, new_root
 from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import Root
@@ -128,7 +128,7 @@ class NamedRoots:
     def _named(self, name: str) -> Root:
         root = store.roots_here(self._conn, self._host).named(_given(name))
         if root is None:
-            raise UsageError(f"there is no root {_given(name)}: imrec-pg root list shows them")
+            raise UnknownRootError(_given(name))
         return root
 
     def _check_free(self, here: store.RootsHere, folder: bytes, root: Root | None) -> None:
@@ -144,13 +144,12 @@ class NamedRoots:
             return
         if other.here == folder:
             raise UsageError(
-                f"{display_path(folder)} is the root {other.name} already: "
-                f"imrec-pg root rename gives it another name, imrec-pg root remove forgets it"
+                f"{display_path(folder)} is the root {other.name} already: rename that root, or remove it"
             )
         if root_files.holds_below(self._conn, other.root_id, folder[len(slashed(other.here)) :]):
             raise UsageError(
-                f"files in {display_path(folder)} are known already, in the root {other.name} around it: "
-                "they would be stored twice"
+                f"files in {display_path(folder)} are known already, as part of the root {other.name}: "
+                "use that root, else they would be stored twice"
             )
 
 

@@ -1,4 +1,4 @@
-"""What an ingest has done so far, for the progress bar and the summary."""
+"""Counts of what an ingest has done so far, for the progress bar and the summary."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of files, but for new, which counts images.
+    """Counts of files; new counts images.
 
     Attributes:
-        found: candidates met so far.
+        found: candidates found so far.
         unchanged: known, with the same size and time.
-        known_failures: failed before and not changed since.
+        known_failures: failed before, and unchanged since.
         new: images stored for the first time.
         duplicates: files whose content was stored already, under another name.
         replaced: files that held another image before.
-        completed: known files that were given missing features or a new time.
-        elsewhere: files that another ingest deals with, or has dealt with meanwhile.
-        failed: files that could not be read, this time.
+        completed: known files that got lacking features or a new time.
+        elsewhere: files that another ingest is working on, or has finished meanwhile.
+        failed: files that could not be read this time.
         unreadable: folders and entries that could not be listed.
-        ignored: files that are no images by their name.
-        written: files that reached the database, failures included.
-        total: how many candidates there are, once that is counted.
+        ignored: files whose names are not those of images.
+        written: files written to the database, failures included.
+        total: the number of candidates, once counted.
     """
 
     found: int = 0
@@ -45,7 +45,7 @@ class Tally:
         return self.unchanged + self.known_failures + self.elsewhere + self.written
 
     def add_work_of(self, again: "Tally") -> None:
-        """Add what a second walk over the same files has done; what it left to others, they did."""
+        """Add the work of a second walk over the same files; other ingests did what it left to them."""
         self.new += again.new
         self.duplicates += again.duplicates
         self.replaced += again.replaced
@@ -55,6 +55,6 @@ class Tally:
         self.elsewhere = max(0, self.elsewhere - again.written)
 
     def report(self) -> None:
-        """Tell whoever watches."""
+        """Call on_progress."""
         if self.on_progress is not None:
             self.on_progress(self)

@@ -1,4 +1,4 @@
-"""Worker processes: signals to the process group don't reach them, and they end with the main process."""
+"""Worker processes, which signals to the process group do not reach, and which end with the main process."""
 
 import multiprocessing
 import os
@@ -16,12 +16,12 @@ from pebble import ProcessPool
 from imrec_pg.ingest.process_limits import ProcessLimits, harden, limited
 
 T = TypeVar("T")
-# They take a second; one that takes this long has died of something.
+# Starting takes a second; a worker that takes this long has died.
 _START_S = 10
 
 
 class Workers:
-    """A started pool of processes; stop() it."""
+    """A running pool of processes; the caller must stop() it."""
 
     def __init__(self, number: int) -> None:
         # Not "fork": a fork of a process with threads and a loaded model can deadlock.
@@ -34,14 +34,14 @@ class Workers:
         self._number = number
         self._started = context.Semaphore(0)
         self._pool = ProcessPool(number, context=context, initializer=_start, initargs=(self._started,))
-        # Its own start unblocks the signals again (CPython 3.11), so it must come before.
+        # Starting the tracker unblocks the signals (CPython 3.11), so it must come first.
         resource_tracker.ensure_running()
-        # Ctrl-C, and SIGTERM from a service manager, reach the whole process group: the main process decides
-        # what becomes of the work. The mask is inherited; a handler would come too late for a signal during
-        # the start. The workers end when their pipe closes, and by SIGKILL when they hang.
+        # Ctrl-C, and SIGTERM from a service manager, reach the whole process group, but only the main process
+        # should react. Workers inherit the mask; a handler would be too late for a signal during the start.
+        # They end when their pipe closes, or by SIGKILL if they hang.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
-            assert self._pool.active  # asking starts it
+            assert self._pool.active  # starts it
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -51,7 +51,7 @@ class Workers:
         """Return the future result of function(*arguments) in one of the processes, within the limits.
 
         Raises:
-            BrokenExecutor: all processes died with nothing to do, so that none was replaced.
+            BrokenExecutor: all processes died while idle, so none was replaced.
         """
         try:
             future: Future[T] = self._pool.schedule(
@@ -62,9 +62,9 @@ class Workers:
         return future
 
     def stop(self) -> None:
-        """Return when all have ended; what waits for a worker is given up."""
+        """Return once all have ended; drop the work that waits."""
         try:
-            # One still starting would miss the semaphores of a pool that is gone, and say so in a traceback.
+            # A worker still starting would not find the semaphores of a stopped pool, and print a traceback.
             latest = time.monotonic() + _START_S
             for _ in range(self._number):
                 self._started.acquire(timeout=max(0, latest - time.monotonic()))
@@ -76,13 +76,13 @@ class Workers:
 def _start(started: Semaphore) -> None:
     started.release()
     harden()
-    # Read when LibRaw loads its OpenMP: one core a worker.
+    # OpenMP reads it when LibRaw loads: one core per worker.
     os.environ["OMP_NUM_THREADS"] = "1"
     import cv2
 
     from imrec_pg import extraction
 
-    # Else the first file's time limit pays for it.
+    # Else loading them counts against the first file's time limit.
     extraction.load_libraries()
-    # One core a worker; OpenCV's own threads would fight the other workers for it.
+    # One core per worker; OpenCV's own threads would compete with the other workers.
     cv2.setNumThreads(1)

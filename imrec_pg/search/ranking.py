@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows, value
 from imrec_pg.errors import ImageNotFoundError, InvalidQueryError
 from imrec_pg.paths import display_path, slashed
 from imrec_pg.records import Certainty, Combine, Feature, Features, FloatRow, Metric
@@ -83,23 +86,27 @@ def fuse(
     return neighbours, _certainty(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    feature: str
+    weight: int | Decimal
+
+
 def default_weights(conn: Connection) -> dict[Feature, float]:
     """Return how much each feature counts in a fusion when nothing is said; those that don't are left out."""
-    with translated():
-        rows = conn.execute(
-            "SELECT feature, fused_weight FROM imrec.feature WHERE fused_weight > 0"
-        ).fetchall()
-    return {Feature(str(name)): float(str(weight)) for name, weight in rows}
+    with translated(conn):
+        rows = all_rows(
+            conn, _Weight, "SELECT feature, fused_weight AS weight FROM imrec.feature WHERE fused_weight > 0"
+        )
+    return {Feature(row.feature): float(row.weight) for row in rows}
 
 
 def default_metric(conn: Connection, feature: Feature) -> Metric:
     """Return the metric of a feature when nothing is said."""
-    with translated():
-        row = conn.execute(
-            "SELECT metrics[1] FROM imrec.feature WHERE feature = %s", (str(feature),)
-        ).fetchone()
-    assert row is not None
-    return Metric(str(row[0]))
+    with translated(conn):
+        return Metric(
+            value(conn, str, "SELECT metrics[1] FROM imrec.feature WHERE feature = %s", (str(feature),))
+        )
 
 
 def plan(
@@ -133,7 +140,7 @@ def stored_features(conn: Connection, image_ids: Sequence[UUID]) -> dict[UUID, F
 
 
 def _fetch(conn: Connection, statement: Composed, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-    with translated(), _explained(), conn.cursor(row_factory=dict_row) as cur:
+    with translated(conn), _explained(), conn.cursor(row_factory=dict_row) as cur:
         return cur.execute(statement, parameters).fetchall()
 
 

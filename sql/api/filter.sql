@@ -19,5 +19,7 @@ BEGIN ATOMIC
     ));
 END;
 
-COMMENT ON FUNCTION imrec.filter IS
+COMMENT ON FUNCTION imrec.filter(
+    text, text, timestamp without time zone, timestamp without time zone, bigint, bigint, integer, integer, text, text
+) IS
 'Which photos may be in an answer: imrec.search(…, filter => imrec.filter(under => ''/photos/2024'')).';

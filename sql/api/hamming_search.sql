@@ -42,6 +42,6 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.hamming_search IS
+COMMENT ON FUNCTION imrec.hamming_search(bit, integer, text, uuid[]) IS
 'The k images whose hash differs least from the query, nearest first, ties by image_id; exact. '
 'Those in exclude are left out.';

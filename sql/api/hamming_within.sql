@@ -21,5 +21,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.hamming_within IS
+COMMENT ON FUNCTION imrec.hamming_within(bit, integer, text) IS
 'All images whose hash differs from the query in at most so many bits, in no order.';

@@ -41,5 +41,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.prune IS
+COMMENT ON FUNCTION imrec.prune(interval, boolean, integer) IS
 'Forgets files that have been missing for so long, and images that no other file holds; returns how many.';

@@ -35,5 +35,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.claim IS
+COMMENT ON FUNCTION imrec_internal.claim(uuid, uuid[], uuid[]) IS
 'Claims files for an ingest; returns those that nobody else works on, each with its token.';

@@ -14,5 +14,5 @@ AS $$
         AND c.worker_id IN (SELECT l.worker_id FROM imrec_internal.live_workers() AS l)
 $$;
 
-COMMENT ON FUNCTION imrec_internal.claimed_by_others IS
+COMMENT ON FUNCTION imrec_internal.claimed_by_others(uuid, uuid[], bigint) IS
 'How many files other running ingests work on, and who that is.';

@@ -43,5 +43,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.create_stage IS
+COMMENT ON FUNCTION imrec_internal.create_stage() IS
 'Makes the staging tables of this session: COPY fills them, imrec_internal.merge_stage() empties them.';

@@ -41,5 +41,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.explain IS
+COMMENT ON FUNCTION imrec_internal.explain(
+    imrec.features[], imrec.features[], text, text, bigint, text, uuid[], jsonb, uuid[], text
+) IS
 'The plan by which imrec_internal.nearest answers at first, carried out and timed, line by line.';

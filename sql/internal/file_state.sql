@@ -52,5 +52,5 @@ BEGIN ATOMIC
     ORDER BY a.place;
 END;
 
-COMMENT ON FUNCTION imrec_internal.file_state IS
+COMMENT ON FUNCTION imrec_internal.file_state(uuid[], bigint[], bigint[], text[], integer[], boolean, boolean) IS
 'What is known of each file, in order: new, changed, incomplete, unchanged or failed.';

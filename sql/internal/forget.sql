@@ -15,4 +15,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.forget IS 'Deletes files, and images that no other file holds; returns how many.';
+COMMENT ON FUNCTION imrec_internal.forget(uuid[], uuid[]) IS
+'Deletes files, and images that no other file holds; returns how many.';

@@ -23,5 +23,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.forget_files IS
+COMMENT ON FUNCTION imrec_internal.forget_files(uuid, uuid, integer) IS
 'Forgets files of a root, so many at a time, and images that no other file holds.';

@@ -81,5 +81,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.hamming_near IS
+COMMENT ON FUNCTION imrec_internal.hamming_near(bit, text, integer[], bigint) IS
 'All images within the first of the radii that holds enough, unless a scan is cheaper; for hamming_search.';

@@ -46,4 +46,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.hamming_probe IS 'Images alike in one chunk of the hash; a part of hamming_near.';
+COMMENT ON FUNCTION imrec_internal.hamming_probe(bit, text, integer, integer, integer, bigint) IS
+'Images alike in one chunk of the hash; a part of hamming_near.';

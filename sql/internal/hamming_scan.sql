@@ -28,5 +28,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.hamming_scan IS
+COMMENT ON FUNCTION imrec_internal.hamming_scan(bit, text, bigint) IS
 'The k images whose hash differs least from the query, by reading all; see hamming_search.';

@@ -8,5 +8,5 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 -- Shifts of 0, 1, 8 and 9; 23925738098196565 is 0x0055005500550055.
 RETURN (hash_chunk.hash::bigint >> (hash_chunk.chunk % 2 + hash_chunk.chunk / 2 * 8)) & 23925738098196565;
 
-COMMENT ON FUNCTION imrec_internal.hash_chunk IS
+COMMENT ON FUNCTION imrec_internal.hash_chunk(bit, integer) IS
 '16 of the 64 bits of a hash, spread over the photo; chunks 0 to 3 are its four quarters.';

@@ -4,4 +4,4 @@ RETURNS double precision
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN pgvector.hamming_distance(hash_distance.a, hash_distance.b);
 
-COMMENT ON FUNCTION imrec_internal.hash_distance IS 'In how many bits two hashes differ.';
+COMMENT ON FUNCTION imrec_internal.hash_distance(bit, bit) IS 'In how many bits two hashes differ.';

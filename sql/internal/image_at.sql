@@ -24,5 +24,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.image_at IS
+COMMENT ON FUNCTION imrec_internal.image_at(text) IS
 'The stored image that a path or an id names; an error when there is none.';

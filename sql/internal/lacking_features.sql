@@ -31,5 +31,5 @@ BEGIN ATOMIC
     ORDER BY asked.place;
 END;
 
-COMMENT ON FUNCTION imrec_internal.lacking_features IS
+COMMENT ON FUNCTION imrec_internal.lacking_features(uuid[], text[], integer[], boolean) IS
 'Which of the wanted features each image lacks, in order; NULL: unknown image.';

@@ -17,4 +17,4 @@ AS $$
     )
 $$;
 
-COMMENT ON FUNCTION imrec_internal.live_workers IS 'The ingests that are running now.';
+COMMENT ON FUNCTION imrec_internal.live_workers() IS 'The ingests that are running now.';

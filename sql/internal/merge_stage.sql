@@ -114,6 +114,6 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.merge_stage IS
+COMMENT ON FUNCTION imrec_internal.merge_stage() IS
 'Moves the staged rows of this transaction into the library; counts new images, files whose content was '
 'already known, files whose content was replaced, and files that another ingest has taken over.';

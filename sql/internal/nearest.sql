@@ -63,5 +63,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.nearest IS
+COMMENT ON FUNCTION imrec_internal.nearest(
+    imrec.features[], imrec.features[], text, text, bigint, text, uuid[], jsonb, uuid[], text
+) IS
 'The k images nearest to likes and far from dislikes, by one feature; imrec.recommend shows them as photos.';

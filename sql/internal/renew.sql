@@ -1,5 +1,5 @@
 -- Says that an ingest lives, for as long as its lease. A new one also clears away those that died long ago:
--- what they claimed was taken over, or the file is no more.
+-- what they claimed was taken over, or the file is gone.
 CREATE OR REPLACE FUNCTION imrec_internal.renew(worker_id uuid, host text, pid integer, lease interval, locked boolean)
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -21,4 +21,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.renew IS 'Says that an ingest lives, for as long as its lease.';
+COMMENT ON FUNCTION imrec_internal.renew(uuid, text, integer, interval, boolean) IS
+'Says that an ingest lives, for as long as its lease.';

@@ -236,5 +236,7 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.search_plan IS
+COMMENT ON FUNCTION imrec_internal.search_plan(
+    imrec.features[], imrec.features[], text, text, bigint, text, jsonb, uuid[], text
+) IS
 'How a search is to be answered, or an error that says what is wrong with it.';

@@ -22,4 +22,5 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.stored_features IS 'All features of stored images; those that one lacks are NULL.';
+COMMENT ON FUNCTION imrec_internal.stored_features(uuid[]) IS
+'All features of stored images; those that one lacks are NULL.';

@@ -5,4 +5,4 @@ RETURNS bigint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN pg_catalog.hashtextextended('imrec.worker ' || worker_lock.worker_id, 0);
 
-COMMENT ON FUNCTION imrec_internal.worker_lock IS 'The number of the advisory lock that a running ingest holds.';
+COMMENT ON FUNCTION imrec_internal.worker_lock(uuid) IS 'The number of the advisory lock that a running ingest holds.';

@@ -9,7 +9,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-TABLES = ("root", "image", "location", "embedding", "histogram", "hash", "model", "failure")
+from imrec_pg.records import Feature
+
+TABLES = ("root", "image", "file", *Feature, "model", "failure")
 _TIMES = ("created_at", "last_attempt_at")
 
 SESSIONS = """
@@ -50,7 +52,7 @@ def content(dsn: str) -> Content:
     found = {}
     for table in TABLES:
         key = {"image": "image_id", "root": "root_id", "model": "model_id"}.get(table)
-        key = key or ("file_id" if table in ("location", "failure") else "image_id")
+        key = key or ("file_id" if table in ("file", "failure") else "image_id")
         rows = [row for (row,) in query(dsn, f"SELECT to_jsonb(t) FROM imrec.{table} AS t")]
         found[table] = {
             str(row[key]): {name: value for name, value in row.items() if name not in _TIMES} for row in rows
@@ -74,8 +76,8 @@ _WITHOUT = "SELECT count(*) FROM imrec.{} WHERE image_id NOT IN (SELECT image_id
 
 
 def assert_no_half_batch(dsn: str, features: str) -> None:
-    """Every place has an image, every image a place and all features, no file is both stored and failed."""
-    pairs = [("location", "image"), ("image", "location")]
+    """Every file has an image, every image a file and all features, no file is both stored and failed."""
+    pairs = [("file", "image"), ("image", "file")]
     pairs += [("image", table) for table in features.split(",")]
     for table, other in pairs:
         assert one(dsn, _WITHOUT.format(table, other)) == 0, (table, other)
@@ -99,8 +101,9 @@ def features(dsn: str) -> Features:
     rows = query(
         dsn,
         "SELECT image_id::text, e.embedding::text, h.histogram::text, b.average_hash::text, "
-        "b.difference_hash::text FROM imrec.embedding AS e INNER JOIN imrec.histogram AS h USING (image_id) "
-        "INNER JOIN imrec.hash AS b USING (image_id) ORDER BY image_id",
+        "d.difference_hash::text FROM imrec.embedding AS e INNER JOIN imrec.histogram AS h USING (image_id) "
+        "INNER JOIN imrec.average_hash AS b USING (image_id) "
+        "INNER JOIN imrec.difference_hash AS d USING (image_id) ORDER BY image_id",
     )
     ids, embeddings, histograms, average, difference = zip(*rows, strict=True)
     return Features(

@@ -12,7 +12,8 @@ from e2e.command import Album, Argument, Imrec
 from e2e.database import assert_no_half_batch, assert_same, content, counts, one, query, row_versions
 from e2e.photos import GARBAGE, overwrite_unnoticed, save, save_scenes, scene
 
-LIGHT = ("--features", "histogram,hash")
+FEATURES = ("embedding", "histogram", "average_hash", "difference_hash", "perceptual_hash")
+LIGHT = ("--features", "histogram,average_hash,difference_hash")
 _WRITTEN = """
 SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = 'imrec'
 """
@@ -98,7 +99,7 @@ def test_a_changed_file_replaces_what_it_held(run: Imrec, dsn: str, folder: Path
     assert counts(dsn)["image"] == counts(dsn)["histogram"] == 3
     save(other, scene(5, 96, 72))
     assert ingest(run, folder, *LIGHT) == {"found": 3, "new": 1, "replaced": 1, "unchanged": 2}
-    assert counts(dsn)["image"] == counts(dsn)["histogram"] == counts(dsn)["hash"] == 3
+    assert counts(dsn)["image"] == counts(dsn)["histogram"] == counts(dsn)["average_hash"] == 3
     shutil.copy(image, other)
     assert ingest(run, folder, *LIGHT) == {"found": 3, "duplicates": 1, "replaced": 1, "unchanged": 2}
     assert counts(dsn)["image"] == 2
@@ -112,7 +113,7 @@ def test_a_file_turned_to_garbage_leaves_the_images(run: Imrec, dsn: str, folder
     image.write_bytes(GARBAGE)
     assert ingest(run, folder, *LIGHT, code=3) == {"found": 2, "failed": 1, "replaced": 1, "unchanged": 1}
     assert places(dsn).keys() == {str(kept)}
-    assert (counts(dsn)["image"], counts(dsn)["hash"], counts(dsn)["failure"]) == (1, 1, 1)
+    assert (counts(dsn)["image"], counts(dsn)["average_hash"], counts(dsn)["failure"]) == (1, 1, 1)
     assert [
         n["path"] for n in run("search", kept, "--feature", "average_hash", "--json").json["neighbours"]
     ] == []
@@ -143,10 +144,10 @@ def test_known_failures_are_tried_again_on_request(run: Imrec, dsn: str, folder:
 def test_features_left_out_are_filled_in_later(album: Album, run: Imrec, dsn: str) -> None:
     # Whoever wanted the model would fail.
     without_model = run.with_environ(IMREC_WEIGHTS="/nowhere")
-    assert ingest(without_model, album.folder, "--features", "hash", code=3)["new"] == album.images
+    assert ingest(without_model, album.folder, "--features", "average_hash", code=3)["new"] == album.images
     human, machine = run.all([["status"], ["status", "--json"]])
-    assert machine.json["missing"] == {"embedding": 57, "histogram": 57, "hash": 0}
-    assert "missing    embedding 57, histogram 57: run ingest again" in human.out
+    assert machine.json["lacking"] == dict.fromkeys(FEATURES, 57) | {"average_hash": 0}
+    assert "lacking    embedding 57, histogram 57: run ingest again" in human.out
     filled = ingest(run, album.folder, "--features", " histogram , embedding")
     assert (filled["completed"], filled["known_failures"], "new" in filled) == (album.images, 2, False)
     assert_same(content(dsn), content(album.dsn))
@@ -160,7 +161,7 @@ def test_duplicates_within_one_run_are_featured_once(run: Imrec, dsn: str, folde
         target.parent.mkdir(exist_ok=True)
         shutil.copy(images[copy % 3], target)
     assert ingest(run, folder, *LIGHT, "--batch", "5") == {"found": 73, "new": 3, "duplicates": 70}
-    assert (counts(dsn)["image"], counts(dsn)["hash"], counts(dsn)["location"]) == (3, 3, 73)
+    assert (counts(dsn)["image"], counts(dsn)["average_hash"], counts(dsn)["file"]) == (3, 3, 73)
     assert_no_half_batch(dsn, LIGHT[1])
 
 
@@ -180,7 +181,7 @@ def test_a_folder_inside_and_then_the_one_around_it(run: Imrec, dsn: str, folder
     save_scenes(folder / "sub", [2, 3])
     assert ingest(run, folder / "sub", *LIGHT) == {"found": 2, "new": 2}
     assert ingest(run, folder, *LIGHT) == {"found": 3, "new": 1, "unchanged": 2}
-    assert counts(dsn)["location"] == 3
+    assert counts(dsn)["file"] == 3
 
 
 def test_links_that_go_in_circles_end(run: Imrec, dsn: str, folder: Path) -> None:
@@ -196,7 +197,7 @@ def test_links_that_go_in_circles_end(run: Imrec, dsn: str, folder: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "code", "says"),
     [
-        ("file.jpg", 2, "is a file: give the folder it lies in"),
+        ("file.jpg", 2, "is a file: name its folder"),
         ("missing", 2, "does not exist"),
         ("dangling", 2, "is a file"),
         ("empty", 1, "no photos in"),
@@ -215,7 +216,7 @@ def test_what_is_no_folder_of_photos_is_one_line(
     assert says in refused.message
     assert str(folder / name) in refused.message
     assert not refused.raw_out
-    assert counts(dsn)["location"] == 0
+    assert counts(dsn)["file"] == 0
 
 
 def test_one_wrong_folder_among_good_ones_stops_all(run: Imrec, dsn: str, folder: Path) -> None:
@@ -228,5 +229,5 @@ def test_two_ingesters_at_once_share_the_work(run: Imrec, dsn: str, folder: Path
     save_scenes(folder, range(60))
     runs = run.all([["ingest", folder, *LIGHT, "--batch", "7", "--workers", "1", "--json"]] * 2)
     assert sum(ran.json["new"] for ran in runs) == 60
-    assert counts(dsn)["image"] == counts(dsn)["location"] == counts(dsn)["hash"] == 60
+    assert counts(dsn)["image"] == counts(dsn)["file"] == counts(dsn)["average_hash"] == 60
     assert ingest(run, folder, *LIGHT) == {"found": 60, "unchanged": 60}

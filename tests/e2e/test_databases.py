@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from imrec_pg.embedded import EmbeddedServer
 
-LIGHT = ("--features", "histogram,hash")
+LIGHT = ("--features", "histogram,average_hash,difference_hash")
 MakeRole = Callable[..., str]
 
 

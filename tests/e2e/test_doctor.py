@@ -10,10 +10,10 @@ from support import settings_for
 from imrec_pg.db import migrate
 
 
-def test_nothing_to_mend_ends_with_0(album: Album) -> None:
+def test_nothing_to_fix_ends_with_0(album: Album) -> None:
     machine, human, all_ = album.run.all([["doctor", "--json"], ["doctor"], ["doctor", "-v", "--full"]])
     assert {frozenset(finding) for finding in machine.json} == {
-        frozenset({"check", "level", "what", "why", "mend"})
+        frozenset({"check", "level", "what", "why", "fix"})
     }
     notices = [finding for finding in machine.json if finding["level"] != "ok"]
     assert [(f["check"], f["level"], f["what"]) for f in notices] == [
@@ -23,7 +23,7 @@ def test_nothing_to_mend_ends_with_0(album: Album) -> None:
     assert human.out.splitlines() == [
         "notice   failures: 2 files could not be read",
         f"         {notices[0]['why']}",
-        f"         mend: {notices[0]['mend']}",
+        f"         fix: {notices[0]['fix']}",
         f"{fine} findings are fine (--verbose shows them)",
     ]
     assert len(all_.out.splitlines()) == 3 + fine

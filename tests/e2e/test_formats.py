@@ -27,7 +27,9 @@ def test_a_query_in_the_main_process_has_the_features_that_ingest_stored(
     save(folder / "d.jpg", scene(4))
     (folder / "broken.heic").write_bytes((folder / "a.heic").read_bytes()[:500])
     (folder / "broken.nef").write_bytes(GARBAGE)
-    done = run("ingest", folder, "--features", "histogram,hash", "--json", code=3).json
+    done = run(
+        "ingest", folder, "--features", "histogram,average_hash,difference_hash", "--json", code=3
+    ).json
     assert (done["new"], done["failed"]) == (4, 2)
     for name in ("a.heic", "b.avif", "c.dng"):
         copy = tmp_path / name

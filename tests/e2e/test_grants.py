@@ -94,7 +94,7 @@ def test_what_an_upgrade_adds_is_granted_too(copied_album: Album, role: str) -> 
 
 def test_roles_that_are_not_there_or_own_everything(copied_album: Album, imrec: Imrec) -> None:
     message = copied_album.run("db", "grant", "reader", "nobody_of_that_name", code=2).message
-    assert "--create makes one" in message
+    assert "--create creates it" in message
     owner = query(copied_album.dsn, "SELECT current_user::text")[0][0]
     assert "owns the schema" in copied_album.run("db", "grant", "reader", str(owner), code=2).message
     assert "no role" in imrec.on(url_of(copied_album.dsn))("db", "revoke", "nobody_at_all", code=2).message
@@ -111,11 +111,11 @@ def test_a_reader_of_one_root_knows_nothing_of_the_others(
     (folder / "broken.jpg").write_bytes(b"none")
     copied_album.run("ingest", folder, *LIGHT, code=3)
     grant_reader = ("db", "grant", "reader", role, "--create", "--root", folder)
-    assert "no root '/nowhere'" in copied_album.run(*grant_reader, "--root", "/nowhere", code=2).message
+    assert "no root /nowhere" in copied_album.run(*grant_reader, "--root", "/nowhere", code=2).message
     refused = copied_album.run("db", "grant", "ingester", role, "--create", "--root", folder, code=2)
     assert "--root is for readers" in refused.message
     granted = copied_album.run(*grant_reader)
-    assert granted.err == f"{role} is reader now of {folder}\n"
+    assert granted.err == f"{role} is now a reader of {folder}\n"
     assert granted.out == ""
     reader = as_role(copied_album, imrec, role)
     status = reader("status", "--json").json

@@ -11,7 +11,7 @@ from e2e.database import SESSIONS, assert_no_half_batch, counts, one, query
 from e2e.photos import save_many
 
 # Two workers decode these in two seconds or more.
-LIGHT = ("--features", "histogram,hash", "--workers", "2")
+LIGHT = ("--features", "histogram,average_hash,difference_hash", "--workers", "2")
 NUMBER = 150
 
 
@@ -52,13 +52,13 @@ def test_a_signal_ends_cleanly_and_the_next_run_completes(
     assert done.code == 130
     stored = assert_stopped(started, done, dsn)
     assert done.out.startswith(f"{stored} new, 0 unchanged, 0 duplicates, 0 failed, ")
-    assert "once more to stop at once" in done.err
-    assert "interrupted: run the same command again to go on" in done.err
+    assert "interrupt again to stop at once" in done.err
+    assert "interrupted: run the same command again to continue" in done.err
     assert "internal error" not in done.err
     if number is signal.SIGINT and group:
         again = run("ingest", heavy, *LIGHT, "--json").json
         assert (again["unchanged"], again["new"]) == (stored, NUMBER - stored)
-        assert counts(dsn)["hash"] == NUMBER
+        assert counts(dsn)["average_hash"] == NUMBER
 
 
 def test_as_json_the_answer_is_still_json(started: Started, run: Imrec, heavy: Path, dsn: str) -> None:
@@ -79,7 +79,7 @@ def test_a_second_signal_ends_at_once(number: signal.Signals, started: Started, 
     started.signal(number, group=True)
     stderr = started.process.stderr
     assert stderr is not None
-    assert b"once more to stop at once" in stderr.readline() + stderr.readline()
+    assert b"interrupt again to stop at once" in stderr.readline() + stderr.readline()
     if started.process.poll() is None:
         started.signal(number, group=True)
     done = started.wait()
@@ -141,7 +141,7 @@ def test_lost_connections_are_opened_again(started: Started, dsn: str) -> None:
     done = started.wait()
     assert done.code == 0
     assert "trying again for 300 s" in done.err
-    assert counts(dsn)["hash"] == NUMBER
+    assert counts(dsn)["average_hash"] == NUMBER
 
 
 def test_without_retries_a_lost_server_is_one_line_and_the_next_run_goes_on(

@@ -12,8 +12,8 @@ from e2e.database import SESSIONS, assert_no_half_batch, assert_same, content, c
 from e2e.photos import GARBAGE, save_many, save_scenes
 from support import new_database
 
-LIGHT = "histogram,hash"
-ALL = "embedding,histogram,hash"
+LIGHT = "histogram,average_hash,difference_hash"
+ALL = "embedding,histogram,average_hash,difference_hash"
 COUNT = "SELECT count(*) FROM imrec.file"
 
 
@@ -55,7 +55,7 @@ def test_light_features_survive_six_kills(imrec: Imrec, template: str, tmp_path:
                 0,
                 3,
             )
-        assert counts(dsn)["location"] == 540
+        assert counts(dsn)["file"] == 540
         assert counts(dsn)["image"] == 520
         assert counts(dsn)["failure"] == 20
         assert_same(content(dsn), content(undisturbed))
@@ -81,7 +81,7 @@ def test_a_killed_index_build_is_built_anew(group: bool, copied_album: Album) ->
         cancel = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"
         until(lambda: one(dsn, cancel), "the server gives up the build")
     image = copied_album.folder / "original.png"
-    assert "broken off" in run("index", "list").out
+    assert "incomplete" in run("index", "list").out
     assert run("search", image, "--feature", "histogram", "--json").json["exact"]
     run("index", "build", "histogram", "cosine")
-    assert "broken off" not in run("index", "list").out
+    assert "incomplete" not in run("index", "list").out

@@ -38,7 +38,7 @@ def test_a_wrong_weights_file_is_one_line(run: Imrec, dsn: str, tmp_path: Path, 
     by_variable = run.with_environ(IMREC_WEIGHTS=str(paths[1]))
     assert str(paths[1]) in by_variable("search", image, code=1).message
     assert counts(dsn)["image"] == counts(dsn)["model"] == 0
-    assert by_variable("ingest", folder, "--features", "hash", "--json").json["new"] == 1
+    assert by_variable("ingest", folder, "--features", "average_hash", "--json").json["new"] == 1
 
 
 def test_other_weights_need_a_word_and_a_database_of_their_own(
@@ -85,7 +85,7 @@ def test_an_unknown_device_is_refused(run: Imrec, dsn: str, folder: Path) -> Non
     commands: list[list[Argument]] = [["ingest", folder], ["search", image]]
     for arguments in commands:
         message = run(*arguments, "--device", "abacus", code=2).message
-        assert "no device 'abacus' on this machine; there is auto, " in message
+        assert "this machine has no device 'abacus': choose from auto, " in message
     assert counts(dsn)["image"] == 0
 
 
@@ -93,12 +93,12 @@ def test_weights_shows_what_is_there(imrec: Imrec, real_weights: Weights, other_
     human, machine = imrec.all([["weights", "--no-fetch"], ["weights", "--no-fetch", "--json"]])
     assert f"used: {real_weights.path}" in human.err
     assert machine.json["taken"] == str(real_weights.path)
-    (place,) = (p for p in machine.json["places"] if p["path"] == str(real_weights.path))
-    assert place["found"]
-    assert place["sha256"] == real_weights.sha256
+    (file,) = (p for p in machine.json["candidates"] if p["path"] == str(real_weights.path))
+    assert file["found"]
+    assert file["sha256"] == real_weights.sha256
     refused = imrec("weights", "--no-fetch", "--model-weights", other_weights, "--json").json
     assert refused["taken"] is None
-    assert "another model" in refused["places"][0]["problem"]
+    assert "another model" in refused["candidates"][0]["problem"]
 
 
 def test_without_weights_the_message_says_where_they_were_looked_for(
@@ -126,4 +126,7 @@ def test_without_weights_the_message_says_where_they_were_looked_for(
         "--model-weights or IMREC",
     ):
         assert part in message
-    assert lost("ingest", folder, "--features", "histogram,hash", "--json").json["new"] == 1
+    assert (
+        lost("ingest", folder, "--features", "histogram,average_hash,difference_hash", "--json").json["new"]
+        == 1
+    )

@@ -44,7 +44,7 @@ def odd(
     (image,) = save_scenes(tmp_path_factory.mktemp("query"), [99])
     with new_database(template, "imrec_template") as dsn:
         run = imrec.on(url_of(dsn))
-        assert run("ingest", folder, "--features", "hash", "--json").json["new"] == len(NAMES)
+        assert run("ingest", folder, "--features", "average_hash", "--json").json["new"] == len(NAMES)
         yield run, folder, image
 
 
@@ -65,7 +65,9 @@ def test_json(odd: tuple[Imrec, Path, Path]) -> None:
 def test_csv(odd: tuple[Imrec, Path, Path]) -> None:
     run, folder, image = odd
     rows = list(csv.DictReader(io.StringIO(run("search", image, *FAST, "--csv").out, newline="")))
-    assert list(rows[0]) == ["rank", "distance", "path", "image_id", "copies", "width", "height", "missing"]
+    assert list(rows[0]) == [
+        *("rank", "distance", "path", "copies", "image_id", "file_id", "width", "height", "missing")
+    ]
     assert {row["path"] for row in rows} == {f"{folder}/{shown}" for shown in NAMES.values()}
     assert [float(row["distance"]) for row in rows] == sorted(float(row["distance"]) for row in rows)
 
@@ -120,7 +122,7 @@ def test_copies_are_one_line_and_counted(run: Imrec, folder: Path) -> None:
     for name in ("b", "a"):
         (folder / name).mkdir()
         (folder / name / "copy.jpg").write_bytes(other.read_bytes())
-    run("ingest", folder, "--features", "hash")
+    run("ingest", folder, "--features", "average_hash")
     (found,) = run("search", image, *FAST, "--json").json["neighbours"]
     assert (found["copies"], found["path"]) == (3, str(folder / "0002.jpg"))
     assert run("search", image, *FAST).out.rstrip().endswith("0002.jpg  (+2 more)")
@@ -142,7 +144,7 @@ def test_plot_writes_a_picture(album: Album, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "says"),
-    [("x.xyz", "one of .png, .jpg"), ("none/x.png", "is no folder"), ("folder.png", "is a directory")],
+    [("x.xyz", "one of .png, .jpg"), ("none/x.png", "is not a folder"), ("folder.png", "is a directory")],
 )
 def test_a_plot_that_cannot_be_written_is_refused_first(
     target: str, says: str, album: Album, tmp_path: Path
@@ -155,7 +157,7 @@ def test_a_plot_that_cannot_be_written_is_refused_first(
 
 def test_a_plot_of_photos_that_are_gone(run: Imrec, folder: Path) -> None:
     image, gone = save_scenes(folder, [1, 2])
-    run("ingest", folder, "--features", "hash")
+    run("ingest", folder, "--features", "average_hash")
     gone.unlink()
     run("search", image, *FAST, "--plot", folder / "sheet.png")
     with Image.open(folder / "sheet.png") as sheet:
@@ -164,7 +166,7 @@ def test_a_plot_of_photos_that_are_gone(run: Imrec, folder: Path) -> None:
 
 def test_verbose_says_how_it_was_answered(album: Album, tmp_path: Path) -> None:
     stored = album.run("search", album.folder / "original.png", "-v")
-    assert "answer: exact, every photo compared" in stored.err
+    assert "certainty: exact, every photo compared" in stored.err
     assert "original.png: features from the database" in stored.err
     for step in ("read", "look up", "extract", "rank"):
         assert re.search(rf"(?m)^ *{step} +[\d.]+ ms$", stored.err)
@@ -224,7 +226,7 @@ def many(template: str) -> Iterator[str]:
 def test_errors_and_status_as_json_parse_with_odd_names(run: Imrec, folder: Path) -> None:
     for name in NAMES:
         Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"no image")
-    run("ingest", folder, "--features", "hash", code=3)
+    run("ingest", folder, "--features", "average_hash", code=3)
     assert {failure["path"] for failure in run("errors", "--json").json} == {
         f"{folder}/{shown}" for shown in NAMES.values()
     }

@@ -17,7 +17,7 @@ from e2e.database import counts, query
 from e2e.photos import save_scenes
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-LIGHT = ("--features", "histogram,hash")
+LIGHT = ("--features", "histogram,average_hash,difference_hash")
 _LIKE_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
 
 

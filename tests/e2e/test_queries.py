@@ -106,7 +106,7 @@ def test_options_are_taken_in_any_case(album: Album) -> None:
     [
         ("missing.jpg", None, "No such file or directory"),
         ("missing/folder.jpg", None, "No such file or directory"),
-        ("text.jpg", b"no image at all", "the content is no image"),
+        ("text.jpg", b"no image at all", "the content is not an image"),
         ("cut.jpg", GARBAGE, "Truncated|truncated|broken"),
         ("empty.jpg", b"", "the file is empty"),
         ("x\n\x1b[31m.jpg", None, "No such file or directory"),
@@ -143,7 +143,7 @@ def test_names_that_look_like_options_or_markup(run: Imrec, folder: Path) -> Non
     names = ["[red].jpg", "-x.jpg", "--json.jpg", ":smile: [bold]b.jpg", "%s %(x)s {0}.jpg"]
     for name, path in zip(names, save_scenes(folder, range(len(names))), strict=True):
         path.rename(folder / name)
-    run("ingest", folder, "--features", "hash")
+    run("ingest", folder, "--features", "average_hash")
     for name in names:
         others = run("search", "-k", "9", "--feature", "difference_hash", "--", name, cwd=folder).out
         shown = {line.partition(str(folder) + "/")[2].rstrip() for line in others.splitlines()[1:]}
@@ -153,7 +153,7 @@ def test_names_that_look_like_options_or_markup(run: Imrec, folder: Path) -> Non
 
 def test_a_query_by_relative_path_and_through_the_shell(run: Imrec, folder: Path) -> None:
     save_scenes(folder / "sub", range(3))
-    run("ingest", "sub", "--features", "hash", cwd=folder)
+    run("ingest", "sub", "--features", "average_hash", cwd=folder)
     arguments = ["--feature", "average_hash", "--include-self", "-k", "1", "--paths"]
     expected = f"{folder}/sub/0001.jpg\n"
     assert run("search", "sub/0001.jpg", *arguments, cwd=folder).out == expected
@@ -168,10 +168,10 @@ def test_a_database_with_nothing_to_find_says_so(run: Imrec, folder: Path) -> No
     (image,) = save_scenes(folder, [1])
     nothing = run("search", image, "--feature", "histogram")
     assert nothing.err == "nothing is stored yet: imrec-pg ingest FOLDER\n"
-    run("ingest", folder, "--features", "hash")
+    run("ingest", folder, "--features", "average_hash")
     assert "no other photo" in run("search", image, "--feature", "average_hash").err
     save(folder / "other.png", scene(2))
-    run("ingest", folder, "--features", "hash")
+    run("ingest", folder, "--features", "average_hash")
     lacking = run("search", image, "--feature", "histogram", "--json")
     assert lacking.json["neighbours"] == []
     assert "ingest with histogram" in lacking.err

@@ -13,7 +13,7 @@ from e2e.command import Argument, Imrec
 from e2e.database import one, query
 from e2e.photos import GARBAGE, save, save_scenes, scene
 
-LIGHT = ("--features", "hash")
+LIGHT = ("--features", "average_hash")
 FAST = ("--feature", "average_hash", "-k", "100")
 # What the file system stores, and how the database shows it.
 NAMES = {
@@ -61,8 +61,8 @@ def test_the_same_library_mounted_elsewhere_is_the_same(a: Imrec, b: Imrec, dsn:
     there.symlink_to(folder)
     assert ingest(a, folder, *LIGHT, code=3)["new"] == 3
     said = b("root", "add", folder, there).err
-    assert f"{folder} lies at {there} on this host, b" in said
-    assert f"paths in {folder}, for it lies on a too" in said
+    assert f"{folder} is {there} on this host, b" in said
+    assert f"paths in {folder}, because a has it too" in said
     assert ingest(b, there, *LIGHT) == {"found": 4, "unchanged": 3, "known_failures": 1}
 
     names = ["0001.jpg", "0002.jpg", "2024/0003.jpg"]
@@ -101,13 +101,13 @@ def test_odd_names_survive_a_move_byte_for_byte(a: Imrec, dsn: str, folder: Path
     save_scenes(odd, [90])
     (folder / "broken \n.jpg").write_bytes(GARBAGE)
     count = len(NAMES) + 1
-    assert a("root", "add", "photos", folder).err.startswith(f"photos lies at {folder}: ")
+    assert a("root", "add", "photos", folder).err.startswith(f"photos is {folder}: ")
     assert ingest(a, "photos", *LIGHT, code=3)["new"] == count
 
     moved = folder.rename(folder.parent / os.fsdecode(b"moved \xff \xe2\x80\xa8 %s"))
     shown = rf"{folder.parent}/moved \xff \u2028 %s"
     said = a("root", "add", "photos", moved).err.splitlines()
-    assert said[0] == (f"photos has moved from {folder} to {shown}: its files are known by their new paths")
+    assert said[0] == (f"photos has moved from {folder} to {shown}: its files have their new paths")
     assert said[1:] == [f"{count + 1} files have a new path"]
     assert ingest(a, moved, *LIGHT) == {"found": count + 1, "unchanged": count, "known_failures": 1}
     displayed = {rf"{shown}/{name}" for name in NAMES.values()} | {rf"{shown}/sub \xe4\x0a'%s/0090.jpg"}
@@ -167,7 +167,7 @@ def test_roots_are_listed_renamed_and_removed(a: Imrec, dsn: str, folder: Path) 
     ]
     assert a("root", "list").out == f"one  {first} (2 files)\ntwo  {second} (2 files)\n"
 
-    assert "say --yes" in a("root", "remove", "two", code=2).message
+    assert "pass --yes" in a("root", "remove", "two", code=2).message
     dry = a("root", "remove", "two", "--dry-run", "--json").json
     assert dry == {"files": 2, "images": 1, "dry_run": True}
     assert one(dsn, "SELECT count(*) FROM imrec.file") == 4

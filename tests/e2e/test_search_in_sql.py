@@ -81,8 +81,8 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
     assert set(answer["weights"]) == {"embedding", "histogram", "average_hash", "difference_hash"}
     first = answer["neighbours"][0]
     assert first["path"].startswith(f"{album.folder}/copies/")
-    assert first["embedding_rank"] >= 1
-    assert first["difference_hash_distance"] <= 64
+    assert first["features"]["embedding"]["rank"] >= 1
+    assert first["features"]["difference_hash"]["distance"] <= 64
     assert [n["fused"] for n in answer["neighbours"]] == sorted(
         (n["fused"] for n in answer["neighbours"]), reverse=True
     )
@@ -91,7 +91,7 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
     cells = table[1].split()
     for column, feature in enumerate(answer["weights"]):
         assert cells[1 + 2 * column] == f"{first[f'{feature}_rank']}."
-        assert float(cells[2 + 2 * column]) == pytest.approx(first[f"{feature}_distance"], abs=1e-4)
+        assert float(cells[2 + 2 * column]) == pytest.approx(first["features"][feature]["distance"], abs=1e-4)
     assert cells[-1] == first["path"]
     rows = list(csv.DictReader(io.StringIO(album.run("search", image, "--fuse", "--csv").out)))
     assert [row["path"] for row in rows] == [n["path"] for n in answer["neighbours"]]
@@ -132,7 +132,7 @@ def test_dislikes_are_left_out_and_pushed_away(album: Album) -> None:
         (["--weights", "embedding=-1"], "not a number of 0 or more"),
         (["--fuse", "--feature", "average_hash"], "--feature and --metric don't go with it"),
         (["--fuse", "--explain"], "does not go with --fuse"),
-        (["--min-size", "big"], "is no size"),
+        (["--min-size", "big"], "is not a size"),
         (["--after", "yesterday"], "yesterday"),
     ],
 )
@@ -151,7 +151,7 @@ def test_explain_shows_the_plan_on_stderr(album: Album) -> None:
         ("average_hash", "Function Scan on nearest"),
     ):
         run = album.run("search", album.folder / "original.png", "--explain", "--feature", feature)
-        assert "answer: exact" in run.err
+        assert "certainty: exact" in run.err
         assert seen in run.err
         assert "Scan" not in run.out
 

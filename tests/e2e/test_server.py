@@ -10,7 +10,7 @@ from e2e.command import Imrec, until
 from e2e.database import one
 from e2e.photos import save_many, save_scenes
 
-LIGHT = ("--features", "histogram,hash")
+LIGHT = ("--features", "histogram,average_hash,difference_hash")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_stopping_the_server_under_an_ingest_is_one_line(own: Imrec, folder: Pat
     own("db", "stop")
     done = running.wait()
     assert done.code == 4
-    assert "was stopped (imrec-pg db stop): run the command again" in done.err.splitlines()[-1]
+    assert "was stopped while in use" in done.err.splitlines()[-1]
     assert not own("db", "status", "--json").json["running"]
     until(lambda: not running.others(), "the workers end")
     again = own("ingest", folder, *LIGHT, "--json").json

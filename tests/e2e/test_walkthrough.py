@@ -87,7 +87,7 @@ def test_short_help_version_and_console_script(imrec: Imrec) -> None:
         (["ingest"], "name a folder of photos"),
         (["index", "build", "embedding"], "Missing argument"),
         (["--dsn", "x", "--data", "y", "status"], "give only one of them"),
-        (["db", "start", "--dsn", "postgresql://host/x"], "named by --dsn"),
+        (["db", "start", "--dsn", "postgresql://host/x"], "the server that --dsn names"),
     ],
 )
 def test_wrong_usage_exits_with_2_before_any_database_is_asked(
@@ -102,14 +102,14 @@ def test_wrong_usage_exits_with_2_before_any_database_is_asked(
 def test_ingest_counts_on_stdout_and_hints_on_stderr(run: Imrec, folder: Path) -> None:
     save_scenes(folder / "sub", range(5))
     (folder / "notes.txt").write_text("no photo")
-    done = run("ingest", folder, "--features", "histogram,hash")
+    done = run("ingest", folder, "--features", "histogram,average_hash,difference_hash")
     assert re.fullmatch(
         r"5 new, 0 unchanged, 0 duplicates, 1 other files ignored, 0 failed, [\d.]+ images/s in [\d.]+ s\n",
         done.out,
     )
     assert not done.err
     (folder / "bad.jpg").write_bytes(GARBAGE)
-    done = run("ingest", folder, "--features", "histogram,hash", code=3)
+    done = run("ingest", folder, "--features", "histogram,average_hash,difference_hash", code=3)
     assert re.match("0 new, 5 unchanged, 0 duplicates, 1 other files ignored, 1 failed, ", done.out)
     assert (
         done.err == "imrec-pg errors lists what could not be read; imrec-pg ingest --retry tries it again\n"
@@ -119,7 +119,7 @@ def test_ingest_counts_on_stdout_and_hints_on_stderr(run: Imrec, folder: Path) -
 def test_ingest_as_json(run: Imrec, folder: Path) -> None:
     save_scenes(folder, range(3))
     (folder / "bad.jpg").write_bytes(GARBAGE)
-    done = run("ingest", folder, "--features", "hash", "--json", code=3)
+    done = run("ingest", folder, "--features", "average_hash", "--json", code=3)
     assert not done.err
     found = done.json
     assert found.pop("seconds") > 0
@@ -150,7 +150,17 @@ def test_ingest_on_a_terminal_shows_progress(run: Imrec, folder: Path) -> None:
     termios.tcsetwinsize(theirs, (24, 120))
     try:
         subprocess.run(
-            [sys.executable, "-m", "imrec_pg", "ingest", folder, "--features", "hash", "--batch", "4"],
+            [
+                sys.executable,
+                "-m",
+                "imrec_pg",
+                "ingest",
+                folder,
+                "--features",
+                "average_hash",
+                "--batch",
+                "4",
+            ],
             env=run.environ,
             stdout=subprocess.DEVNULL,
             stderr=theirs,
@@ -175,14 +185,14 @@ def test_status(album: Album) -> None:
     lines = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in human.out.splitlines()}
     assert lines["images"].startswith("57 in 57 files (")
     assert lines["roots"] == f"{album.folder} (57 files)"
-    assert lines["missing"] == "no feature"
+    assert lines["lacking"] == "no feature"
     assert lines["failures"] == "2 files (Truncated 2): imrec-pg errors"
     assert lines["index"].startswith("embedding cosine (HNSW, ")
     assert lines["model"].startswith("resnet18 68d5403d92ca, extraction ")
     assert "PostgreSQL 18." in lines["versions"]
     found = machine.json
     assert (found["images"], found["files"], found["failures"]) == (57, 57, 2)
-    assert found["missing"] == {"embedding": 0, "histogram": 0, "hash": 0}
+    assert not any(found["lacking"].values())
     assert [(root["name"], root["path"], root["files"]) for root in found["roots"]] == [
         (str(album.folder), str(album.folder), 57)
     ]
@@ -197,8 +207,7 @@ def test_errors_lists_the_files_that_could_not_be_read(album: Album, run: Imrec)
     cut, text = (str(album.folder / "broken" / name) for name in ("cut.jpg", "text.png"))
     assert [line.partition(": ")[0] for line in human.out.splitlines()] == [cut, text]
     assert human.err == (
-        "2 files could not be read\n"
-        "  2 Truncated: their end is missing: copy them again from where they came\n"
+        "2 files could not be read\n  2 Truncated: their end is missing: copy them again from their source\n"
     )
     assert not machine.err
     assert [failure["path"] for failure in machine.json] == [cut, text]

@@ -11,7 +11,7 @@ from e2e.command import Imrec, Started, until
 from e2e.database import counts, one
 from e2e.photos import GARBAGE, save_scenes
 
-LIGHT = ("--features", "histogram,hash", "--workers", "1")
+LIGHT = ("--features", "histogram,average_hash,difference_hash", "--workers", "1")
 FILES = "SELECT count(*) FROM imrec.file WHERE file_id NOT IN (SELECT file_id FROM imrec.missing)"
 CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'imrec-pg'"
 

@@ -23,7 +23,8 @@ _STORED = """
 SELECT l.file_id::text, l.image_id::text FROM imrec.file AS l
 INNER JOIN imrec.image USING (image_id)
 INNER JOIN imrec.histogram USING (image_id)
-INNER JOIN imrec.hash USING (image_id)
+INNER JOIN imrec.average_hash USING (image_id)
+INNER JOIN imrec.difference_hash USING (image_id)
 UNION ALL SELECT file_id::text, '' FROM imrec.failure
 """
 
@@ -49,7 +50,7 @@ def check_batches(figures: Figures, dsn: str, batches: Iterable[Batch]) -> None:
 
 def check_end(figures: Figures, dsn: str, folders: Sequence[Path]) -> None:
     """Hold the tables against the folders: each file has a verdict, each verdict is about its bytes."""
-    assert_no_half_batch(dsn, "histogram,hash")
+    assert_no_half_batch(dsn, "histogram,average_hash,difference_hash")
     files = list(_candidates(folders))
     known = {
         path for (path,) in query(dsn, "SELECT path FROM imrec.file UNION SELECT path FROM imrec.failure")
@@ -58,9 +59,9 @@ def check_end(figures: Figures, dsn: str, folders: Sequence[Path]) -> None:
     figures.must_be_zero("files without a verdict", [path for path in files if path not in known])
     rows = query(
         dsn,
-        "SELECT l.path, image_id, h.histogram::text, b.average_hash::text, b.difference_hash::text "
+        "SELECT l.path, image_id, h.histogram::text, b.average_hash::text, d.difference_hash::text "
         "FROM imrec.file AS l INNER JOIN imrec.histogram AS h USING (image_id) "
-        "INNER JOIN imrec.hash AS b USING (image_id)",
+        "INNER JOIN imrec.average_hash AS b USING (image_id) INNER JOIN imrec.difference_hash AS d USING (image_id)",
     )
     assert rows
     contents = {path: Path(path).read_bytes() for path, *_ in rows}

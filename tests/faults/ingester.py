@@ -67,7 +67,7 @@ class Orders:
 
 
 def counted(
-    content: FileContent, path: str, tables: frozenset[Feature], limits: Limits
+    content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> "Extracted | DecodeError":
     """Stand in for the decoder: counts, takes its time, and has bugs that the file's name brings out."""
     descriptor = os.open(os.environ[_DECODES], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -78,7 +78,7 @@ def counted(
         os.kill(os.getpid(), signal.SIGSEGV)
     if "hanging" in path:
         time.sleep(3600)
-    return extract._extract_or_error(content, path, tables, limits)
+    return extract._extract_or_error(content, path, features, limits)
 
 
 class _Log:

@@ -38,7 +38,7 @@ def test_kill_9_of_an_ingester_loses_nothing(
         done += 1
         until(lambda: one(database, SESSIONS) == 0, "the server gives up the killed one's transaction")
         check_batches(figures, database, ingester.batches)
-        assert_no_half_batch(database, "histogram,hash")
+        assert_no_half_batch(database, "histogram,average_hash,difference_hash")
     with started(_orders(database, folders, tmp_path / "last.log", 0)) as ingester:
         counts = ingester.end()
         assert counts["done"] == counts["found"]

@@ -67,7 +67,7 @@ def test_kill_9_of_the_server_loses_nothing(
             counts = ingester.end()
         own_server.start()  # the last kill may have come when the ingester had nothing more to ask
         check_batches(figures, dsn, ingester.batches)
-        assert_no_half_batch(dsn, "histogram,hash")
+        assert_no_half_batch(dsn, "histogram,average_hash,difference_hash")
         assert counts["done"] == counts["found"]
     check_end(figures, dsn, folders)
     check_deadlocks(figures, dsn, own_server.status().log)

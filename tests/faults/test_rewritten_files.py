@@ -143,9 +143,9 @@ def test_what_is_stored_of_a_file_is_one_of_the_contents_that_it_had(
 def _check_contents(figures: Figures, dsn: str, rewriter: Rewriter) -> None:
     rows = query(
         dsn,
-        "SELECT l.path, image_id, h.histogram::text, b.average_hash::text, b.difference_hash::text "
+        "SELECT l.path, image_id, h.histogram::text, b.average_hash::text, d.difference_hash::text "
         "FROM imrec.file AS l INNER JOIN imrec.histogram AS h USING (image_id) "
-        "INNER JOIN imrec.hash AS b USING (image_id)",
+        "INNER JOIN imrec.average_hash AS b USING (image_id) INNER JOIN imrec.difference_hash AS d USING (image_id)",
     )
     wrong = []
     for path, image_id, *features in rows:

@@ -433,7 +433,7 @@ def test_server_started_by_other_means_is_left_alone(running: EmbeddedServer) ->
 @root_only
 def test_folder_below_a_closed_one_is_refused(make_server: MakeServer, folder: Path) -> None:
     (folder / "home").mkdir(mode=0o700)
-    with pytest.raises(EmbeddedServerError, match=r"may not enter .*home: use --data .*/var/lib/imrec-pg"):
+    with pytest.raises(EmbeddedServerError, match=r"may not enter .*home: choose .*/var/lib/imrec-pg"):
         make_server("home/db").start()
     assert stat.S_IMODE((folder / "home").stat().st_mode) == 0o700
     assert not list((folder / "home").iterdir())

@@ -29,10 +29,10 @@ from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.extract import Decoded, decode_all
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.read import Content
-from imrec_pg.records import FeatureTable, FoundFile
+from imrec_pg.records import Feature, FoundFile
 from imrec_pg.settings import this_host
 
-LIGHT = IngestOptions(features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=2)
+LIGHT = IngestOptions(features=(Feature.HISTOGRAM, Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH), workers=2)
 # Pixels wide.
 DEADLY = 7
 HANGING = 9
@@ -61,10 +61,10 @@ def save_bomb(path: Path, side: int = 14_000) -> None:
 
 
 def dangerous(
-    content: FileContent, path: str, tables: frozenset[FeatureTable], limits: Limits
+    content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> Extracted | DecodeError:
     """Stand in for a decoder with a bug: dies of some pictures, and never comes back from others."""
-    result = extract_module._extract_or_error(content, path, tables, limits)
+    result = extract_module._extract_or_error(content, path, features, limits)
     if isinstance(result, DecodeError):
         return result
     mark = Path(f"{path}.seen")
@@ -238,3 +238,29 @@ def test_a_folder_without_photos_leaves_no_root(
     with pytest.raises(ImrecError, match="no photos in"):
         ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
     assert roots_here(conn, this_host()).all == []
+
+
+def test_refresh_computes_again_what_an_earlier_version_computed(conn: Connection, tmp_path: Path) -> None:
+    save(tmp_path / "photos" / "a.png")
+    save(tmp_path / "photos" / "b.png", seed=1)
+    embedders, folders = EmbedderSource(settings_for("")), [os.fsencode(tmp_path / "photos")]
+    ingest_into(conn, folders, embedders, LIGHT)
+    stored = (
+        "SELECT h.histogram::text, a.average_hash::text, i.width, i.camera_make FROM imrec.image AS i "
+        "INNER JOIN imrec.histogram AS h USING (image_id) INNER JOIN imrec.average_hash AS a USING (image_id) "
+        "ORDER BY image_id"
+    )
+    right = conn.execute(stored).fetchall()
+    for spoilt in (
+        "UPDATE imrec.histogram SET histogram = array_fill(1, ARRAY[512])::vector, version = 0",
+        "UPDATE imrec.average_hash SET average_hash = ~average_hash",  # of the present version: left alone
+        "UPDATE imrec.image SET camera_make = 'wrong', version = 0",
+    ):
+        conn.execute(spoilt.encode())
+    assert ingest_into(conn, folders, embedders, LIGHT).tally.unchanged == 2
+    refreshed = ingest_into(conn, folders, embedders, replace(LIGHT, refresh=True)).tally
+    assert (refreshed.completed, refreshed.new) == (2, 0)
+    now = conn.execute(stored).fetchall()
+    assert [(row[0], row[2], row[3]) for row in now] == [(row[0], row[2], row[3]) for row in right]
+    assert [row[1] for row in now] != [row[1] for row in right]
+    assert ingest_into(conn, folders, embedders, replace(LIGHT, refresh=True)).tally.unchanged == 2

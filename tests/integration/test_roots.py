@@ -20,9 +20,9 @@ from imrec_pg.ingest.find import folders_of, root_of
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
 from imrec_pg.ingest.roots import NamedRoots, Outcome
-from imrec_pg.records import FeatureTable
+from imrec_pg.records import Feature
 
-LIGHT = IngestOptions(features=(FeatureTable.HASH,), workers=1)
+LIGHT = IngestOptions(features=(Feature.AVERAGE_HASH,), workers=1)
 
 
 def save(path: Path, seed: int) -> Path:
@@ -228,8 +228,8 @@ def test_what_would_store_files_twice_is_refused(conn: Connection, folder: Path)
     run(conn, folder)
     roots = NamedRoots(conn, "a")
     for place, says in (
-        (folder, f"is the root {folder} already: imrec-pg root rename"),
-        (folder / "sub", "are known already, in the root"),
+        (folder, f"is the root {folder} already: rename that root"),
+        (folder / "sub", "are known already, as part of the root"),
         (folder / "none", "does not exist"),
         (folder / "1.png", "is a file"),
     ):

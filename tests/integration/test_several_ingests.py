@@ -28,11 +28,14 @@ from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import Merged, write_batch
-from imrec_pg.records import FailedFile, Feature, FeatureTable, FoundFile, Metric, StoredImage
+from imrec_pg.records import FailedFile, Feature, FoundFile, Metric, StoredImage
 from imrec_pg.settings import Settings
 
 LIGHT = IngestOptions(
-    features=(FeatureTable.HISTOGRAM, FeatureTable.HASH), workers=1, batch=8, retry_for_s=20
+    features=(Feature.HISTOGRAM, Feature.AVERAGE_HASH, Feature.DIFFERENCE_HASH),
+    workers=1,
+    batch=8,
+    retry_for_s=20,
 )
 ROOT = root_of(b"/photos")
 LEASE = timedelta(seconds=60)
@@ -83,7 +86,7 @@ def test_two_that_claimed_what_was_done_meanwhile_do_not_wait_for_each_other(
 ) -> None:
     with an_ingest(settings) as one, an_ingest(settings) as other:
         for claimant, part in ((one, files[:2]), (other, files[2:])):
-            assert list(claimant.claimed(part, LIGHT.features, Tally(), retry=False)) == []
+            assert list(claimant.claimed(part, LIGHT.wanted, Tally(), retry=False)) == []
         ended = threading.Event()
         all_at_once(*(lambda c=c: c.wait_for_others(ended.is_set) for c in (one, other)))
         ended.set()

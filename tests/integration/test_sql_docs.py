@@ -1,4 +1,4 @@
-"""The examples of docs/sql.md, run by psql, in their order, on a small library."""
+"""The examples of docs/guide/sql.md, run by psql, in their order, on a small library."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from support import AddImage
 from imrec_pg.db.connection import Connection
 from imrec_pg.embedded import psql_path
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "sql.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "guide" / "sql.md"
 BLOCKS = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
 
 
@@ -29,7 +29,7 @@ def test_every_example_runs_and_answers(
     names = ["a.jpg", *(f"2024/{i}.jpg" for i in range(30))]
     add_image.many({"name": name} for name in names)
     conn.execute(
-        "UPDATE imrec.image SET bytes = 1000 + n, width = 2000, camera_make = 'Canon', "
+        "UPDATE imrec.image SET size = 1000 + n, width = 2000, camera_make = 'Canon', "
         "taken_at = '2023-07-01' "
         "FROM (SELECT image_id, row_number() OVER (ORDER BY image_id) AS n FROM imrec.image) AS s "
         "WHERE s.image_id = image.image_id"

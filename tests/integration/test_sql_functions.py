@@ -309,7 +309,8 @@ CHUNK_SCANS = (
 def test_every_function_tells_what_it_does(conn: Connection) -> None:
     undescribed = rows(
         conn,
-        "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace IN ('imrec'::regnamespace, 'imrec_internal'::regnamespace) "
+        "SELECT oid::regprocedure::text AS name FROM pg_proc "
+        "WHERE pronamespace IN ('imrec'::regnamespace, 'imrec_internal'::regnamespace) "
         "AND obj_description(oid, 'pg_proc') IS NULL",
     )
     assert undescribed == []

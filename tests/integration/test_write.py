@@ -54,7 +54,7 @@ def an_image(number: int, *names: str) -> StoredImage:
     row = np.full(512, 1.0, dtype=np.float32)
     row[number % 512] += 1
     hashes = {str(feature): bytes(8) for feature in Feature if feature.is_hash}
-    features = Features(embedding=row, histogram=row / row.sum(), **hashes)  # type: ignore[arg-type]
+    features = Features(embedding=row, histogram=row / row.sum(), **hashes)
     info = ImageInfo(key, 9, 4, 3, "JPEG", None, None, None)
     return StoredImage(key, info, tuple(a_file(name) for name in names), features)
 
@@ -222,7 +222,10 @@ def test_a_later_version_replaces_an_earlier_one_and_an_earlier_one_nothing(
     dated = replace(image.info, taken_at=datetime(2020, 1, 2), version=2)  # noqa: DTZ001 - no time zone
     monkeypatch.setattr(write, "version_of", lambda _feature: 2)
     assert write_batch(conn, [replace(image, info=dated, features=other)]) == Merged(0, 0, 0)
-    stored = "SELECT average_hash::text, a.version, i.taken_at, i.version FROM imrec.average_hash AS a, imrec.image AS i"
+    stored = (
+        "SELECT average_hash::text, a.version, i.taken_at, i.version "
+        "FROM imrec.average_hash AS a, imrec.image AS i"
+    )
     expected = ("1" * 64, 2, datetime(2020, 1, 2), 2)  # noqa: DTZ001 - as above
     assert conn.execute(stored).fetchone() == expected
     monkeypatch.setattr(write, "version_of", lambda _feature: 1)

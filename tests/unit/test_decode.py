@@ -1,53 +1,24 @@
 """What is no picture, or no whole one, becomes a DecodeError of the right kind."""
 
-import io
 import struct
 import subprocess
 import sys
 import zlib
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import ExifTags, Image, features
+from support_images import decoded, failure, noise, png_chunk, saved
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images import decoders, memory
-from imrec_pg.images.content import MAX_PIXELS, FileContent, Limits, image_id_of
-from imrec_pg.images.decode import DecodedImage, decode
-
-
-def decoded(data: bytes, name: str = "photo", limits: Limits | None = None) -> DecodedImage:
-    content = FileContent(data, len(data), 0, image_id_of(data))
-    return decode(content, name, limits or Limits())
-
-
-def failure(data: bytes, name: str = "photo", limits: Limits | None = None) -> DecodeError:
-    with pytest.raises(DecodeError) as caught:
-        decoded(data, name, limits)
-    assert caught.value.path == name
-    return caught.value
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+from imrec_pg.images import decode_errors, decoders
+from imrec_pg.images.content import MAX_PIXELS, Limits
+from imrec_pg.images.decode_errors import memory_is_short
 
 
 def bomb(width: int, height: int) -> bytes:
     """A PNG of some 60 bytes that claims any size."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0"))
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int = 40, height: int = 30) -> Image.Image:
-    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(levels)
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(b"\0"))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +39,7 @@ def test_what_is_no_image_is_named_so(data: bytes) -> None:
 def test_known_formats_that_are_not_read_say_what_to_do(data: bytes, name: str) -> None:
     error = failure(data, "wrongly_named.jpg")
     assert error.kind == "UnsupportedFormat"
-    assert error.reason == f"{name} images are not read by imrec-pg yet; convert them to JPEG"
+    assert error.reason == f"imrec-pg does not read {name} images yet; convert them to JPEG"
 
 
 HEIF = "HEIC images need pillow-heif: pip install 'imrec-pg[heif]'"
@@ -95,7 +66,7 @@ def test_without_its_decoder_a_format_says_what_to_install(
     monkeypatch.setattr(features, "check", lambda _name: False)
     error = failure(data, "wrongly_named.jpg")
     assert error.kind == "DecoderMissing"
-    assert error.reason == f"{advice}, then imrec-pg ingest --retry"
+    assert error.reason == f"{advice}, then retry"
 
 
 def test_a_decoder_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +109,7 @@ def test_camera_raw_that_looks_like_tiff_is_not_taken_for_its_thumbnail() -> Non
     assert decoded(data, "a.tif").info.format == "TIFF"
     pytest.importorskip("rawpy")
     error = failure(data, "a.NEF")
-    assert (error.kind, error.reason) == ("UnsupportedFormat", "LibRaw reads no raw data in it")
+    assert (error.kind, error.reason) == ("UnsupportedFormat", "LibRaw finds no raw data that it can read")
 
 
 def test_camera_raw_under_a_tiff_s_name_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +149,7 @@ def test_broken_data_are_corrupt() -> None:
 
 
 def test_broken_header_names_the_format() -> None:
-    error = failure(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""))
+    error = failure(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", bytes(13)) + png_chunk(b"IEND", b""))
     assert error.kind == "Corrupt"
     assert "PNG" in error.reason
 
@@ -223,7 +194,7 @@ def test_broken_data_are_put_down_to_memory_where_it_is_short(monkeypatch: pytes
         asked.append(pixels)
         return True
 
-    monkeypatch.setattr(memory, "is_short", is_short)
+    monkeypatch.setattr(decode_errors, "memory_is_short", is_short)
     error = failure(data[: len(data) // 2])
     assert error.kind == "OutOfMemory"
     assert asked == [40 * 30]
@@ -231,10 +202,10 @@ def test_broken_data_are_put_down_to_memory_where_it_is_short(monkeypatch: pytes
 
 
 def test_memory_is_short_of_what_no_machine_has() -> None:
-    assert not memory.is_short(0)
-    assert not memory.is_short(1)
-    assert memory.is_short(2**58)
-    assert memory.is_short(2**62)
+    assert not memory_is_short(0)
+    assert not memory_is_short(1)
+    assert memory_is_short(2**58)
+    assert memory_is_short(2**62)
 
 
 def test_own_pixel_limit_is_inclusive() -> None:

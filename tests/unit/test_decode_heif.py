@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, features
+from support_images import decoded, failure
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.content import FileContent, Limits, image_id_of
-from imrec_pg.images.decode import DecodedImage, decode
+from imrec_pg.images.content import Limits
 
 pillow_heif = pytest.importorskip("pillow_heif")
 KINDS = [
@@ -23,17 +23,6 @@ RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 @pytest.fixture(autouse=True, scope="module")
 def _writer() -> None:
     pillow_heif.register_heif_opener()
-
-
-def decoded(data: bytes, name: str = "photo", limits: Limits | None = None, **options: Any) -> DecodedImage:
-    content = FileContent(data, len(data), 0, image_id_of(data))
-    return decode(content, name, limits or Limits(), **options)
-
-
-def failure(data: bytes, name: str = "photo", limits: Limits | None = None) -> DecodeError:
-    with pytest.raises(DecodeError) as caught:
-        decoded(data, name, limits)
-    return caught.value
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:

@@ -1,27 +1,20 @@
 """Decoded pixels: the right way up, and one way from every kind of colour to RGB."""
 
-import io
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
 from dng import LONG, SHORT, Entry, tiff
 from PIL import Image
+from support_images import decoded, noise, orientation_exif, png_chunk, saved
 
-from imrec_pg.images import colours
-from imrec_pg.images.content import FileContent, image_id_of
-from imrec_pg.images.decode import DecodedImage, decode
+from imrec_pg.images.content import image_id_of
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6  # PNG's colour types
 A, B, C, D, E, F = ((v, 255 - v, v // 2) for v in (0, 50, 100, 150, 200, 250))
-
-
-def decoded(data: bytes) -> DecodedImage:
-    return decode(FileContent(data, len(data), 0, image_id_of(data)), "photo")
 
 
 def pixels(data: bytes) -> list[list[tuple[int, ...]]]:
@@ -31,32 +24,14 @@ def pixels(data: bytes) -> list[list[tuple[int, ...]]]:
     return [[tuple(int(v) for v in pixel) for pixel in row] for row in array]
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
 def png(
     width: int, rows: Sequence[bytes], *, depth: int = 8, colour: int = RGB, extra: Sequence[bytes] = ()
 ) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0))
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0))
     body = zlib.compress(b"".join(b"\0" + row for row in rows))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
-
-
-def orientation_exif(value: int) -> bytes:
-    """A TIFF directory of the one entry 274 (Orientation), type SHORT."""
-    return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, value, 0, 0)
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int = 40, height: int = 30) -> Image.Image:
-    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(levels)
+    return (
+        b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +51,7 @@ def noise(width: int = 40, height: int = 30) -> Image.Image:
 )
 def test_exif_orientation_is_applied(orientation: int, expected: list[list[tuple[int, ...]]]) -> None:
     rows = [bytes(A + B + C), bytes(D + E + F)]
-    data = png(3, rows, extra=[chunk(b"eXIf", orientation_exif(orientation))])
+    data = png(3, rows, extra=[png_chunk(b"eXIf", orientation_exif(orientation))])
     assert pixels(data) == expected
     info = decoded(data).info
     assert (info.width, info.height) == (len(expected[0]), len(expected))
@@ -95,7 +70,7 @@ def test_other_formats_turn_as_well(kind: str) -> None:
 
 def test_16_bit_picture_turns_as_well() -> None:
     rows = [struct.pack(">HHH", 0, 0x8000, 0xFF00)]
-    data = png(3, rows, depth=16, colour=GREY, extra=[chunk(b"eXIf", orientation_exif(6))])
+    data = png(3, rows, depth=16, colour=GREY, extra=[png_chunk(b"eXIf", orientation_exif(6))])
     assert pixels(data) == [[(0, 0, 0)], [(128, 128, 128)], [(255, 255, 255)]]
 
 
@@ -105,7 +80,7 @@ def test_16_bit_picture_turns_as_well() -> None:
 )
 def test_a_jpeg_is_decoded_as_small_as_allowed(orientation: int, enough: int, scale: int) -> None:
     data = saved(noise(400, 300), "JPEG", exif=b"Exif\0\0" + orientation_exif(orientation))
-    result = decode(FileContent(data, len(data), 0, image_id_of(data)), "photo", enough=enough)
+    result = decoded(data, enough=enough)
     shown = (400, 300) if orientation == 1 else (300, 400)
     assert (result.info.width, result.info.height) == shown
     assert result.pixels.size == tuple(-(-side // scale) for side in shown)
@@ -113,14 +88,14 @@ def test_a_jpeg_is_decoded_as_small_as_allowed(orientation: int, enough: int, sc
 
 def test_sides_that_shrink_to_a_square_still_change_places() -> None:
     data = saved(noise(64, 63), "JPEG", exif=b"Exif\0\0" + orientation_exif(6))
-    result = decode(FileContent(data, len(data), 0, image_id_of(data)), "photo", enough=900)
+    result = decoded(data, enough=900)
     assert result.pixels.size == (32, 32)
     assert (result.info.width, result.info.height) == (63, 64)
 
 
 def test_other_formats_are_decoded_whole() -> None:
     data = saved(noise(400, 300), "PNG")
-    result = decode(FileContent(data, len(data), 0, image_id_of(data)), "photo", enough=1)
+    result = decoded(data, enough=1)
     assert result.pixels.size == (400, 300)
 
 
@@ -134,7 +109,7 @@ def test_alpha_is_dropped() -> None:
 
 
 def test_palette_gives_its_colours_even_where_transparent() -> None:
-    extra = [chunk(b"PLTE", bytes(A + B + C)), chunk(b"tRNS", bytes((255, 0)))]
+    extra = [png_chunk(b"PLTE", bytes(A + B + C)), png_chunk(b"tRNS", bytes((255, 0)))]
     assert pixels(png(3, [bytes((2, 1, 0))], colour=PALETTE, extra=extra)) == [[C, B, A]]
 
 
@@ -250,7 +225,7 @@ def test_colours_that_were_multiplied_by_alpha_are_divided_again() -> None:
 
 
 def test_floats_are_stretched_as_a_whole_though_band_by_band(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(colours, "_BAND", 2)
+    monkeypatch.setattr("imrec_pg.images.pixels._BAND", 2)
     values = np.array([[np.nan, np.inf], [0, 1], [np.nan, np.nan], [4, 5]], dtype=np.float32)
     # v * 51.
     expected = [(0, 255), (0, 51), (0, 0), (204, 255)]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from dng import LONG, SHORT, dng, patches, tiff
 from PIL import ExifTags, Image
+from support_images import content_of
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.content import FileContent, Limits, image_id_of
+from imrec_pg.images.content import Limits
 from imrec_pg.images.decode import DecodedImage, decode
 from imrec_pg.records import RgbArray
 
@@ -27,7 +28,7 @@ PREVIEW_LEFT, PREVIEW_RIGHT = (10, 200, 30), (200, 10, 12)
 def decoded(
     data: bytes, name: str = "a.dng", limits: Limits | None = None, enough: int | None = None
 ) -> DecodedImage:
-    return decode(FileContent(data, len(data), 0, image_id_of(data)), name, limits or Limits(), enough)
+    return decode(content_of(data), name, limits or Limits(), enough)
 
 
 def failure(data: bytes, name: str = "a.dng", limits: Limits | None = None) -> DecodeError:

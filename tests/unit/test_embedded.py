@@ -178,7 +178,7 @@ def test_private_folder_is_made_and_found_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "wrong"), [("link", "no folder"), ("file", "no folder"), ("open", "mode 0755")]
+    ("kind", "wrong"), [("link", "is not a folder"), ("file", "is not a folder"), ("open", "mode 0755")]
 )
 def test_other_things_in_place_of_a_private_folder_are_refused(tmp_path: Path, kind: str, wrong: str) -> None:
     folder = tmp_path / "run"
@@ -207,7 +207,7 @@ def test_another_users_private_folder_is_refused(tmp_path: Path) -> None:
     [
         (["holiday.jpg"], "not empty and not imrec-pg's"),
         (["pg17", "server.log"], "PostgreSQL 17, and this imrec-pg runs 18"),
-        (["PG_VERSION", "base"], "name its server with --dsn"),
+        (["PG_VERSION", "base"], "connect to its server"),
     ],
 )
 def test_a_folder_with_something_else_is_refused(tmp_path: Path, names: list[str], wrong: str) -> None:
@@ -247,7 +247,7 @@ def test_another_users_data_folder_is_refused(tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "db").touch()
     with (
-        pytest.raises(EmbeddedServerError, match="Not a directory: choose another folder with --data"),
+        pytest.raises(EmbeddedServerError, match="Not a directory: choose another data folder"),
         folders.os_errors_explained(tmp_path),
     ):
         folders.prepare_data_dir(Layout(tmp_path / "db"), MYSELF)
@@ -257,7 +257,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    with pytest.raises(EmbeddedServerError, match=r"Permission denied.*--data"):
+    with pytest.raises(EmbeddedServerError, match=r"Permission denied.*another data folder"):
         EmbeddedServer(closed / "db").start()
 
 

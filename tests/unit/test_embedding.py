@@ -13,8 +13,7 @@ from PIL import Image
 
 from imrec_pg import settings
 from imrec_pg.errors import UsageError, WeightsError
-from imrec_pg.features.embedding import Embedder, crop
-from imrec_pg.features.torchvision_shim import import_torchvision
+from imrec_pg.features.embedding import Embedder, crop, import_torchvision
 from imrec_pg.features.weights import Weights, resolve
 from imrec_pg.records import ModelIdentity, RgbArray
 
@@ -176,7 +175,7 @@ def test_identity_names_model_weights_and_extraction(embedder: Embedder) -> None
 
 @pytest.mark.parametrize("device", ["cuda:99", "tpu", "", "CPU", "cpu:1"])
 def test_absent_device_is_refused_with_those_available(device: str, real_weights: Weights) -> None:
-    with pytest.raises(UsageError, match=r"no device .* there is auto, .*cpu"):
+    with pytest.raises(UsageError, match=r"no device .* choose from auto, .*cpu"):
         Embedder(real_weights, device=device)
 
 
@@ -261,7 +260,7 @@ def test_torchvision_that_imports_is_left_alone(tmp_path: Path) -> None:
     """Defining the operators beside compiled ones would abort the process."""
     folder = fake_torchvision(tmp_path, "plain = True")
     script = (
-        "import torch; from imrec_pg.features.torchvision_shim import import_torchvision\n"
+        "import torch; from imrec_pg.features.embedding import import_torchvision\n"
         "print(import_torchvision().plain, hasattr(torch.ops.torchvision, 'nms'))"
     )
     assert run_python(script, folder) == "True False"
@@ -272,7 +271,7 @@ def test_other_errors_of_torchvision_are_raised(tmp_path: Path) -> None:
         tmp_path, "raise RuntimeError('operator torchvision::roi_align does not exist')"
     )
     script = (
-        "import torch; from imrec_pg.features.torchvision_shim import import_torchvision\n"
+        "import torch; from imrec_pg.features.embedding import import_torchvision\n"
         "try: import_torchvision()\n"
         "except RuntimeError as err: print(err, hasattr(torch.ops.torchvision, 'nms'))"
     )
@@ -290,7 +289,7 @@ def test_torchvision_without_its_operators_is_imported_again(tmp_path: Path) -> 
     )
     (folder / "torchvision" / "half.py").write_text("print('half')")
     script = (
-        "import torch; from imrec_pg.features.torchvision_shim import import_torchvision\n"
+        "import torch; from imrec_pg.features.embedding import import_torchvision\n"
         "first, second = import_torchvision(), import_torchvision()\n"
         "print(first is second, torch.ops.torchvision.qnms.default._schema)"
     )

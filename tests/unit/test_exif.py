@@ -1,37 +1,13 @@
 """EXIF: read leniently, and never worth losing a picture."""
 
-import io
 import struct
 from datetime import datetime
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from support_images import decoded, noise, orientation_exif, saved
 
-from imrec_pg.images.content import FileContent, image_id_of
-from imrec_pg.images.decode import DecodedImage, decode
 from imrec_pg.images.exif import parse_date, parse_name
-
-
-def decoded(data: bytes) -> DecodedImage:
-    return decode(FileContent(data, len(data), 0, image_id_of(data)), "photo")
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int = 40, height: int = 30) -> Image.Image:
-    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(levels)
-
-
-def orientation_exif(value: int) -> bytes:
-    """A TIFF directory of the one entry 274 (Orientation), type SHORT."""
-    return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 274, 3, 1, value, 0, 0)
 
 
 def test_exif_tells_time_and_camera() -> None:

@@ -6,13 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 from PIL import Image
+from support_images import content_of
 
 from imrec_pg.extraction import Extracted, extract
 from imrec_pg.features.embedding import crop
-from imrec_pg.features.hashes import average_hash, difference_hash
+from imrec_pg.features.hashes import average_hash, difference_hash, perceptual_hash
 from imrec_pg.features.histogram import RgbHistogram
-from imrec_pg.images.content import FileContent, image_id_of
-from imrec_pg.records import FeatureTable, RgbArray
+from imrec_pg.records import Feature, RgbArray
 
 WIDTH, HEIGHT = 4000, 3000
 
@@ -36,8 +36,7 @@ def large_photo(kind: str) -> bytes:
 
 
 def extracted(data: bytes) -> Extracted:
-    content = FileContent(data, len(data), 0, image_id_of(data))
-    return extract(content, "photo", frozenset(FeatureTable))
+    return extract(content_of(data), "photo", frozenset(Feature))
 
 
 def whole(data: bytes) -> Image.Image:
@@ -63,6 +62,7 @@ def test_large_pictures_keep_their_features(kind: str) -> None:
     assert np.abs(result.features.histogram - RgbHistogram().extract(np.asarray(image))).sum() <= 0.02
     assert differing(result.features.average_hash, average_hash(image)) <= 2
     assert differing(result.features.difference_hash, difference_hash(image)) <= 2
+    assert differing(result.features.perceptual_hash, perceptual_hash(image)) <= 2
     assert difference(result.crop, crop(image)) <= 1  # of 255 levels
 
 
@@ -74,6 +74,7 @@ def test_a_small_picture_keeps_them_bit_for_bit() -> None:
     np.testing.assert_array_equal(result.features.histogram, RgbHistogram().extract(np.asarray(image)))
     assert result.features.average_hash == average_hash(image)
     assert result.features.difference_hash == difference_hash(image)
+    assert result.features.perceptual_hash == perceptual_hash(image)
     assert difference(result.crop, crop(image)) == 0
 
 

@@ -1,11 +1,7 @@
 """Telling formats apart by name and by content."""
 
-import io
-from typing import Any
-
-import numpy as np
 import pytest
-from PIL import Image
+from support_images import noise, saved
 
 from imrec_pg.images.formats import (
     HEAD_SIZE,
@@ -15,17 +11,6 @@ from imrec_pg.images.formats import (
     extension,
     webp_size,
 )
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int = 40, height: int = 30) -> Image.Image:
-    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(levels)
 
 
 def test_extensions_read_and_not_read_are_apart_and_lower_case() -> None:

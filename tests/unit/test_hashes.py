@@ -3,9 +3,10 @@
 import imagehash
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from imrec_pg.features.hashes import average_hash, difference_hash
+from imrec_pg.features.hashes import average_hash, difference_hash, perceptual_hash
 
 
 def grey(rows: list[list[int]]) -> Image.Image:
@@ -64,11 +65,35 @@ def test_colours_weigh_as_the_eye_does() -> None:
     assert average_hash(image).hex() == "f0" * 8
 
 
+def cosine_transform(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the two-dimensional DCT-II by its definition, but for constant factors."""
+    n = len(pixels)
+    waves = np.cos(np.pi / n * np.outer(np.arange(n), np.arange(n) + 0.5))
+    return np.asarray(waves @ pixels @ waves.T)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_perceptual_hash_marks_the_low_frequencies_above_their_median(seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (32, 32), dtype=np.uint8)  # nothing is resized
+    lowest = cosine_transform(pixels.astype(np.float64))[:8, :8]
+    bits = (lowest > np.median(lowest)).flatten()
+    assert perceptual_hash(Image.fromarray(pixels)) == np.packbits(bits).tobytes()
+
+
+def test_perceptual_hash_of_one_wave_has_that_frequency_s_bit() -> None:
+    x = np.arange(32) + 0.5
+    wave = 128 + 100 * np.cos(np.pi / 32 * 3 * x)[None, :] * np.ones((32, 1))
+    marked = np.unpackbits(np.frombuffer(perceptual_hash(Image.fromarray(wave.astype(np.uint8))), np.uint8))
+    assert marked[0] == 1  # the mean
+    assert marked[3] == 1  # three half waves from left to right, none from top to bottom
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_bytes_are_imagehash_s_own_hexadecimal(seed: int) -> None:
     image = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (50, 70, 3), dtype=np.uint8))
     assert average_hash(image) == bytes.fromhex(str(imagehash.average_hash(image)))
     assert difference_hash(image) == bytes.fromhex(str(imagehash.dhash(image)))
+    assert perceptual_hash(image) == bytes.fromhex(str(imagehash.phash(image)))
 
 
 def test_grey_copy_gives_the_same_hashes() -> None:
@@ -76,3 +101,4 @@ def test_grey_copy_gives_the_same_hashes() -> None:
     turned_grey = image.convert("L")
     assert average_hash(turned_grey) == average_hash(image)
     assert difference_hash(turned_grey) == difference_hash(image)
+    assert perceptual_hash(turned_grey) == perceptual_hash(image)

@@ -191,7 +191,7 @@ def test_without_a_list_of_flags_nothing_is_assumed(monkeypatch: pytest.MonkeyPa
 def test_other_weights_are_never_int8(real_weights: Weights) -> None:
     other = replace(real_weights, sha256="0" * 64)
     assert OpenVinoEmbedder(other).precision in {"f32", "bf16"}
-    with pytest.raises(WeightsError, match="int8 has ranges for torchvision's weights only"):
+    with pytest.raises(WeightsError, match="int8 works only with torchvision's weights"):
         OpenVinoEmbedder(other, precision="int8")
 
 

@@ -5,31 +5,13 @@ import struct
 import threading
 import warnings
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
+from support_images import decoded, noise, saved
 
 from imrec_pg.errors import DecodeError
-from imrec_pg.images.content import FileContent, image_id_of
-from imrec_pg.images.decode import DecodedImage, decode
-from imrec_pg.images.silence import silence
-
-
-def decoded(data: bytes) -> DecodedImage:
-    return decode(FileContent(data, len(data), 0, image_id_of(data)), "photo")
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def noise(width: int = 40, height: int = 30) -> Image.Image:
-    levels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(levels)
+from imrec_pg.images.decode import silence
 
 
 def test_warning_about_a_good_picture_stays_quiet() -> None:
