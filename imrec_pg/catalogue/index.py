@@ -64,7 +64,7 @@ class _IndexRow:
 
 
 def index_states(conn: Connection) -> list[IndexState]:
-    """Return every pair that an index can serve, with its index, if it has one."""
+    """Return every pair of feature and metric with its index, if it has one."""
     with translated(conn):
         rows = all_rows(
             conn, _IndexRow, "SELECT feature, metric, name, valid, size FROM imrec_internal.hnsw_index"
@@ -91,7 +91,8 @@ def operator_class(conn: Connection, feature: Feature, metric: Metric) -> str:
         found = value_or_none(
             conn,
             str,
-            "SELECT operator_class FROM imrec_internal.hnsw_index WHERE feature = %s AND metric = %s",
+            "SELECT operator_class FROM imrec_internal.hnsw_index "
+            "WHERE feature = %s AND metric = %s AND operator_class IS NOT NULL",
             (str(feature), str(metric)),
         )
     if found is not None:

@@ -70,7 +70,7 @@ def rewrite_paths(conn: Connection, root: Root, on_progress: OnProgress) -> int:
     """
     changed = done = 0
     folder = slashed(root.raw_path)
-    for table in (Identifier("imrec", "location"), Identifier("imrec", "failure")):
+    for table in (Identifier("imrec", "file"), Identifier("imrec", "failure")):
         last: UUID | None = UUID(int=0)
         while last is not None:
             with translated(conn):

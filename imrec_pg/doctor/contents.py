@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
-from imrec_pg.records import Feature, ModelIdentity
+from imrec_pg.records import Feature
 
 # Rows read from larger tables, in whole pages from all over: some 40 ms for vectors.
 _SAMPLE = 20_000
@@ -33,6 +33,12 @@ _DELETE_FILELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
     "(SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id); (while no ingest runs)"
 )
+_MODEL = "SELECT name FROM imrec.model"
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ def model(examined: Examined) -> Iterator[Finding]:
     """Yield whether the model that made the embeddings is recorded."""
     if not {"embedding", "model"} <= examined.tables.keys():
         return
-    recorded = examined.records(ModelIdentity, "SELECT name, weights_sha256 FROM imrec.model")
+    recorded = examined.records(_Model, _MODEL)
     if recorded:
         yield ok(f"{recorded[0].name} made the embeddings")
     elif examined.values("SELECT image_id FROM imrec.embedding LIMIT 1"):

@@ -171,7 +171,8 @@ def _parameters(
     exact: bool,
 ) -> dict[str, object]:
     parameters: dict[str, object] = {
-        "k": k,
+        # What is too large for any integer of SQL is too large all the same.
+        "k": min(k, 2**63 - 1),
         "combine": str(combine),
         "exclude": list(exclude),
         "filter": Jsonb({name: value for name, value in (conditions or {}).items() if value is not None}),

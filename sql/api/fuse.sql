@@ -4,7 +4,7 @@
 -- 4 k of them. features tells of each feature the rank, NULL for those behind, and the distance.
 -- weights such as {"embedding": 2, "histogram": 1}; by default those of imrec.feature.
 CREATE OR REPLACE FUNCTION imrec.fuse(
-    likes imrec.features[], dislikes imrec.features[], k integer DEFAULT 5, weights jsonb DEFAULT NULL,
+    likes imrec.features[], dislikes imrec.features[], k bigint DEFAULT 5, weights jsonb DEFAULT NULL,
     combine text DEFAULT 'mean', exclude uuid[] DEFAULT '{}', filter jsonb DEFAULT '{}',
     among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
@@ -44,7 +44,8 @@ BEGIN
     ranking AS MATERIALIZED (
         SELECT w.feature, w.weight / (5 + n.rank) AS share, n.*
         FROM weight AS w CROSS JOIN LATERAL imrec_internal.nearest(
-            likes, dislikes, w.feature, w.metric, least(1000000, greatest(200, 4 * k::bigint)), combine,
+            likes, dislikes, w.feature, w.metric,
+            CASE WHEN k BETWEEN 1 AND 50 THEN 200 WHEN k BETWEEN 51 AND 250000 THEN 4 * k ELSE k END, combine,
             exclude, filter, among, method
         ) AS n
     ),
@@ -78,12 +79,12 @@ END;
 $$;
 
 COMMENT ON FUNCTION imrec.fuse(
-    imrec.features[], imrec.features[], integer, jsonb, text, uuid[], jsonb, uuid[], text
+    imrec.features[], imrec.features[], bigint, jsonb, text, uuid[], jsonb, uuid[], text
 ) IS 'The k photos most like the first features and least like the second, by several features at once, and why.';
 
 -- The same for stored images, none of which is in the answer.
 CREATE OR REPLACE FUNCTION imrec.fuse(
-    likes uuid[], dislikes uuid[] DEFAULT '{}', k integer DEFAULT 5, weights jsonb DEFAULT NULL,
+    likes uuid[], dislikes uuid[] DEFAULT '{}', k bigint DEFAULT 5, weights jsonb DEFAULT NULL,
     combine text DEFAULT 'mean', filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
@@ -98,12 +99,12 @@ BEGIN ATOMIC
     );
 END;
 
-COMMENT ON FUNCTION imrec.fuse(uuid[], uuid[], integer, jsonb, text, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.fuse(uuid[], uuid[], bigint, jsonb, text, jsonb, uuid[], text) IS
 'The k photos most like the first stored images and least like the second, by several features, and why.';
 
 -- The same for one stored photo, by path or id.
 CREATE OR REPLACE FUNCTION imrec.fuse(
-    photo text, k integer DEFAULT 5, weights jsonb DEFAULT NULL, filter jsonb DEFAULT '{}',
+    photo text, k bigint DEFAULT 5, weights jsonb DEFAULT NULL, filter jsonb DEFAULT '{}',
     among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
@@ -115,5 +116,5 @@ BEGIN ATOMIC
     SELECT * FROM imrec.fuse(ARRAY[imrec_internal.image_at($1)], '{}', $2, $3, 'mean', $4, $5, $6);
 END;
 
-COMMENT ON FUNCTION imrec.fuse(text, integer, jsonb, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.fuse(text, bigint, jsonb, jsonb, uuid[], text) IS
 'The k photos most like a stored one (a path or the id of an image), by several features at once, and why.';

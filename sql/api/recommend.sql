@@ -3,7 +3,7 @@
 -- stands for all likes and dislikes, which an index answers; min by the distance to the nearest like, and puts
 -- what is nearer to a dislike last: for tastes of several kinds.
 CREATE OR REPLACE FUNCTION imrec.recommend(
-    likes imrec.features[], dislikes imrec.features[], k integer DEFAULT 5, feature text DEFAULT 'embedding',
+    likes imrec.features[], dislikes imrec.features[], k bigint DEFAULT 5, feature text DEFAULT 'embedding',
     metric text DEFAULT NULL, combine text DEFAULT 'mean', exclude uuid[] DEFAULT '{}',
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
@@ -33,12 +33,12 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION imrec.recommend(
-    imrec.features[], imrec.features[], integer, text, text, text, uuid[], jsonb, uuid[], text
+    imrec.features[], imrec.features[], bigint, text, text, text, uuid[], jsonb, uuid[], text
 ) IS 'The k photos most like the first features and least like the second, such as imrec-pg embed prints them.';
 
 -- The same for stored images, none of which is in the answer.
 CREATE OR REPLACE FUNCTION imrec.recommend(
-    likes uuid[], dislikes uuid[] DEFAULT '{}', k integer DEFAULT 5, feature text DEFAULT 'embedding',
+    likes uuid[], dislikes uuid[] DEFAULT '{}', k bigint DEFAULT 5, feature text DEFAULT 'embedding',
     metric text DEFAULT NULL, combine text DEFAULT 'mean', filter jsonb DEFAULT '{}',
     among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
@@ -54,5 +54,5 @@ BEGIN ATOMIC
     );
 END;
 
-COMMENT ON FUNCTION imrec.recommend(uuid[], uuid[], integer, text, text, text, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.recommend(uuid[], uuid[], bigint, text, text, text, jsonb, uuid[], text) IS
 'The k photos most like the first stored images and least like the second.';

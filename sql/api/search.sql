@@ -1,7 +1,7 @@
 -- The k photos nearest to a feature, nearest first: a vector (embedding or histogram), 64 bits (a hash), or
 -- either as text, as `imrec-pg embed` prints it. feature and metric: SELECT * FROM imrec.feature.
 CREATE OR REPLACE FUNCTION imrec.search(
-    query text, k integer DEFAULT 5, feature text DEFAULT NULL, metric text DEFAULT NULL,
+    query text, k bigint DEFAULT 5, feature text DEFAULT NULL, metric text DEFAULT NULL,
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
@@ -34,11 +34,11 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.search(text, integer, text, text, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.search(text, bigint, text, text, jsonb, uuid[], text) IS
 'The k photos nearest to a feature as text, such as imrec-pg embed prints it.';
 
 CREATE OR REPLACE FUNCTION imrec.search(
-    query pgvector.vector, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
+    query pgvector.vector, k bigint DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
@@ -49,11 +49,11 @@ BEGIN ATOMIC
     SELECT * FROM imrec.search($1::text, $2, $3, $4, $5, $6, $7);
 END;
 
-COMMENT ON FUNCTION imrec.search(pgvector.vector, integer, text, text, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.search(pgvector.vector, bigint, text, text, jsonb, uuid[], text) IS
 'The k photos nearest to a vector, nearest first, and whether these are certainly the nearest.';
 
 CREATE OR REPLACE FUNCTION imrec.search(
-    query bit, k integer DEFAULT 5, feature text DEFAULT 'average_hash', metric text DEFAULT NULL,
+    query bit, k bigint DEFAULT 5, feature text DEFAULT 'average_hash', metric text DEFAULT NULL,
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL
 )
 RETURNS TABLE (
@@ -64,5 +64,5 @@ BEGIN ATOMIC
     SELECT * FROM imrec.search($1::text, $2, $3, $4, $5, $6, 'exact');
 END;
 
-COMMENT ON FUNCTION imrec.search(bit, integer, text, text, jsonb, uuid[]) IS
+COMMENT ON FUNCTION imrec.search(bit, bigint, text, text, jsonb, uuid[]) IS
 'The k photos whose hash differs from the query in the fewest bits, fewest first; always exact.';

@@ -2,7 +2,7 @@
 -- feature and metric: SELECT * FROM imrec.feature. among: only these images. method: auto, exact or
 -- approximate (by an index, which may end short: certainty is then truncated).
 CREATE OR REPLACE FUNCTION imrec.similar_to(
-    photo text, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
+    photo text, k bigint DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
@@ -28,11 +28,11 @@ BEGIN
 END;
 $$;
 
-COMMENT ON FUNCTION imrec.similar_to(text, integer, text, text, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.similar_to(text, bigint, text, text, jsonb, uuid[], text) IS
 'The k photos most like a stored one (a path or the id of an image), nearest first, itself left out.';
 
 CREATE OR REPLACE FUNCTION imrec.similar_to(
-    photo uuid, k integer DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
+    photo uuid, k bigint DEFAULT 5, feature text DEFAULT 'embedding', metric text DEFAULT NULL,
     filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto'
 )
 RETURNS TABLE (
@@ -43,5 +43,5 @@ BEGIN ATOMIC
     SELECT * FROM imrec.similar_to($1::text, $2, $3, $4, $5, $6, $7);
 END;
 
-COMMENT ON FUNCTION imrec.similar_to(uuid, integer, text, text, jsonb, uuid[], text) IS
+COMMENT ON FUNCTION imrec.similar_to(uuid, bigint, text, text, jsonb, uuid[], text) IS
 'The k photos most like a stored image, nearest first, itself left out.';

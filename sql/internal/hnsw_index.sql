@@ -1,5 +1,6 @@
--- The HNSW index of each pair of feature and metric: its name, its operator and operator class, and what it
--- is now. valid is false for one whose build broke off, NULL where there is none. rows is the planner's count.
+-- Each pair of feature and metric with its HNSW index: its name, its operator class (NULL for hashes, which no
+-- such index serves), and what it is now. valid is false for one whose build broke off, NULL where there is none.
+-- rows is the planner's count.
 CREATE OR REPLACE VIEW imrec_internal.hnsw_index WITH (security_invoker = true) AS
 SELECT
     p.feature,
@@ -13,15 +14,13 @@ FROM (
     SELECT
         f.feature,
         m.metric,
-        m.operator_class,
-        f.feature || '_' || m.metric || '_hnsw' AS name
-    FROM imrec.feature AS f
-    INNER JOIN (
-        VALUES
-        ('cosine', 'vector_cosine_ops'),
-        ('euclidean', 'vector_l2_ops'),
-        ('manhattan', 'vector_l1_ops')
-    ) AS m (metric, operator_class) ON m.metric = any(f.metrics)
+        f.feature || '_' || m.metric || '_hnsw' AS name,
+        CASE m.metric
+            WHEN 'cosine' THEN 'vector_cosine_ops'
+            WHEN 'euclidean' THEN 'vector_l2_ops'
+            WHEN 'manhattan' THEN 'vector_l1_ops'
+        END AS operator_class
+    FROM imrec.feature AS f CROSS JOIN LATERAL unnest(f.metrics) AS m (metric)
 ) AS p
 LEFT JOIN pg_catalog.pg_class AS i
     ON p.name = i.relname AND i.relnamespace = to_regnamespace('imrec')
