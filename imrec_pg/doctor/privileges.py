@@ -43,6 +43,8 @@ SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXIS
     SELECT FROM imrec_internal.access AS a WHERE pg_has_role(a.role, 'USAGE')
 ) AS granted
 """
+# Needed only where somebody revoked it from PUBLIC.
+_EXECUTE = SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec, imrec_internal TO {role}")
 # The tables that ingest writes to; on others a role that ingests needs no right to write.
 _WRITTEN = (*("root", "mount", "image", "file", "missing", "failure", "model", "worker", "claim"), *Feature)
 _INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
@@ -83,7 +85,7 @@ def privileges(examined: Examined) -> Iterator[Finding]:
         *_named("SELECT on", [relation.name for relation in relations if not relation.reads]),
         *_named("EXECUTE on", closed),
     ]
-    yield _searching(examined, role, lacks)
+    yield _searching(examined, role, lacks, (*SEARCH, *([_EXECUTE] if closed else [])))
     if not lacks and examined.schema == HEAD:
         yield from _hidden(examined, role)
     lacks = ["what searching needs"] if lacks else []
@@ -95,13 +97,13 @@ def privileges(examined: Examined) -> Iterator[Finding]:
     yield _building(role, lacks)
 
 
-def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
+def _searching(examined: Examined, role: _Role, lacks: list[str], statements: tuple[SQL, ...]) -> Finding:
     if not lacks:
         return ok(f"the role {role.name} may search")
     return warning(
         f"the role {role.name} may not search: it lacks {'; '.join(lacks)}",
         "Most other checks need these privileges too.",
-        f"as the owner: {_granting(examined, role, SEARCH)}",
+        f"as the owner: {_granting(examined, role, statements)}",
     )
 
 
