@@ -51,7 +51,7 @@ def test_a_reader_may_search_and_nothing_else(
             "INSERT INTO imrec.root VALUES (gen_random_uuid(), 'x', 'x')",
             "TRUNCATE imrec.failure",
             "CREATE TABLE imrec.mine (x int)",
-            "DROP FUNCTION imrec.search(vector, integer, text, text, jsonb, uuid[], text)",
+            "DROP FUNCTION imrec.hamming_within",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(statement.encode())
