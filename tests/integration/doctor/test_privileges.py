@@ -37,7 +37,7 @@ def test_a_role_without_rights_is_told_what_it_lacks(
     large: Settings, large_dsn: str, make_role: Callable[[], str]
 ) -> None:
     role = make_role()
-    run(large_dsn, "REVOKE EXECUTE ON FUNCTION imrec.prune FROM public")
+    run(large_dsn, "REVOKE EXECUTE ON FUNCTION imrec.hamming_within FROM public")
     nobody = replace(large, dsn=make_conninfo(large_dsn, user=role))
     found = not_ok(nobody)
     (lacking, *_) = [finding for finding in found if finding.serious]
@@ -45,7 +45,7 @@ def test_a_role_without_rights_is_told_what_it_lacks(
     assert (
         "USAGE on the schema imrec; SELECT on average_hash, claim, difference_hash, embedding" in lacking.what
     )
-    assert "EXECUTE on prune" in lacking.what
+    assert "EXECUTE on hamming_within" in lacking.what
     unchecked = [finding for finding in found if finding.what.startswith("could not be checked")]
     assert {"schema", "features", "vectors", "failures", "plans"} <= {finding.check for finding in unchecked}
     assert {finding.level for finding in unchecked} == {Level.NOTICE}
