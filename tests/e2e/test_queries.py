@@ -96,7 +96,7 @@ def test_a_pair_that_makes_no_sense_is_refused_with_the_list(run: Imrec, album: 
     ]:
         pair = ["--feature", feature, "--metric", metric]
         refused = run("search", album.folder / "original.png", *pair, code=2)
-        assert f"{feature} has no {metric} distance: the metrics of {feature}: {metrics}." in refused.message
+        assert f"{feature} has no {metric} distance. The metrics of {feature}: {metrics}" in refused.message
 
 
 def test_options_are_taken_in_any_case(album: Album) -> None:
