@@ -50,8 +50,13 @@ def files(real: Tensors, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A user without any weights, for whom PyTorch's host refuses and pip's index is empty."""
+def empty_home(tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A user without any weights, for whom PyTorch's host refuses and pip's index is empty.
+
+    real.pth counts as PyTorch's own file.
+    """
+    ours = hashlib.sha256((files / "real.pth").read_bytes()).hexdigest()
+    monkeypatch.setattr(weight_sources, "HOST_FILE_SHA256", ours)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -130,7 +135,9 @@ def test_folder_as_named_file_is_an_error(tmp_path: Path) -> None:
 def test_other_weights_are_taken_only_on_request(real: Tensors, empty_home: Settings, tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({**real, "bn1.bias": real["bn1.bias"] + 1}, other)
-    with pytest.raises(WeightsError, match=r"other\.safetensors holds another model.*must be allowed"):
+    with pytest.raises(
+        WeightsError, match=r"other\.safetensors is no known file.*another model.*must be allowed"
+    ):
         resolve(named(other))
     weights = resolve(named(other), allow_other=True)
     assert weights.sha256 == weight_files.digest(load_file(other)) != IMAGENET1K_V1
