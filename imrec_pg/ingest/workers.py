@@ -14,6 +14,7 @@ from typing import TypeVar
 from pebble import ProcessPool
 
 from imrec_pg.ingest.process_limits import ProcessLimits, give_up_root, harden, limited
+from imrec_pg.ingest.unpickling import carefully
 
 T = TypeVar("T")
 # Starting takes a second; a worker that takes this long has died.
@@ -40,7 +41,7 @@ class Workers:
         self._number = number
         self._started = context.Semaphore(0)
         self._pool = ProcessPool(
-            number, context=context, initializer=_start, initargs=(self._started, function)
+            number, context=carefully(context), initializer=_start, initargs=(self._started, function)
         )
         # Starting the tracker unblocks the signals (CPython 3.11), so it must come first.
         resource_tracker.ensure_running()

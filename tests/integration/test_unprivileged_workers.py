@@ -1,9 +1,11 @@
 """Worker processes have the rights of nobody, and need no file once they are ready."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +14,13 @@ import numpy as np
 import pytest
 from dng import dng
 from PIL import ExifTags, Image, features
-from support_images import noise, saved
+from support_images import content_of, noise, saved
 
+from imrec_pg.errors import DecodeError
+from imrec_pg.extraction import extract
 from imrec_pg.ingest.process_limits import ProcessLimits
 from imrec_pg.ingest.workers import Workers
+from imrec_pg.records import Feature
 
 T = TypeVar("T")
 
@@ -139,3 +144,67 @@ def test_decoders_open_no_file_and_load_no_module_once_they_are_ready(tmp_path: 
     assert opened == [], done.stdout + done.stderr
     assert lines[: len(photos)] == ["decoded"] * len(photos)
     assert len(lines) == len(photos) + len(broken)
+
+
+class Hostile:
+    """A result that would run a program in the main process."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch '{self.mark}'",)
+
+
+def hostile(mark: Path) -> Hostile:
+    return Hostile(mark)
+
+
+def unknown() -> object:
+    return Image.new("L", (1, 1))
+
+
+def test_a_result_that_is_a_program_is_not_run(tmp_path: Path) -> None:
+    workers = Workers(1, hostile)
+    try:
+        future = workers.schedule(hostile, (tmp_path / "mark",), _LIMITS, 60)
+        with pytest.raises(BrokenExecutor):
+            future.result()
+    finally:
+        workers.stop()
+    assert not (tmp_path / "mark").exists()
+    pickle.loads(pickle.dumps(Hostile(tmp_path / "mark")))  # noqa: S301 - shows that the sample is live
+    assert (tmp_path / "mark").exists()
+
+
+def test_a_result_of_another_type_breaks_the_pool(tmp_path: Path) -> None:
+    workers = Workers(1, unknown)
+    try:
+        with pytest.raises(BrokenExecutor):
+            workers.schedule(unknown, (), _LIMITS, 60).result()
+    finally:
+        workers.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_and_errors_of_decoders_arrive_as_they_were_sent(workers: Workers) -> None:
+    tags = Image.Exif()
+    tags[ExifTags.Base.DateTime] = "2024:05:06 07:08:09"
+    tags[ExifTags.Base.Make] = "a camera"
+    content = content_of(saved(noise(300, 200), "JPEG", exif=tags))
+    here, there = (
+        extract(content, "a.jpg", frozenset(Feature)),
+        run(workers, extract, content, "a.jpg", frozenset(Feature)),
+    )
+    assert there.info == here.info
+    assert here.crop is not None
+    assert there.crop is not None
+    np.testing.assert_array_equal(there.crop, here.crop)
+    assert here.features.histogram is not None
+    assert there.features.histogram is not None
+    np.testing.assert_array_equal(there.features.histogram, here.features.histogram)
+    assert there.features.perceptual_hash == here.features.perceptual_hash
+    with pytest.raises(DecodeError, match="not an image"):
+        run(workers, extract, content_of(b"no photo"), "a.jpg", frozenset(Feature))
+    with pytest.raises(ZeroDivisionError):
+        run(workers, divmod, 1, 0)
