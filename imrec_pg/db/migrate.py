@@ -20,7 +20,7 @@ from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
 # Any number that no other program takes for an advisory lock: "imrec" in base 36.
-_LOCK_KEY = 31_251_708
+LOCK_KEY = 31_251_708
 
 VERSION_TABLE = "schema_version"
 """In the schema imrec: which migration the database stands at. Development versions had schema_version."""
@@ -46,12 +46,8 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     Raises:
         SchemaError: the server is too old, has no pgvector, or the role may not create that.
     """
-    from imrec_pg.access import grants
-
     ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision), apply=True)
-    with connect(settings) as conn:
-        grants.renew(conn)
 
 
 def downgrade(settings: Settings, revision: str) -> None:
@@ -87,7 +83,7 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         "postgresql+psycopg://", creator=lambda: _plain(used), poolclass=sqlalchemy.NullPool
     )
     with translated(), _unwrapped(), engine.begin() as conn:
-        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
         yield conn
 
 
@@ -143,7 +139,7 @@ def ensure_pgvector(settings: Settings) -> None:
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():
-                conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+                conn.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
                 conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except (pg.UndefinedFile, pg.FeatureNotSupported) as error:
             raise SchemaError(
