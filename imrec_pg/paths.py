@@ -37,16 +37,10 @@ def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
         raise UsageError("a path is empty: name a file or folder")
     if os.name == "nt":  # which drops ".." by the letter, too
         return os.path.abspath(raw)  # noqa: PTH100 - bytes
-    try:
-        parts = os.path.join(os.getcwdb(), raw).split(b"/")  # noqa: PTH109, PTH118 - bytes
-    except FileNotFoundError as error:
-        if not raw.startswith(b"/"):
-            raise UsageError(
-                f"the working folder was deleted, so {display_path(raw)} leads nowhere: change to another one"
-            ) from error
-        parts = raw.split(b"/")
+    if not raw.startswith(b"/"):
+        raw = os.path.join(working_folder(), raw)  # noqa: PTH118 - bytes
     found = b"/"
-    for part in parts:
+    for part in raw.split(b"/"):
         if part == b"..":
             if os.path.islink(found):  # noqa: PTH114 - bytes
                 found = os.path.realpath(found)
@@ -56,9 +50,30 @@ def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
     return found
 
 
+def working_folder() -> bytes:
+    """Return the working folder.
+
+    Raises:
+        UsageError: it was deleted.
+    """
+    try:
+        return os.getcwdb()  # noqa: PTH109 - bytes
+    except FileNotFoundError as error:
+        raise UsageError("the working folder was deleted: change to another one") from error
+
+
 def absolute_path(path: str | bytes | os.PathLike[str]) -> str:
     """Return what absolute() does, as display_path shows it."""
     return display_path(absolute(path))
+
+
+def is_text(word: str) -> bool:
+    """Return whether a string can be stored: what a shell hands on need not be UTF-8."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_url(path: str | bytes | os.PathLike[str]) -> bool:

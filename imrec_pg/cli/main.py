@@ -16,7 +16,7 @@ from imrec_pg.cli.common import Invocation, database_options
 from imrec_pg.cli.hints import with_hint
 from imrec_pg.cli.streams import StdoutError
 from imrec_pg.errors import ImrecError, UsageError
-from imrec_pg.paths import display_path
+from imrec_pg.paths import display_path, is_text
 
 _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
@@ -154,12 +154,16 @@ def _unforeseen(error: Exception, arguments: list[str]) -> tuple[str, int]:
     """Return what to say of an error that is none of ours, and the exit code."""
     if isinstance(error, _BrokenPipeError) and error.__cause__ is not None:
         return f"lost the connection to another program: {error.__cause__}", 1
+    if isinstance(error, FileNotFoundError) and not error.filename:  # of os.getcwd()
+        return "the working folder was deleted: change to another one", UsageError.exit_code
     if isinstance(error, OSError):  # a full disk, say, or no right to a folder
         named = f"{display_path(os.fsencode(error.filename))}: " if error.filename else ""
         return f"{named}{error.strerror or error}", 1
-    invalid = [display_path(os.fsencode(word)) for word in arguments if not _is_text(word)]
-    if isinstance(error, UnicodeEncodeError) and invalid:
-        return f"not valid UTF-8: {', '.join(invalid)}", UsageError.exit_code
+    if isinstance(error, UnicodeEncodeError):
+        for number, word in enumerate(arguments):
+            if not is_text(word):
+                # The word itself may be a DSN, with a password.
+                return f"{_place(arguments, number)} is not valid UTF-8", UsageError.exit_code
     return f"internal error, {type(error).__name__}: {error} (--debug shows where; please report it)", 1
 
 
@@ -170,23 +174,19 @@ def _refuse_empty(arguments: list[str]) -> None:
         UsageError: one is.
     """
     for number, word in enumerate(arguments):
-        before = arguments[number - 1] if number else ""
         option, _, value = word.partition("=")
         # What goes to psql may be empty: --set name= or --command "".
-        ours = "psql" not in arguments[:number] or {"--dsn", "--data"} & {before, option}
+        ours = "psql" not in arguments[:number] or {"--dsn", "--data"} & {arguments[number - 1], option}
         if ours and not word:
-            where = f" after {before}" if before else ""
-            raise UsageError(f"there is an empty argument{where}: is a variable not set?")
+            raise UsageError(f"{_place(arguments, number)} is empty: is a variable not set?")
         if ours and option.startswith("--") and "=" in word and not value:
-            raise UsageError(f"{option} is empty: is a variable not set?")
+            raise UsageError(f"{_place(arguments, number)} is empty: is a variable not set?")
 
 
-def _is_text(word: str) -> bool:
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _place(arguments: list[str], number: int) -> str:
+    """Return words for an argument that do not show it, nor another one than an option."""
+    option = arguments[number] if "=" in arguments[number] else arguments[max(0, number - 1)]
+    return f"what follows {option.partition('=')[0]}" if option.startswith("--") else f"argument {number + 1}"
 
 
 def _explain(message: str, *, debug: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from imrec_pg.catalogue.tuning import summary
 from imrec_pg.cli.common import print_json, say
-from imrec_pg.outputs import Kept
+from imrec_pg.outputs import Kept, shown
 from imrec_pg.records import Certainty, Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer, FusedNeighbour, Neighbour
 
@@ -45,7 +45,7 @@ def draw(answer: AnyAnswer, target: Path, *, force: bool, kept: Kept) -> None:
     matches = [Tile(n.raw_path, _file_name(n.path), _caption(answer, n)) for n in answer.neighbours]
     title = f"{answer.feature}, {answer.metric} distance" if isinstance(answer, Answer) else _weights(answer)
     write_contact_sheet(target, title, queries, matches, force=force, kept=kept)
-    say(f"drawn: {target}")
+    say(f"drawn: {shown(target)}")
 
 
 def explain(answer: AnyAnswer) -> None:

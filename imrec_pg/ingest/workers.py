@@ -14,6 +14,7 @@ from typing import TypeVar
 from pebble import ProcessPool
 
 from imrec_pg.ingest.process_limits import ProcessLimits, harden, limited
+from imrec_pg.paths import working_folder
 
 T = TypeVar("T")
 # Starting takes a second; a worker that takes this long has died.
@@ -31,6 +32,7 @@ class Workers:
             context.set_forkserver_preload(
                 ["imrec_pg.extraction", "imrec_pg.features.hashes", "imrec_pg.features.histogram"]
             )
+        working_folder()  # which the processes inherit: without one none starts, and none says why
         self._number = number
         self._started = context.Semaphore(0)
         self._pool = ProcessPool(number, context=context, initializer=_start, initargs=(self._started,))
