@@ -6,6 +6,9 @@ ImrecError
 │   ├── RootExistsError         name
 │   ├── UnknownRoleError        name
 │   ├── ImageNotFoundError      image
+│   ├── OutputExistsError       path
+│   ├── FileInTheWayError       path
+│   ├── KeptFileError           path, reason
 │   └── NoIndexError            feature, metric
 ├── DatabaseUnreachableError
 │   └── EmbeddedServerError
@@ -80,6 +83,44 @@ class NoIndexError(UsageError):
         super().__init__(f"{feature} {metric} has no usable index: build it first")
         self.feature = feature
         self.metric = metric
+
+
+class OutputExistsError(UsageError):
+    """Imrec-pg wrote something earlier under the name that was given for a new file or folder.
+
+    Attributes:
+        path: for display.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} holds {what} already: choose another name")
+        self.path = path
+
+
+class FileInTheWayError(UsageError):
+    """A file has the name that was given for a new one, and imrec-pg did not write it.
+
+    Attributes:
+        path: for display.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} exists, and is not {what} that imrec-pg wrote: choose another name")
+        self.path = path
+
+
+class KeptFileError(UsageError):
+    """A file that is never replaced has the name that was given for a new one.
+
+    Attributes:
+        path: for display.
+        reason: what the file is: "a query", "a stored photo".
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} is {reason}, and those are never replaced: choose another name")
+        self.path = path
+        self.reason = reason
 
 
 class InvalidQueryError(UsageError):

@@ -15,6 +15,7 @@ from pebble import ProcessPool
 
 from imrec_pg.ingest.process_limits import ProcessLimits, give_up_root, harden, limited
 from imrec_pg.ingest.unpickling import carefully
+from imrec_pg.paths import working_folder
 
 T = TypeVar("T")
 # Starting takes a second; a worker that takes this long has died.
@@ -38,6 +39,7 @@ class Workers:
             context.set_forkserver_preload(
                 ["imrec_pg.extraction", "imrec_pg.features.hashes", "imrec_pg.features.histogram"]
             )
+        working_folder()  # which the processes inherit: without one none starts, and none says why
         self._number = number
         self._started = context.Semaphore(0)
         self._pool = ProcessPool(
