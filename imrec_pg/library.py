@@ -18,6 +18,7 @@ from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session, open_session
+from imrec_pg.decoding import Decoders
 from imrec_pg.errors import ImrecError, LibraryInUseError, UsageError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
@@ -67,6 +68,7 @@ class Library:
         # One image is done on the CPU before a GPU is even found.
         query_device = "cpu" if device == "auto" else device
         self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
+        self._decoders = Decoders()
         self._settings = settings
         self._process = os.getpid()
         self._threads = threading.local()
@@ -82,7 +84,9 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; an embedded server goes on running."""
+        """Close the connections and end the decoders; an embedded server goes on running."""
+        self._decoders.close()
+        self._decoders = Decoders()
         while self._sessions:
             self._sessions.pop().close()
         self._threads = threading.local()
@@ -240,6 +244,7 @@ class Library:
         return search(
             self._conn,
             several(query),
+            self._decoders,
             self._query_embedders,
             feature=chosen(Feature, feature),
             metric=None if metric is None else chosen(Metric, metric),
@@ -284,6 +289,7 @@ class Library:
         return fuse(
             self._conn,
             several(query),
+            self._decoders,
             self._query_embedders,
             weights=None if weights is None else {chosen(Feature, name): w for name, w in weights.items()},
             k=k,
@@ -301,7 +307,9 @@ class Library:
             DecodeError: it is no image that can be read.
             WeightsError: the model's weights were not found.
         """
-        return extract_features(query, self._query_embedders, [chosen(Feature, name) for name in features])
+        return extract_features(
+            query, self._decoders, self._query_embedders, [chosen(Feature, name) for name in features]
+        )
 
     def tune(
         self,

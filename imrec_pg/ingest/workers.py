@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
-from imrec_pg.ingest.process_limits import ProcessLimits, harden, limited
+from imrec_pg.bounded.limits import ProcessLimits, harden, limited
 
 T = TypeVar("T")
 # Starting takes a second; a worker that takes this long has died.
