@@ -1,8 +1,10 @@
 """Paths as raw bytes, and as text for people."""
 
+import hashlib
 import os
 import sys
 import unicodedata
+from uuid import UUID
 
 # A newline would break a one-line message, and an escape sequence would reach the terminal.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
@@ -43,3 +45,8 @@ def stored_path(relative: bytes, platform: str = sys.platform, separator: str = 
         except UnicodeDecodeError:
             return relative
     return relative if separator == "/" else relative.replace(os.fsencode(separator), b"/")
+
+
+def file_id(root_id: UUID, relative_path: bytes) -> UUID:
+    """Return the id of a file: known before any insert, and the same on every host."""
+    return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])

@@ -24,8 +24,9 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.db.metadata import metadata
 from imrec_pg.db.session import HEAD, open_session
 from imrec_pg.errors import ExportFileError, ImrecError, ModelMismatchError, SchemaError, UsageError
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.library import Library
+from imrec_pg.paths import file_id
 from imrec_pg.records import ModelIdentity
 
 MODEL = ModelIdentity("resnet18", "ab" * 32)
@@ -144,7 +145,7 @@ HOSTILE: dict[str, tuple[str, Change, str]] = {
     "long text": (
         "file",
         replaced("path", texts("x" * (1 << 21))),
-        r"row 1: path is longer than 1,048,576",
+        r"row 1: path is longer than 16,384",
     ),
     "no pixels": (
         "image",
