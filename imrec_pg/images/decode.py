@@ -159,6 +159,8 @@ def _open(data: bytes, found: str | None, sizes: _SizeLimit) -> Image.Image:
         case "WEBP":
             # Its decoder makes two canvases on opening, before anyone can ask how large they are.
             sizes.check(*formats.webp_size(data))
+    if found in formats.SINGLE_FORMATS:
+        return decoders.open_single(data, found)
     return Image.open(io.BytesIO(data), formats=formats.PILLOW_FORMATS)
 
 
