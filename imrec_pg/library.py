@@ -22,6 +22,7 @@ from imrec_pg.decoding import Decoders
 from imrec_pg.errors import ImrecError, LibraryInUseError, UsageError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images.content import Limits
 from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
@@ -120,6 +121,7 @@ class Library:
         retry: bool = False,
         refresh: bool = False,
         accept_deletions: bool = False,
+        accept_truncated: bool = False,
         retry_for: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
@@ -134,6 +136,7 @@ class Library:
             retry: try files again that failed and have not changed.
             refresh: compute again what an earlier version of the extraction computed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
+            accept_truncated: store JPEGs whose end is missing, marked as truncated; else they are failures.
             retry_for: how long to retry while the database is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
@@ -152,6 +155,7 @@ class Library:
             retry=retry,
             refresh=refresh,
             accept_deletions=accept_deletions,
+            limits=Limits(accept_truncated=accept_truncated),
             retry_for_s=retry_for,
         )
         return ingest(

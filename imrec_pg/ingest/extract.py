@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -137,7 +137,9 @@ class _Decoding:
         # Only now: a run that finds nothing new starts no process.
         self._pool = self._pool or Workers(self._number)
         path = display_path(item.files[0].path)
-        arguments = (item.content, path, item.lacking, self._limits)
+        # What is stored was accepted when it was stored.
+        limits = replace(self._limits, accept_truncated=self._limits.accept_truncated or item.known)
+        arguments = (item.content, path, item.lacking, limits)
         future = self._pool.schedule(
             _task, arguments, ProcessLimits(decoding.MEMORY, decoding.CPU_S), decoding.TIMEOUT_S
         )
