@@ -18,9 +18,11 @@ from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session, open_session
+from imrec_pg.decoding import Decoders
 from imrec_pg.errors import ImrecError, LibraryInUseError, UsageError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images.content import Limits
 from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
@@ -67,6 +69,7 @@ class Library:
         # One image is done on the CPU before a GPU is even found.
         query_device = "cpu" if device == "auto" else device
         self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
+        self._decoders = Decoders()
         self._settings = settings
         self._process = os.getpid()
         self._threads = threading.local()
@@ -82,7 +85,9 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; an embedded server goes on running."""
+        """Close the connections and end the decoders; an embedded server goes on running."""
+        self._decoders.close()
+        self._decoders = Decoders()
         while self._sessions:
             self._sessions.pop().close()
         self._threads = threading.local()
@@ -116,6 +121,7 @@ class Library:
         retry: bool = False,
         refresh: bool = False,
         accept_deletions: bool = False,
+        accept_truncated: bool = False,
         retry_for: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
@@ -130,6 +136,7 @@ class Library:
             retry: try files again that failed and have not changed.
             refresh: compute again what an earlier version of the extraction computed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
+            accept_truncated: store JPEGs whose end is missing, marked as truncated; else they are failures.
             retry_for: how long to retry while the database is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
@@ -148,6 +155,7 @@ class Library:
             retry=retry,
             refresh=refresh,
             accept_deletions=accept_deletions,
+            limits=Limits(accept_truncated=accept_truncated),
             retry_for_s=retry_for,
         )
         return ingest(
@@ -240,6 +248,7 @@ class Library:
         return search(
             self._conn,
             several(query),
+            self._decoders,
             self._query_embedders,
             feature=chosen(Feature, feature),
             metric=None if metric is None else chosen(Metric, metric),
@@ -284,6 +293,7 @@ class Library:
         return fuse(
             self._conn,
             several(query),
+            self._decoders,
             self._query_embedders,
             weights=None if weights is None else {chosen(Feature, name): w for name, w in weights.items()},
             k=k,
@@ -301,7 +311,9 @@ class Library:
             DecodeError: it is no image that can be read.
             WeightsError: the model's weights were not found.
         """
-        return extract_features(query, self._query_embedders, [chosen(Feature, name) for name in features])
+        return extract_features(
+            query, self._decoders, self._query_embedders, [chosen(Feature, name) for name in features]
+        )
 
     def tune(
         self,

@@ -231,6 +231,7 @@ class ImageInfo:
         format: Pillow's name, such as "JPEG".
         taken_at: EXIF's local time of the camera; no time zone is known.
         version: of the extraction that read all this (images.exif.VERSION).
+        truncated: whether the file ends early: the rest of the picture is grey.
     """
 
     image_id: UUID
@@ -242,6 +243,7 @@ class ImageInfo:
     camera_make: str | None
     camera_model: str | None
     version: int = 1
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

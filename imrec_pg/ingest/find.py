@@ -18,7 +18,7 @@ from imrec_pg.errors import UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.paths import absolute, display_path, is_url, slashed, stored_path
+from imrec_pg.paths import absolute, display_path, file_id, is_url, slashed, stored_path
 from imrec_pg.records import FoundFile, Root, Wanted
 from imrec_pg.settings import this_host
 
@@ -80,11 +80,6 @@ class Roots:
         root = self._here.around(os.path.dirname(path))  # noqa: PTH120 - bytes
         assert root is not None, "each folder that is looked at lies in a root"
         return root, stored_path(path[len(slashed(root.here)) :])
-
-
-def file_id(root_id: UUID, relative_path: bytes) -> UUID:
-    """Return the id of a place: known before any insert, and the same on every host."""
-    return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])
 
 
 def root_of(folder: bytes, name: str | None = None) -> Root:

@@ -235,7 +235,7 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
     if not changes.gone:
         raise ImrecError(
             f"no photos in {names} ({tally.ignored} other files, {tally.unreadable} unreadable folders): "
-            "imrec-pg reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC and camera raws"
+            "imrec-pg reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, camera raws and others"
         )
 
 

@@ -22,11 +22,16 @@ _NEVER = -1  # a time that no file has
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of an image that lacks features, and every file of the group that holds them."""
+    """The bytes of an image that lacks features, and every file of the group that holds them.
+
+    Attributes:
+        known: whether the image is stored already.
+    """
 
     content: FileContent
     files: tuple[FoundFile, ...]
     lacking: frozenset[Feature]
+    known: bool = False
 
 
 def read_contents(
@@ -52,7 +57,8 @@ def _ask(
         if lacks is not None and not lacks:
             yield StoredImage(image_id, None, files, Features())
         else:
-            yield Content(same[0][1], files, wanted.features if lacks is None else lacks.features)
+            features = wanted.features if lacks is None else lacks.features
+            yield Content(same[0][1], files, features, known=lacks is not None)
 
 
 def _read(file: FoundFile, limits: Limits) -> tuple[FoundFile, FileContent] | FailedFile | None:

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
-from imrec_pg.ingest.process_limits import ProcessLimits, give_up_root, harden, limited
-from imrec_pg.ingest.unpickling import carefully
+from imrec_pg.bounded.limits import ProcessLimits, give_up_root, harden, limited
+from imrec_pg.bounded.unpickling import carefully
 from imrec_pg.paths import working_folder
 
 T = TypeVar("T")

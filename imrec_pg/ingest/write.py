@@ -137,13 +137,14 @@ def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[Store
             "taken_at",
             "camera_make",
             "camera_model",
+            "truncated",
             "version",
         ),
-        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text", "int2"),
+        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text", "bool", "int2"),
         (
             (
                 *(i.image_id, i.size, i.width, i.height, i.format),
-                *(i.taken_at, i.camera_make, i.camera_model, i.version),
+                *(i.taken_at, i.camera_make, i.camera_model, i.truncated, i.version),
             )
             for i in infos.values()
         ),

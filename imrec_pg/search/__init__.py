@@ -8,6 +8,7 @@ from imrec_pg.catalogue.index import index_name
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.tuning import tuning
 from imrec_pg.db.connection import Connection
+from imrec_pg.decoding import Decoders
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.paths import absolute_path, is_text
@@ -34,6 +35,7 @@ __all__ = [
 def search(
     conn: Connection,
     likes: Sequence[Query],
+    decoders: Decoders,
     embedders: EmbedderSource,
     *,
     feature: Feature,
@@ -55,7 +57,7 @@ def search(
     """
     metric = metric or ranking.default_metric(conn, feature)
     watch = Stopwatch()
-    queries = look_up(conn, likes, dislikes, embedders, (feature,), watch)
+    queries = look_up(conn, likes, dislikes, decoders, embedders, (feature,), watch)
     question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
     with watch.step("rank"):
         neighbours, certainty = ranking.recommend(conn, feature=feature, metric=metric, **question)
@@ -78,6 +80,7 @@ def search(
 def fuse(
     conn: Connection,
     likes: Sequence[Query],
+    decoders: Decoders,
     embedders: EmbedderSource,
     *,
     weights: Mapping[Feature, float] | None,
@@ -99,7 +102,7 @@ def fuse(
     # In the order of Feature; what is wrong with a weight the function says.
     used = {feature: asked[feature] for feature in Feature if asked.get(feature)}
     watch = Stopwatch()
-    queries = look_up(conn, likes, dislikes, embedders, tuple(used), watch)
+    queries = look_up(conn, likes, dislikes, decoders, embedders, tuple(used), watch)
     question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
     with watch.step("rank"):
         neighbours, certainty = ranking.fuse(conn, weights=asked, **question)

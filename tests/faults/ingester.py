@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imrec_pg import decoding
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
@@ -89,7 +90,7 @@ def counted(
         os.kill(os.getpid(), signal.SIGSEGV)
     if "hanging" in path:
         time.sleep(3600)
-    return extract._extract_or_error(content, path, features, limits)
+    return decoding.extract_or_error(content, path, features, limits)
 
 
 class _Log:
@@ -139,7 +140,7 @@ def main() -> None:
     log = _Log(orders.log)
     vars(pipeline)["write_batch"] = log.write_batch
     extract._task = counted
-    extract._TIMEOUT_S = orders.decode_limit_s
+    vars(decoding)["TIMEOUT_S"] = orders.decode_limit_s
     try:
         tally = _run(orders)
     except ImrecError as error:

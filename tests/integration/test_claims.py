@@ -15,8 +15,9 @@ from imrec_pg.catalogue.claims import Worker
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import open_session
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.write import Merged, write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import FailedFile, Features, FoundFile, ImageInfo, StoredImage
 
 ROOT = root_of(b"/photos")

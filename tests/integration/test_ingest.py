@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from support import ingest_into, settings_for
 
+from imrec_pg import decoding
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.db.connection import Connection
@@ -65,7 +66,7 @@ def dangerous(
     content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> Extracted | DecodeError:
     """Stand in for a decoder with a bug: dies of some pictures, and never comes back from others."""
-    result = extract_module._extract_or_error(content, path, features, limits)
+    result = decoding.extract_or_error(content, path, features, limits)
     if isinstance(result, DecodeError):
         return result
     mark = Path(f"{path}.seen")
@@ -117,9 +118,9 @@ def test_a_decoder_that_dies_hangs_or_wants_too_much_costs_that_file_alone(
     save(shared_folder / "10-asking.png", ASKING)
     save_bomb(shared_folder / "11-bomb.png")
     monkeypatch.setattr(extract_module, "_task", dangerous)
-    monkeypatch.setattr(extract_module, "_TIMEOUT_S", 5)
-    monkeypatch.setattr(extract_module, "_CPU_S", 1)
-    monkeypatch.setattr(extract_module, "_MEMORY", 100 * 2**20)
+    monkeypatch.setattr(decoding, "TIMEOUT_S", 5)
+    monkeypatch.setattr(decoding, "CPU_S", 1)
+    monkeypatch.setattr(decoding, "MEMORY", 100 * 2**20)
     result = ingest_into(conn, [bytes(shared_folder)], embedders, LIGHT)
     assert (result.tally.new, result.tally.failed) == (21, 6)
     failures = {Path(f.path).name: (f.error_class, f.error) for f in failures_of(conn)}

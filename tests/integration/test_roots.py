@@ -15,7 +15,6 @@ from imrec_pg.catalogue.roots import add_root, roots_here
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.find import folders_of, root_of
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
@@ -66,7 +65,7 @@ def test_a_library_that_was_moved_is_read_but_not_decoded_again(
     def no_decoder(_number: int) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(extract_module, "Workers", no_decoder)
+    monkeypatch.setattr("imrec_pg.ingest.workers.Workers", no_decoder)
     result = run(conn, tmp_path / "disk")
     assert (result.tally.duplicates, result.tally.new) == (10, 0)
     assert result.changes == Changes(gone=10, known=20)

@@ -16,9 +16,9 @@ from dng import dng
 from PIL import ExifTags, Image, features
 from support_images import content_of, noise, saved
 
+from imrec_pg.bounded.limits import ProcessLimits
 from imrec_pg.errors import DecodeError
 from imrec_pg.extraction import extract
-from imrec_pg.ingest.process_limits import ProcessLimits
 from imrec_pg.ingest.workers import Workers
 from imrec_pg.records import Feature
 

@@ -19,8 +19,9 @@ from imrec_pg.db.session import open_session
 from imrec_pg.errors import ModelMismatchError, StoreError
 from imrec_pg.extraction import wanted
 from imrec_pg.ingest import write
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.write import Merged, write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import (
     FailedFile,
     Feature,

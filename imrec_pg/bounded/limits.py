@@ -1,4 +1,4 @@
-"""What one file may cost the worker process that decodes it: memory and computing time."""
+"""What one call may cost the process that runs it: memory and computing time."""
 
 import ctypes
 import logging
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-if sys.platform != "win32":  # where searches work, and nothing is decoded in worker processes
+if sys.platform != "win32":  # where searches work, without these limits
     import resource
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _NOBODY = 65534
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
-    """The most that one file may take.
+    """The most that one call may take, such as the decoding of a file.
 
     Attributes:
         memory: bytes beyond what the process holds before; beyond that, allocations fail.
@@ -69,7 +69,9 @@ def give_up_root() -> None:
 
 
 def limited(limits: ProcessLimits, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
-    """Return function(*arguments), computed within the limits; in a worker process."""
+    """Return function(*arguments), computed within the limits; in a process that does nothing else."""
+    if sys.platform == "win32":
+        return function(*arguments)
     # Only the soft limits move, so that they can be raised again: receiving the next file and sending the
     # result are not limited, as a failure there would lose more than the file.
     with (

@@ -9,9 +9,10 @@ import copy
 import io
 import os
 import pickle
+import struct
 from multiprocessing import connection, reduction
 from multiprocessing.context import BaseContext
-from typing import TypeVar
+from typing import IO, TypeVar
 
 C = TypeVar("C", bound=BaseContext)
 
@@ -20,6 +21,7 @@ _LARGEST = 16 * 1024 * 1024
 _ALLOWED = frozenset(
     {
         ("datetime", "datetime"),
+        ("imrec_pg.decoding", "Thumbnail"),
         ("imrec_pg.errors", "DecodeError"),
         ("imrec_pg.extraction", "Extracted"),
         ("imrec_pg.records", "Features"),
@@ -65,12 +67,41 @@ class _Reader(connection.Connection):
     """The end of a pipe at which results arrive."""
 
     def recv(self) -> object:
-        data = self.recv_bytes(_LARGEST)
-        try:
-            return _Unpickler(io.BytesIO(data)).load()
-        except Exception as error:
-            # A broken pickle can raise anything.
-            raise RefusedError(f"a decoder process sent what is no result ({error})") from error
+        return _loaded(self.recv_bytes(_LARGEST))
+
+
+def read_result(stream: IO[bytes]) -> object:
+    """Return the next result that a child sends.
+
+    Raises:
+        EOFError: it has closed the pipe.
+        RefusedError: it sent what is no result.
+    """
+    (size,) = struct.unpack(">Q", _exactly(stream, 8))
+    if size > _LARGEST:
+        raise RefusedError(f"a decoder process sent {size:,} bytes, which is no result")
+    return _loaded(_exactly(stream, size))
+
+
+def write_frame(stream: IO[bytes], data: bytes) -> None:
+    """Send a result as read_result() takes it."""
+    stream.write(struct.pack(">Q", len(data)) + data)
+    stream.flush()
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError("a decoder process ended in the middle of a result")
+    return data
+
+
+def _loaded(data: bytes) -> object:
+    try:
+        return _Unpickler(io.BytesIO(data)).load()
+    except Exception as error:
+        # A broken pickle can raise anything.
+        raise RefusedError(f"a decoder process sent what is no result ({error})") from error
 
 
 # Sent to a worker, which has to close it, or reads its tasks from it, it is a plain connection.
