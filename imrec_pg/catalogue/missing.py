@@ -12,7 +12,7 @@ from imrec_pg.paths import slashed
 
 _BATCH = 5_000
 _UNDER = """
-SELECT l.file_id, r.folder || l.relative_path AS path, m.file_id IS NOT NULL AS missing
+SELECT l.file_id, l.root_id, r.folder || l.relative_path AS path, m.file_id IS NOT NULL AS missing
 FROM imrec.file AS l
 INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
 LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id
@@ -40,6 +40,7 @@ class KnownFile:
     """
 
     file_id: UUID
+    root_id: UUID
     path: bytes
     missing: bool
 
@@ -81,6 +82,7 @@ def known_files(
 @dataclass(frozen=True, slots=True)
 class _Place:
     file_id: UUID
+    root_id: UUID
     missing: bool
 
 
@@ -90,11 +92,11 @@ def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> list[KnownFi
         rows = all_rows(
             conn,
             _Place,
-            "SELECT l.file_id, m.file_id IS NOT NULL AS missing FROM imrec.file AS l "
+            "SELECT l.file_id, l.root_id, m.file_id IS NOT NULL AS missing FROM imrec.file AS l "
             "LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id WHERE l.file_id = ANY(%s)",
             (list(places),),
         )
-    return [KnownFile(row.file_id, places[row.file_id], row.missing) for row in rows]
+    return [KnownFile(row.file_id, row.root_id, places[row.file_id], row.missing) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Scope:
         folders: walked.
         files: looked at one by one.
         vanished: not there any more when somebody looked, files or folders.
-        top: folders in which all the others lie; each is a root where it lies in none.
+        top: folders in which all the others lie; each is a root where it lies in none, and is judged by
+            itself when files of it are gone.
     """
 
     top: tuple[bytes, ...] = ()
@@ -109,6 +110,15 @@ def new_root(known: Sequence[Root], folder: bytes, name: str | None = None) -> R
 def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
     """Return absolute folders, none inside another, as given otherwise.
 
+    Raises:
+        UsageError: one does not exist or is no folder.
+    """
+    return outermost(named_folders(paths))
+
+
+def named_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
+    """Return absolute folders, sorted, as given otherwise.
+
     Links are not resolved: the database shows the paths that the user knows.
 
     Raises:
@@ -121,7 +131,7 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
         if not os.path.isdir(folder):  # noqa: PTH112 - bytes
             parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
             raise UsageError(f"{display_path(folder)} is a file: name its folder, {parent}")
-    return outermost(folders)
+    return folders
 
 
 def outermost(folders: Iterable[bytes]) -> list[bytes]:

@@ -98,8 +98,9 @@ def ingest(
         WeightsError: the model's weights were not found.
         DatabaseUnreachableError: the database was away for longer than options.retry_for_s.
     """
-    folders = tuple(find.check_folders(paths))
-    scope = find.Scope(folders, folders)
+    named = tuple(find.named_folders(paths))
+    folders = tuple(find.outermost(named))
+    scope = find.Scope(named, folders)
     if not folders:
         options = replace(options, retry=True)
     result = ingest_scope(session, scope, embedders, options, on_progress=on_progress, stopping=stopping)
@@ -140,7 +141,9 @@ def ingest_scope(
         # Of a walk that was cut short, nothing follows.
         single = {roots.place_of(path): path for path in scope.files + scope.vanished}
         folders = scope.folders + scope.vanished
-        changes = find_missing(database, folders, single, seen, accept=options.accept_deletions)
+        changes = find_missing(
+            database, folders, single, seen, named=scope.top, accept=options.accept_deletions
+        )
     return IngestResult(tally, time.monotonic() - started, interrupted, changes)
 
 
@@ -227,10 +230,11 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
         ImrecError: otherwise.
     """
     names = ", ".join(display_path(folder) for folder in folders)
-    if changes.doubted:
+    if changes.doubts:
+        doubted = ", ".join(display_path(doubt.folder) for doubt in changes.doubts)
         raise ImrecError(
-            f"no photos in {names}, where {changes.known} are known: mount the disk, or if they are deleted, "
-            "say ingest --accept-deletions"
+            f"no photos in {doubted}, where {changes.doubted:,} are known: mount the disk, or if they are "
+            "deleted, say ingest --accept-deletions"
         )
     if not changes.gone:
         raise ImrecError(

@@ -141,6 +141,7 @@ def test_ingest_as_json(run: Imrec, folder: Path) -> None:
         "missing": 0,
         "back": 0,
         "doubted": 0,
+        "doubted_folders": [],
     }
 
 
