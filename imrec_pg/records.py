@@ -206,7 +206,7 @@ class FoundFile:
         relative_path: raw bytes below the root, as they are stored (paths.stored_path).
         path: raw bytes of the absolute path on this host.
         size: bytes.
-        mtime_ns: nanoseconds since 1970, as stat gives them.
+        mtime_ns: nanoseconds since 1970, within what a bigint holds.
         known_as: raw bytes of the absolute path by which SQL knows it, where that is another.
         token: of this ingest's claim to the file; 0 where nobody else can be at work on it.
     """

@@ -15,6 +15,9 @@ from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 """Errors for a file that was there a moment ago (ESTALE: on NFS), or for a dangling link."""
 
+NEVER = -(2**63)
+"""A modification time that mtime_of() gives no file."""
+
 # Thumbnails, recycle bins and resource forks of NAS, Windows and macOS; hidden ones are skipped anyway.
 _SYSTEM_FOLDERS = frozenset(
     {
@@ -39,7 +42,7 @@ class WalkEntry:
     Attributes:
         path: raw bytes of the absolute path; begins with the folder walked, exactly as given.
         size: bytes.
-        mtime_ns: nanoseconds since 1970, from stat.
+        mtime_ns: nanoseconds since 1970, as mtime_of() gives them.
     """
 
     path: bytes
@@ -94,7 +97,7 @@ class Walk:
                 self._report(path, error)
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield WalkEntry(path, status.st_size, status.st_mtime_ns)
+                yield WalkEntry(path, status.st_size, mtime_of(status))
 
     def paths(self) -> Iterator[bytes]:
         """Yield the candidates' paths without a stat for each."""
@@ -160,6 +163,14 @@ class Walk:
     def _report(self, path: bytes, error: OSError, *, silent: bool = True) -> None:
         if not (silent and error.errno in VANISHED):
             self._on_error(path, error)
+
+
+def mtime_of(status: os.stat_result) -> int:
+    """Return the modification time in nanoseconds since 1970, brought within what a bigint holds.
+
+    It holds the years from 1677 to 2262, and file systems more. All times beyond an end are the same one.
+    """
+    return max(NEVER + 1, min(status.st_mtime_ns, 2**63 - 1))
 
 
 def is_passed_over(below: bytes) -> bool:

@@ -13,6 +13,7 @@ from pebble import ProcessExpired
 
 from imrec_pg.errors import DecodeError, ImrecError
 from imrec_pg.images.content import FileContent, Limits
+from imrec_pg.images.decode_errors import one_line
 from imrec_pg.ingest.process_limits import ProcessLimits
 from imrec_pg.ingest.read import Content
 from imrec_pg.ingest.workers import Workers
@@ -178,6 +179,11 @@ def _extract_or_error(
         return DecodeError(error.path, error.kind, error.reason)
     except MemoryError:
         return DecodeError(path, "OutOfMemory", "not enough memory to compute its features")
+    except ImportError:
+        raise  # nothing could be extracted of any file
+    except Exception as error:  # noqa: BLE001 - a picture that a library chokes on must cost one file
+        reason = one_line(f"its features could not be computed: {type(error).__name__}: {error}")
+        return DecodeError(path, "DecoderCrashed", reason)
 
 
 # What the workers run; a test replaces it by a decoder that dies.

@@ -16,7 +16,7 @@ from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.rows import paged
 from imrec_pg.errors import UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
-from imrec_pg.images.walk import VANISHED, Walk
+from imrec_pg.images.walk import VANISHED, Walk, mtime_of
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import display_path, slashed, stored_path
 from imrec_pg.records import FoundFile, Root, Wanted
@@ -159,7 +159,7 @@ def single_files(
             continue
         if stat.S_ISREG(status.st_mode):
             tally.found += 1
-            file = roots.locate(path, status.st_size, status.st_mtime_ns)
+            file = roots.locate(path, status.st_size, mtime_of(status))
             on_file(file.file_id)
             yield file
 
@@ -213,7 +213,7 @@ def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]
                 database.run(catalogue_files.forget_failures, [failed.file_id])
             continue
         tally.found += 1
-        yield _found(root, failed.relative_path, path, status.st_size, status.st_mtime_ns)
+        yield _found(root, failed.relative_path, path, status.st_size, mtime_of(status))
 
 
 def files_to_do(

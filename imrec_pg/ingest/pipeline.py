@@ -211,8 +211,9 @@ class _Run:
             if elsewhere:
                 self._claims.held += self._undone(part)
             tally.elsewhere += elsewhere
-            tally.completed += max(0, files - merged.new - merged.duplicates - elsewhere)
-            tally.failed += len(failed)
+            refused = merged.refused
+            tally.completed += max(0, files - merged.new - merged.duplicates - elsewhere - refused)
+            tally.failed += len(failed) + refused
             tally.written += files + len(failed) - elsewhere
             tally.report()
 
