@@ -332,18 +332,20 @@ class Library:
         """Return what was measured of each index."""
         return tuning.tunings(self._conn)
 
-    def grant(self, kind: GrantedRole, role: str, *, create: bool = False, roots: Sequence[str] = ()) -> None:
+    def grant(
+        self, kind: GrantedRole | str, role: str, *, create: bool = False, roots: Sequence[str] = ()
+    ) -> None:
         """Let a PostgreSQL role search, or ingest, or do everything; what it had before is replaced.
 
         With roots, by name, a reader sees the photos of these alone.
 
         Raises:
-            UsageError: there is no such role, and create is False; it is the owner itself; or roots are
+            UsageError: there is no such kind or role, and create is False; it is the owner itself; or roots are
                 given, and there are none of these names, the role is to do more than read, or it would see
                 all photos in another way.
             PermissionDeniedError: only the schema's owner may.
         """
-        grants.grant(self._conn, kind, role, create=create, roots=roots)
+        grants.grant(self._conn, chosen(GrantedRole, kind), role, create=create, roots=roots)
 
     def revoke(self, role: str) -> None:
         """Take from a PostgreSQL role what grant() gave it.

@@ -1,6 +1,7 @@
 """Frozen records and array types that travel between stages."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +36,7 @@ def chosen(kind: type[Choice], value: Choice | str) -> Choice:
     try:
         return kind(value)
     except ValueError:
-        name = kind.__name__.lower()
+        name = re.sub("(?<=.)(?=[A-Z])", " ", kind.__name__).lower()
         raise InvalidQueryError(f"there is no {name} {value!r}: choose from {', '.join(kind)}") from None
 
 

@@ -1,13 +1,15 @@
 """Search: query → features → ranking → answer."""
 
+import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from imrec_pg.catalogue.index import index_name
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.tuning import tuning
 from imrec_pg.db.connection import Connection
+from imrec_pg.errors import InvalidQueryError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.paths import absolute_path
 from imrec_pg.records import Certainty, Combine, Feature, Filter, Metric
@@ -138,9 +140,13 @@ def _question(
 def _conditions(conn: Connection, chosen: Filter) -> dict[str, object]:
     """Return the filter as the database understands it, which knows files by their canonical paths."""
     conditions: dict[str, object] = {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in chosen.items()
+        name: value.isoformat() if isinstance(value, date) else value for name, value in chosen.items()
     }
     under = chosen.get("under")
+    for name, value in conditions.items():
+        kinds = (str, bytes, os.PathLike) if name == "under" else (str, int, float)
+        if value is not None and not isinstance(value, kinds):
+            raise InvalidQueryError(f"{name} of a filter cannot be a {type(value).__name__}")
     if under is not None:
         conditions["under"] = roots_here(conn, this_host()).canonical(absolute_path(under))
     return conditions

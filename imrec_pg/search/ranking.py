@@ -153,11 +153,16 @@ def _explained() -> Iterator[None]:
         raise InvalidQueryError(_said(error)) from error
     except pg.NoDataFound as error:
         raise ImageNotFoundError(_said(error)) from error
+    except pg.DataError as error:
+        # Of the parameters the filter's values alone are unchecked.
+        raise InvalidQueryError(f"a value of the filter makes no sense: {_said(error)}") from error
 
 
 def _said(error: pg.Error) -> str:
     hint = error.diag.message_hint
-    return f"{error.diag.message_primary}" + (f": {hint[0].lower()}{hint[1:]}" if hint else "")
+    if hint and not hint[:2].isupper():  # else it begins with SQL
+        hint = hint[0].lower() + hint[1:]
+    return f"{error.diag.message_primary}" + (f": {hint}" if hint else "")
 
 
 def _parameters(
