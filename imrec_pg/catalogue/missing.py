@@ -99,6 +99,30 @@ def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> list[KnownFi
     return [KnownFile(row.file_id, row.root_id, places[row.file_id], row.missing) for row in rows]
 
 
+_OTHERS = """
+SELECT f.file_id, f.root_id, r.folder || f.relative_path AS path, false AS missing
+FROM imrec.file AS f
+INNER JOIN unnest(%(ids)s::uuid[], %(folders)s::bytea[]) AS r (root_id, folder) ON r.root_id = f.root_id
+WHERE f.image_id = ANY(%(images)s) AND f.file_id <> ALL(%(files)s)
+AND NOT EXISTS (SELECT FROM imrec.missing AS m WHERE m.file_id = f.file_id)
+"""
+
+
+def other_files(
+    conn: Connection, roots: RootsHere, image_ids: Sequence[UUID], file_ids: Sequence[UUID]
+) -> list[KnownFile]:
+    """Return the files of these images but those, and but missing ones, in roots that lie on this host alone."""
+    here = [root for root in roots.counting() if not root.elsewhere]
+    parameters = {
+        "ids": [root.root_id for root in here],
+        "folders": [slashed(root.here) for root in here],
+        "images": list(image_ids),
+        "files": list(file_ids),
+    }
+    with translated(conn):
+        return all_rows(conn, KnownFile, _OTHERS, parameters)
+
+
 @dataclass(frozen=True, slots=True)
 class MissingFile:
     """A file that is not there any more.

@@ -39,6 +39,7 @@ CHECKS: dict[str, Check] = {
     "read-only": server.read_only,
     "features": contents.features,
     "files": contents.files,
+    "roots": contents.roots,
     "model": contents.model,
     "vectors": contents.vectors,
     "failures": contents.failures,

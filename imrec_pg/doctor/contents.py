@@ -1,13 +1,16 @@
 """What is stored: is it complete, can it be found, and does one model explain all embeddings?"""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from imrec_pg.catalogue.roots import states
 from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
 from imrec_pg.records import Feature
+from imrec_pg.settings import this_host
 
 # Rows read from larger tables, in whole pages from all over: some 40 ms for vectors.
 _SAMPLE = 20_000
@@ -79,6 +82,23 @@ def files(examined: Examined) -> Iterator[Finding]:
         )
     elif sample.seen:
         yield ok(f"{which} have files")
+
+
+def roots(examined: Examined) -> Iterator[Finding]:
+    """Yield which roots of this host have no folder."""
+    if not {"root", "mount", "file"} <= examined.tables.keys():
+        return
+    gone = [root for root in states(examined.conn, this_host()) if root.gone]
+    for root in gone:
+        name = shlex.quote(root.name)
+        yield notice(
+            f"the folder of the root {root.name} is not there: {root.path}, where {root.files:,} files are known",
+            "Answers may name photos in it. Nothing is marked as missing for it, and prune forgets none of it.",
+            f"mount the disk; if the folder has moved, imrec-pg root add {name} NEW_FOLDER, or, if it was ingested "
+            f"under its new path, imrec-pg root remove {name}; if it is deleted, the same",
+        )
+    if not gone:
+        yield ok("every root of this host has its folder")
 
 
 def model(examined: Examined) -> Iterator[Finding]:

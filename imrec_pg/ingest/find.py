@@ -14,7 +14,7 @@ from imrec_pg.catalogue import roots as stored_roots
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.rows import paged
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import FolderNotFoundError, UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk, mtime_of
 from imrec_pg.ingest.tally import Tally
@@ -127,7 +127,7 @@ def named_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
     folders = sorted({os.path.abspath(os.fsencode(path)) for path in paths})  # noqa: PTH100 - bytes
     for folder in folders:
         if not os.path.lexists(folder):
-            raise UsageError(f"{display_path(folder)} does not exist: check the spelling, or mount it")
+            raise FolderNotFoundError(display_path(folder))
         if not os.path.isdir(folder):  # noqa: PTH112 - bytes
             parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
             raise UsageError(f"{display_path(folder)} is a file: name its folder, {parent}")

@@ -20,6 +20,7 @@ from imrec_pg.db.rows import paged
 from imrec_pg.images.walk import VANISHED
 from imrec_pg.ingest.find import batched
 from imrec_pg.paths import slashed
+from imrec_pg.records import StoredImage
 from imrec_pg.settings import this_host
 
 # A disk that is not mounted leaves an empty folder, or one with a few files of its own. People delete many
@@ -171,6 +172,23 @@ def find_missing(
     database.run(catalogue_files.forget_failures, forgotten)
     known = sum(part.known for part in parts.all())
     return Changes(len(gone), len(back), known, tuple(part.doubt for part in doubted))
+
+
+def mark_moved(database: RetryingSession, images: Sequence[StoredImage], walked: Sequence[bytes]) -> int:
+    """Mark the other files of images just stored that are gone: the photos have moved; return how many.
+
+    Else a search would go on naming the old path of a folder that was renamed and is never walked again. What
+    lies below the folders that are walked is judged at the end of the walk, all together.
+    """
+    file_ids = [file.file_id for image in images for file in image.files]
+    if not file_ids:
+        return 0
+    roots = database.run(roots_here, this_host())
+    others = database.run(missing.other_files, roots, [image.image_id for image in images], file_ids)
+    below = tuple(slashed(folder) for folder in walked)
+    gone = [file.file_id for file in others if not file.path.startswith(below) and _vanished(file.path)]
+    database.run(missing.mark, gone)
+    return len(gone)
 
 
 def _known_files(

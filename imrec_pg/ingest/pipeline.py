@@ -18,7 +18,7 @@ from imrec_pg.images.walk import count
 from imrec_pg.ingest import find
 from imrec_pg.ingest.claims import Claims
 from imrec_pg.ingest.extract import Decoded, decode_all
-from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing
+from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing, mark_moved
 from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import write_batch
@@ -123,7 +123,7 @@ def ingest_scope(
     tally, seen = Tally(on_progress=on_progress), Seen()
     database = RetryingSession(session, options.retry_for_s, stopping)
     with Claims(database, options.lease_s) as claims:
-        run = _Run(database, claims, embedders, options, stopping)
+        run = _Run(database, claims, embedders, options, stopping, scope.top)
         roots = find.Roots(database, scope.top)
         run.work(_files(database, roots, scope, tally, seen), tally, retry=options.retry)
         while claims.held and not stopping():
@@ -136,7 +136,7 @@ def ingest_scope(
             run.work(_files(database, roots, scope, again, Seen()), again, retry=False)
             tally.add_work_of(again)
     interrupted = stopping()
-    changes = NO_CHANGES
+    changes = replace(NO_CHANGES, gone=run.moved)
     if scope and not interrupted:
         # Of a walk that was cut short, nothing follows.
         single = {roots.place_of(path): path for path in scope.files + scope.vanished}
@@ -144,11 +144,16 @@ def ingest_scope(
         changes = find_missing(
             database, folders, single, seen, named=scope.top, accept=options.accept_deletions
         )
+        changes = replace(changes, gone=changes.gone + run.moved)
     return IngestResult(tally, time.monotonic() - started, interrupted, changes)
 
 
 class _Run:
-    """From files to rows."""
+    """From files to rows.
+
+    Attributes:
+        moved: files elsewhere that are marked as missing, since their images were met in other files.
+    """
 
     def __init__(
         self,
@@ -157,7 +162,10 @@ class _Run:
         embedders: EmbedderSource,
         options: IngestOptions,
         stopping: Callable[[], bool],
+        walked: Sequence[bytes],
     ) -> None:
+        self._walked = walked
+        self.moved = 0
         self._database = database
         self._claims = claims
         self._embedders = embedders
@@ -203,6 +211,7 @@ class _Run:
             if merged.rows < len(part):
                 # What the server's time limit allows; else each batch would meet it again.
                 self._rows = merged.rows
+            self.moved += mark_moved(self._database, images, self._walked)
             files = sum(len(image.files) for image in images)
             tally.new += merged.new
             tally.duplicates += merged.duplicates
