@@ -46,6 +46,8 @@ CHECKS: dict[str, Check] = {
     "indexes": indexes.indexes,
     "index-builder": indexes.builder,
     "index-memory": indexes.memory,
+    "recall": indexes.recall,
+    "equal-vectors": indexes.equal_vectors,
     "plans": plans.plans,
     "psql": plans.psql,
     "statistics": upkeep.statistics,
