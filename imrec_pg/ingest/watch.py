@@ -171,8 +171,14 @@ def _changes(
             ):
                 if stopping():
                     return
-                yield unknown | {path for _change, path in changes}
+                changed = {path for _change, path in changes}
+                yield unknown | changed
                 unknown, begun = set(), True
+                if any(map(_is_linked_folder, changed)) and not watching.polling:
+                    # The system tells nothing of what it leads to until the watch begins anew; what changes
+                    # meanwhile is not told either.
+                    unknown = set(texts)
+                    break
         except (RuntimeError, OSError) as error:
             if not begun:
                 raise ImrecError(
@@ -182,6 +188,10 @@ def _changes(
             # A name that is no UTF-8 ends the watch: the folder it is in is not told, so look everywhere.
             logger.debug("everything is looked at again: %s", error)
             unknown = set(texts)
+
+
+def _is_linked_folder(path: str) -> bool:
+    return os.path.islink(path) and os.path.isdir(path)  # noqa: PTH112, PTH114 - as watchfiles gives it
 
 
 def _key(folder: bytes) -> tuple[int, int] | None:
