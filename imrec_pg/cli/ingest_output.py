@@ -20,6 +20,8 @@ _COUNTS = (
     "known_failures",
     "unreadable",
     "ignored",
+    "excluded",
+    "previews",
 )
 
 
@@ -81,6 +83,8 @@ def _rare(result: "IngestResult") -> list[tuple[int, str]]:
         (tally.completed, "completed"),
         (tally.elsewhere, "left to another ingest"),
         (tally.ignored, "other files ignored"),
+        (tally.excluded, "left out by pattern"),
+        (tally.previews, "folders of previews skipped"),
         (tally.unreadable, "unreadable folders"),
         (tally.known_failures, "known failures not retried"),
         (result.changes.gone, "now missing"),

@@ -46,6 +46,11 @@ class Scope:
     files: tuple[bytes, ...] = ()
     vanished: tuple[bytes, ...] = ()
 
+    @property
+    def walked_from(self) -> tuple[bytes, ...]:
+        """The outermost of top: what their ignore files leave out is left out in all the others."""
+        return tuple(outermost(self.top))
+
     def __bool__(self) -> bool:
         return bool(self.folders or self.files or self.vanished)
 
@@ -183,15 +188,17 @@ def walk_files(
     tally: Tally,
     on_error: OnError,
     on_file: Callable[[UUID], None] = lambda _location_id: None,
+    exclude: Sequence[str] = (),
+    tops: Sequence[bytes] = (),
 ) -> Iterator[FoundFile]:
     """Yield every candidate file below the folders; on_file is told of each as well."""
-    walk = Walk(folders, on_error)
+    walk = Walk(folders, on_error, exclude, tops)
     for entry in walk:
         tally.found += 1
         file = roots.locate(entry.path, entry.size, entry.mtime_ns)
         on_file(file.file_id)
         yield file
-    tally.ignored = walk.ignored
+    tally.ignored, tally.excluded, tally.previews = walk.ignored, walk.excluded, walk.previews
 
 
 def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]:

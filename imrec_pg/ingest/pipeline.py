@@ -37,6 +37,7 @@ class IngestOptions:
         batch: rows a transaction, and images a step of the model at most.
         workers: decoder processes.
         refresh: compute again what an earlier version of the extraction computed.
+        exclude: patterns of what is left out (images.exclude).
         retry: whether to try files again that failed and have not changed.
         accept_deletions: take files for deleted though suddenly most of a folder is gone.
         limits: of file size and pixels.
@@ -48,6 +49,7 @@ class IngestOptions:
     refresh: bool = False
     batch: int = 256
     workers: int = 2
+    exclude: tuple[str, ...] = ()
     retry: bool = False
     accept_deletions: bool = False
     limits: Limits = DEFAULT_LIMITS
@@ -125,7 +127,7 @@ def ingest_scope(
     with Claims(database, options.lease_s) as claims:
         run = _Run(database, claims, embedders, options, stopping, scope.top)
         roots = find.Roots(database, scope.top)
-        run.work(_files(database, roots, scope, tally, seen), tally, retry=options.retry)
+        run.work(_files(database, roots, scope, tally, seen, options.exclude), tally, retry=options.retry)
         while claims.held and not stopping():
             # Those are done by now, or their ingest is dead or was stopped, or a batch dropped an image that
             # a file of the next one was known to hold: another walk tells.
@@ -133,7 +135,7 @@ def ingest_scope(
             claims.wait_for_others(stopping)
             again = Tally()
             # What failed just now is not tried once more.
-            run.work(_files(database, roots, scope, again, Seen()), again, retry=False)
+            run.work(_files(database, roots, scope, again, Seen(), options.exclude), again, retry=False)
             tally.add_work_of(again)
     interrupted = stopping()
     changes = replace(NO_CHANGES, gone=run.moved)
@@ -254,7 +256,12 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
 
 
 def _files(
-    database: RetryingSession, roots: find.Roots, scope: find.Scope, tally: Tally, seen: Seen
+    database: RetryingSession,
+    roots: find.Roots,
+    scope: find.Scope,
+    tally: Tally,
+    seen: Seen,
+    exclude: Sequence[str],
 ) -> Iterator[FoundFile]:
     def on_error(path: bytes, error: OSError) -> None:
         tally.unreadable += 1
@@ -265,13 +272,14 @@ def _files(
         return
     if tally.on_progress is not None:
         # Beside the work: names alone are listed fast, and the walk finds them in the cache.
-        threading.Thread(target=_count, args=(scope, tally), name="imrec-count", daemon=True).start()
-    yield from find.walk_files(roots, scope.folders, tally, on_error, seen.add)
+        threading.Thread(target=_count, args=(scope, tally, exclude), name="imrec-count", daemon=True).start()
+    yield from find.walk_files(roots, scope.folders, tally, on_error, seen.add, exclude, scope.walked_from)
     yield from find.single_files(roots, scope.files, tally, on_error, seen.add)
 
 
-def _count(scope: find.Scope, tally: Tally) -> None:
-    tally.total = len(scope.files) + sum(count(folder) for folder in scope.folders)
+def _count(scope: find.Scope, tally: Tally, exclude: Sequence[str]) -> None:
+    tops = scope.walked_from
+    tally.total = len(scope.files) + sum(count(folder, exclude, tops) for folder in scope.folders)
 
 
 def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator[FoundFile]:

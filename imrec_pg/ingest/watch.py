@@ -73,7 +73,7 @@ def watch(
             pending.clear()
             yield ingest_scope(session, everything, embedders, options, stopping=stopping)
             looked = time.monotonic()
-        elif scope := scope_of(pending.settled(), folders):
+        elif scope := scope_of(pending.settled(), folders, options.exclude):
             yield ingest_scope(session, scope, embedders, options, stopping=stopping)
 
 
@@ -123,13 +123,13 @@ class Pending:
         self._since.clear()
 
 
-def scope_of(paths: Sequence[str], folders: Sequence[bytes]) -> Scope | None:
+def scope_of(paths: Sequence[str], folders: Sequence[bytes], exclude: Sequence[str] = ()) -> Scope | None:
     """Return where to look because of changed paths below the watched folders; None for nowhere."""
     found: dict[str, set[bytes]] = {"folders": set(), "files": set(), "vanished": set()}
     for path in paths:
         raw = os.fsencode(path)
         folder = next((f for f in folders if raw == f or raw.startswith(slashed(f))), None)
-        if folder is None or is_passed_over(raw[len(folder) :]):
+        if folder is None or (raw != folder and is_passed_over(raw, folder, exclude)):
             continue
         kind = "folders" if os.path.isdir(raw) else "files" if os.path.lexists(raw) else "vanished"  # noqa: PTH112 - bytes
         found[kind].add(raw)
