@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from imrec_pg.bounded import Children, DiedError, ProcessLimits
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, Limits
+from imrec_pg.images.decode_errors import one_line
 from imrec_pg.records import Feature
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ def extract_or_error(
         return DecodeError(error.path, error.kind, error.reason)
     except MemoryError:
         return DecodeError(path, "OutOfMemory", "not enough memory to compute its features")
+    except ImportError:
+        raise  # nothing could be extracted of any file
+    except Exception as error:  # noqa: BLE001 - a picture that a library chokes on must cost one file
+        reason = one_line(f"its features could not be computed: {type(error).__name__}: {error}")
+        return DecodeError(path, "DecoderCrashed", reason)
 
 
 def thumbnail_or_error(content: FileContent, path: str, side: int) -> Thumbnail | DecodeError:

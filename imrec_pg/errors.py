@@ -4,6 +4,7 @@ ImrecError
 ├── UsageError                  wrong arguments
 │   ├── UnknownRootError        name
 │   ├── RootExistsError         name
+│   ├── FolderNotFoundError     path
 │   ├── UnknownRoleError        name
 │   ├── ImageNotFoundError      image
 │   ├── OutputExistsError       path
@@ -62,6 +63,18 @@ class RootExistsError(UsageError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a root {name} already: choose another name")
         self.name = name
+
+
+class FolderNotFoundError(UsageError):
+    """A folder does not exist, or its disk is not mounted.
+
+    Attributes:
+        path: the folder, for display.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} does not exist: check the spelling, or mount it")
+        self.path = path
 
 
 class UnknownRoleError(UsageError):

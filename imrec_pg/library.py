@@ -118,6 +118,7 @@ class Library:
         features: Sequence[Feature | str] = tuple(Feature),
         batch: int = 256,
         workers: int | None = None,
+        exclude: Sequence[str] = (),
         retry: bool = False,
         refresh: bool = False,
         accept_deletions: bool = False,
@@ -133,6 +134,7 @@ class Library:
             features: what to compute; the rest can be filled in later.
             batch: rows a transaction.
             workers: decoder processes; None for one a core.
+            exclude: patterns of files and folders to leave out, as in .gitignore.
             retry: try files again that failed and have not changed.
             refresh: compute again what an earlier version of the extraction computed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
@@ -152,6 +154,7 @@ class Library:
             features=tuple(chosen(Feature, name) for name in features),
             batch=batch,
             workers=_checked(workers, batch),
+            exclude=_patterns(exclude),
             retry=retry,
             refresh=refresh,
             accept_deletions=accept_deletions,
@@ -173,6 +176,7 @@ class Library:
         *,
         features: Sequence[Feature | str] = tuple(Feature),
         workers: int | None = None,
+        exclude: Sequence[str] = (),
         settle: float = 2,
         rescan: float = 3600,
         polling: bool = False,
@@ -185,6 +189,7 @@ class Library:
             paths: folders.
             features: what to compute.
             workers: decoder processes; None for one a core.
+            exclude: patterns of files and folders to leave out, as in .gitignore.
             settle: look at a file when nothing has changed in it for so many seconds.
             rescan: look at everything again after so many seconds; 0 for never.
             polling: compare again and again, where the system does not tell of changes.
@@ -199,6 +204,7 @@ class Library:
         options = IngestOptions(
             features=tuple(chosen(Feature, name) for name in features),
             workers=_checked(workers, 1),
+            exclude=_patterns(exclude),
             retry_for_s=retry_for,
         )
         return watch(
@@ -344,18 +350,20 @@ class Library:
         """Return what was measured of each index."""
         return tuning.tunings(self._conn)
 
-    def grant(self, kind: GrantedRole, role: str, *, create: bool = False, roots: Sequence[str] = ()) -> None:
+    def grant(
+        self, kind: GrantedRole | str, role: str, *, create: bool = False, roots: Sequence[str] = ()
+    ) -> None:
         """Let a PostgreSQL role search, or ingest, or do everything; what it had before is replaced.
 
         With roots, by name, a reader sees the photos of these alone.
 
         Raises:
-            UsageError: there is no such role, and create is False; it is the owner itself; or roots are
+            UsageError: there is no such kind or role, and create is False; it is the owner itself; or roots are
                 given, and there are none of these names, the role is to do more than read, or it would see
                 all photos in another way.
             PermissionDeniedError: only the schema's owner may.
         """
-        grants.grant(self._conn, kind, role, create=create, roots=roots)
+        grants.grant(self._conn, chosen(GrantedRole, kind), role, create=create, roots=roots)
 
     def revoke(self, role: str) -> None:
         """Take from a PostgreSQL role what grant() gave it.
@@ -513,6 +521,12 @@ def _checked(workers: int | None, batch: int) -> int:
     if not 1 <= workers <= _MAX_WORKERS or batch < 1:
         raise UsageError(f"the batch is 1 row or more, and the workers are 1 to {_MAX_WORKERS}")
     return workers
+
+
+def _patterns(exclude: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(exclude, str) or not all(isinstance(p, str) and p.strip() for p in exclude):
+        raise UsageError("exclude is a list of patterns, each a word such as '*.gif' or 'cache/'")
+    return tuple(exclude)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ _MEANING = {
     "Unreadable": "no permission to read them, a disk error, or an unfinished download: check permissions and the disk",
     "ChangedWhileRead": "another program was writing them: the next ingest reads them again",
     "OutOfMemory": "decoding took too much memory: ingest --retry with fewer --workers",
+    "Refused": "the database does not take what was read of them: please report it",
     "DecoderTimeout": "decoding did not end: the file is broken or malicious",
     "DecoderCrashed": "they crashed the decoder: the file is broken or malicious",
 }

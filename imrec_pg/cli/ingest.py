@@ -26,6 +26,14 @@ _PARTLY = 3
 _INTERRUPTED = 130
 
 
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders, as in .gitignore: '*.gif', cache/, /2019/raw. Repeatable.",
+)
+
+
 def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Feature, ...]:
     names = [name.strip().lower() for name in value.split(",") if name.strip()]
     unknown = sorted(set(names) - set(Feature))
@@ -103,6 +111,7 @@ hosts: each photo is handled by one of them.""",
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
 @click.option("--retry", is_flag=True, help="Try failed files again; without FOLDER, all of them.")
 @feature_option
+@exclude_option
 @click.option(
     "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images per transaction."
 )
@@ -131,6 +140,7 @@ def command(
     retry: bool,
     refresh: bool,
     features: tuple[Feature, ...],
+    exclude: tuple[str, ...],
     batch: int,
     workers: int | None,
     accept_deletions: bool,
@@ -158,6 +168,7 @@ def command(
             result = library.ingest(
                 paths,
                 features=features,
+                exclude=exclude,
                 batch=batch,
                 workers=workers,
                 retry=retry,

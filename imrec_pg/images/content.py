@@ -19,7 +19,7 @@ from uuid import UUID
 from imrec_pg.errors import DecodeError
 from imrec_pg.images import decoders, formats
 from imrec_pg.images.decode_errors import one_line
-from imrec_pg.images.walk import VANISHED
+from imrec_pg.images.walk import VANISHED, mtime_of
 from imrec_pg.paths import display_path
 
 MAX_PIXELS = 200_000_000
@@ -106,7 +106,7 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     before = _settled(file.fileno(), name)
     if not stat.S_ISREG(before.st_mode):
         raise DecodeError(name, "Unreadable", "not a regular file")
-    if before.st_size == 0:
+    if before.st_size <= 0:  # below: from a broken FUSE file system; read() would take it for "all"
         raise DecodeError(name, "Empty", "the file is empty")
     if before.st_size > limits.max_size:
         reason = f"{before.st_size:,} bytes, more than the limit of {limits.max_size:,}"
@@ -118,7 +118,7 @@ def _read(file: IO[bytes], path: bytes, name: str, limits: Limits) -> FileConten
     after = os.fstat(file.fileno())
     if len(data) != before.st_size or _changed(before, after):
         raise DecodeError(name, "ChangedWhileRead", "the file changed while it was read")
-    return FileContent(data, len(data), before.st_mtime_ns, image_id_of(data))
+    return FileContent(data, len(data), mtime_of(before), image_id_of(data))
 
 
 def _check_stored(descriptor: int, size: int, name: str) -> None:

@@ -14,9 +14,9 @@ from imrec_pg.catalogue import roots as stored_roots
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.rows import paged
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import FolderNotFoundError, UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
-from imrec_pg.images.walk import VANISHED, Walk
+from imrec_pg.images.walk import VANISHED, Walk, mtime_of
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.paths import absolute, display_path, file_id, is_url, slashed, stored_path
 from imrec_pg.records import FoundFile, Root, Wanted
@@ -37,13 +37,19 @@ class Scope:
         folders: walked.
         files: looked at one by one.
         vanished: not there any more when somebody looked, files or folders.
-        top: folders in which all the others lie; each is a root where it lies in none.
+        top: folders in which all the others lie; each is a root where it lies in none, and is judged by
+            itself when files of it are gone.
     """
 
     top: tuple[bytes, ...] = ()
     folders: tuple[bytes, ...] = ()
     files: tuple[bytes, ...] = ()
     vanished: tuple[bytes, ...] = ()
+
+    @property
+    def walked_from(self) -> tuple[bytes, ...]:
+        """The outermost of top: what their ignore files leave out is left out in all the others."""
+        return tuple(outermost(self.top))
 
     def __bool__(self) -> bool:
         return bool(self.folders or self.files or self.vanished)
@@ -104,6 +110,15 @@ def new_root(known: Sequence[Root], folder: bytes, name: str | None = None) -> R
 def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
     """Return absolute folders, none inside another, as given otherwise.
 
+    Raises:
+        UsageError: one does not exist or is no folder.
+    """
+    return outermost(named_folders(paths))
+
+
+def named_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
+    """Return absolute folders, sorted, as given otherwise.
+
     Links stay as they are spelled: the database shows the paths that the user knows.
 
     Raises:
@@ -117,11 +132,11 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
     folders = sorted({absolute(path) for path in paths})
     for folder in folders:
         if not os.path.lexists(folder):
-            raise UsageError(f"{display_path(folder)} does not exist: check the spelling, or mount it")
+            raise FolderNotFoundError(display_path(folder))
         if not os.path.isdir(folder):  # noqa: PTH112 - bytes
             parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
             raise UsageError(f"{display_path(folder)} is a file: name its folder, {parent}")
-    return outermost(folders)
+    return folders
 
 
 def outermost(folders: Iterable[bytes]) -> list[bytes]:
@@ -149,7 +164,7 @@ def single_files(
             continue
         if stat.S_ISREG(status.st_mode):
             tally.found += 1
-            file = roots.locate(path, status.st_size, status.st_mtime_ns)
+            file = roots.locate(path, status.st_size, mtime_of(status))
             on_file(file.file_id)
             yield file
 
@@ -173,15 +188,17 @@ def walk_files(
     tally: Tally,
     on_error: OnError,
     on_file: Callable[[UUID], None] = lambda _location_id: None,
+    exclude: Sequence[str] = (),
+    tops: Sequence[bytes] = (),
 ) -> Iterator[FoundFile]:
     """Yield every candidate file below the folders; on_file is told of each as well."""
-    walk = Walk(folders, on_error)
+    walk = Walk(folders, on_error, exclude, tops)
     for entry in walk:
         tally.found += 1
         file = roots.locate(entry.path, entry.size, entry.mtime_ns)
         on_file(file.file_id)
         yield file
-    tally.ignored = walk.ignored
+    tally.ignored, tally.excluded, tally.previews = walk.ignored, walk.excluded, walk.previews
 
 
 def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]:
@@ -203,7 +220,7 @@ def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]
                 database.run(catalogue_files.forget_failures, [failed.file_id])
             continue
         tally.found += 1
-        yield _found(root, failed.relative_path, path, status.st_size, status.st_mtime_ns)
+        yield _found(root, failed.relative_path, path, status.st_size, mtime_of(status))
 
 
 def files_to_do(

@@ -1,7 +1,8 @@
 """Search: query → features → ranking → answer."""
 
+import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from imrec_pg.catalogue.index import index_name
@@ -142,12 +143,16 @@ def _question(
 def _conditions(conn: Connection, chosen: Filter) -> dict[str, object]:
     """Return the filter as the database understands it, which knows files by their canonical paths."""
     conditions: dict[str, object] = {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in chosen.items()
+        name: value.isoformat() if isinstance(value, date) else value for name, value in chosen.items()
     }
     for name in ("root", "camera", "format"):
         if not is_text(str(conditions.get(name))):
             raise InvalidQueryError(f"the {name} to filter by is not valid UTF-8")
     under = chosen.get("under")
+    for name, value in conditions.items():
+        kinds = (str, bytes, os.PathLike) if name == "under" else (str, int, float)
+        if value is not None and not isinstance(value, kinds):
+            raise InvalidQueryError(f"{name} of a filter cannot be a {type(value).__name__}")
     if under is not None:
         conditions["under"] = roots_here(conn, this_host()).canonical(absolute_path(under))
     return conditions

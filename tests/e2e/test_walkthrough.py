@@ -136,11 +136,14 @@ def test_ingest_as_json(run: Imrec, folder: Path) -> None:
         "known_failures": 0,
         "unreadable": 0,
         "ignored": 0,
+        "excluded": 0,
+        "previews": 0,
         "interrupted": False,
         "index_built": False,
         "missing": 0,
         "back": 0,
         "doubted": 0,
+        "doubted_folders": [],
     }
 
 
@@ -280,3 +283,13 @@ def test_debug_shows_the_traceback(run: Imrec, folder: Path) -> None:
     assert "Traceback" in run("--debug", "search", folder / "none.jpg", code=1).err
     assert "Traceback" in run("search", folder / "none.jpg", "--debug", code=1).err
     assert "No such file" in run("search", folder / "none.jpg", code=1).message
+
+
+def test_what_is_left_out_is_said(run: Imrec, folder: Path) -> None:
+    save_scenes(folder, range(2))
+    save_scenes(folder / "cache", range(2, 4))
+    save_scenes(folder / "Cat Previews.lrdata", range(4, 6))
+    told = run("ingest", folder, "--features", "average_hash", "--exclude", "cache/", "--exclude", "0001.*")
+    assert told.out.startswith("1 new, ")
+    assert "2 left out by pattern, 1 folders of previews skipped" in told.out
+    assert run("ingest", folder, "--exclude", " ", code=2).message
