@@ -17,11 +17,13 @@ from support import AddImage, settings_for
 
 from imrec_pg import doctor
 from imrec_pg.access import grants
+from imrec_pg.backup.parquet import export_library, import_library
 from imrec_pg.catalogue import claims, root_files
 from imrec_pg.catalogue.missing import prune
 from imrec_pg.db import migrate
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
+from imrec_pg.errors import PermissionDeniedError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
@@ -81,6 +83,20 @@ def test_all_that_ingest_prune_and_root_write_is_granted(
     assert conn.execute(
         "SELECT (SELECT count(*) FROM imrec.image), (SELECT count(*) FROM imrec.failure)"
     ).fetchall() == [(0, 0)]
+
+
+def test_an_ingester_may_import_what_is_new_but_not_replace_what_is_there(
+    conn: Connection, ingester: str, tmp_path: Path
+) -> None:
+    AddImage(conn).many([{"name": "1.jpg"}, {"name": "2.jpg"}])
+    conn.execute("INSERT INTO imrec.model (name, weights_sha256) VALUES ('resnet18', 'ab')")
+    export_library(conn, tmp_path / "export")
+    conn.execute("DELETE FROM imrec.file; DELETE FROM imrec.image")
+    with psycopg.connect(ingester, autocommit=True) as own:
+        import_library(own, tmp_path / "export")
+        assert own.execute("SELECT count(*) FROM imrec.embedding").fetchone() == (2,)
+        with pytest.raises(PermissionDeniedError, match="model"):
+            import_library(own, tmp_path / "export", replace=True)
 
 
 @pytest.mark.parametrize(
