@@ -18,6 +18,7 @@ ImrecError
 ├── PermissionDeniedError
 ├── StoreError
 │   └── ConflictError
+│       └── BlockedError        blockers
 ├── ModelMismatchError
 ├── ExportFileError             file, reason
 ├── WeightsError
@@ -29,6 +30,8 @@ command line, which adds its own hints (imrec_pg.cli.hints).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -192,6 +195,47 @@ class StoreError(ImrecError):
 
 class ConflictError(StoreError):
     """Another program was in the way; a retry may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A session that holds a lock for which others wait.
+
+    Attributes:
+        pid: its process on the server; 0 for a prepared transaction.
+        role: None for a process of the server itself.
+        application: as the session calls itself.
+        since: when its transaction began; None where the server does not tell this role.
+    """
+
+    pid: int
+    role: str | None
+    application: str
+    since: datetime | None
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "a prepared transaction (pg_prepared_xacts)"
+        known = [f"role {self.role!r}"] if self.role is not None else []
+        known += [f"application {self.application!r}"] if self.application else []
+        known += [f"in a transaction since {self.since:%Y-%m-%d %H:%M:%S %Z}"] if self.since else []
+        return f"process {self.pid} ({', '.join(known)})" if known else f"process {self.pid}"
+
+
+class BlockedError(ConflictError):
+    """Other sessions held locks for too long.
+
+    Attributes:
+        blockers: those that were seen; none if no second connection could be had to look.
+    """
+
+    def __init__(self, blockers: Sequence[Blocker], consequence: str = "nothing has changed") -> None:
+        who = ", ".join(map(str, blockers)) or "unknown (pg_locks shows them)"
+        super().__init__(
+            f"{consequence}: other sessions hold locks that are needed here, {who}; try again when they have "
+            "ended, or end them with pg_terminate_backend(process)"
+        )
+        self.blockers = tuple(blockers)
 
 
 class ModelMismatchError(ImrecError):

@@ -130,7 +130,8 @@ class Library:
         """Store all photos below the folders; what is stored and unchanged is left alone.
 
         Args:
-            paths: a folder, or the name of a root, or several; none to try all recorded failures again.
+            paths: a folder, or the name of a root, or several; none to try again what failed in the roots that
+                were said to lie on this host.
             features: what to compute; the rest can be filled in later.
             batch: rows a transaction.
             workers: decoder processes; None for one a core.
@@ -366,10 +367,11 @@ class Library:
         grants.grant(self._conn, chosen(GrantedRole, kind), role, create=create, roots=roots)
 
     def revoke(self, role: str) -> None:
-        """Take from a PostgreSQL role what grant() gave it.
+        """Take from a PostgreSQL role what grant() gave it, at once, whoever uses the tables.
 
         Raises:
             UsageError: there is no such role, or it is the owner itself.
+            BlockedError: others hold locks that keep some of it from being done; the text says what.
             PermissionDeniedError: only the schema's owner may.
         """
         grants.revoke(self._conn, role)

@@ -1,16 +1,17 @@
 """Who may do what: the privileges of those who search, and of those who ingest."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 
 from imrec_pg.access import policies
 from imrec_pg.access.policies import Access
-from imrec_pg.db.apply_sql import lock_access
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.locks import in_tries, lock
 from imrec_pg.db.privileges import INGEST, SEARCH
 from imrec_pg.db.rows import value, values
-from imrec_pg.errors import UnknownRoleError, UsageError
+from imrec_pg.errors import BlockedError, UnknownRoleError, UsageError
 from imrec_pg.records import GrantedRole
 
 # What later versions of the schema add is granted too, as long as the same role upgrades it.
@@ -20,14 +21,11 @@ _READ = (
 )
 # Which tables they may read, says imrec_internal.access_rule.
 _READ_SOME = (SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),)
-_WRITE = (
-    *INGEST,
-    SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec GRANT INSERT, UPDATE, DELETE ON TABLES TO {role}"),
-)
+# A revocation carries out each of these by itself: one that is held up holds up no other.
 _NOTHING = (
+    SQL("REVOKE ALL ON SCHEMA imrec FROM {role}"),
     SQL("REVOKE ALL ON ALL TABLES IN SCHEMA imrec FROM {role}"),
     SQL("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA imrec FROM {role}"),
-    SQL("REVOKE ALL ON SCHEMA imrec FROM {role}"),
     SQL("REVOKE TEMPORARY ON DATABASE {database} FROM {role}"),
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec REVOKE ALL ON TABLES FROM {role}"),
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec REVOKE ALL ON FUNCTIONS FROM {role}"),
@@ -57,6 +55,21 @@ _OWNER = """
 SELECT r.rolname FROM pg_catalog.pg_namespace AS n
 INNER JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'imrec'
 """
+# What a role may do: 0 nothing, or see the photos of some roots; 1 see all; 2 ingest; 3 all that the owner may.
+_RANK = """
+SELECT CASE
+    WHEN EXISTS (
+        SELECT FROM pg_catalog.pg_auth_members AS m
+        INNER JOIN pg_catalog.pg_namespace AS n ON n.nspowner = m.roleid
+        WHERE m.member = r.oid AND n.nspname = 'imrec'
+    ) THEN 3
+    WHEN has_table_privilege(r.oid, 'imrec.file', 'INSERT') THEN 2
+    WHEN has_table_privilege(r.oid, 'imrec.file', 'SELECT')
+        AND NOT EXISTS (SELECT FROM imrec_internal.access AS a WHERE a.role = r.oid AND NOT a.sees_all) THEN 1
+    ELSE 0
+END
+FROM pg_catalog.pg_roles AS r WHERE r.rolname = %s
+"""
 _IS_MEMBER = """
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_auth_members AS m
@@ -80,50 +93,114 @@ def grant(
         UnknownRootError: there is no such root.
         UsageError: it is the owner itself, or it would still see all.
         PermissionDeniedError: the connection's role may not grant that.
-        ConflictError: others use the tables for too long.
+        BlockedError: others hold locks on the tables for too long. A role that was to have less than before has
+            nothing then; any other keeps what it had.
     """
     if roots and kind is not GrantedRole.READER:
         raise UsageError(
             f"only readers can be restricted to some roots: an {kind} has to see all that is stored, to know "
             "what is new and which image no file holds any more"
         )
-    with translated(conn), conn.transaction():
-        lock_access(conn)
-        if create and not _exists(conn, name):
-            conn.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
-        owner = _check(conn, name)
-        _take_all(conn, name, owner)
-        if kind is GrantedRole.OWNER:
-            policies.set_access(conn, name, None)
-            conn.execute(SQL("GRANT {} TO {}").format(Identifier(owner), Identifier(name)))
-        elif roots:
-            _carry_out(conn, _READ_SOME, name)
-            policies.set_access(conn, name, Access(policies.root_ids(conn, roots)))
-            _check_bound(conn, name)
-        else:
-            policies.set_access(conn, name, Access())
-            _carry_out(conn, _READ if kind is GrantedRole.READER else (*_READ, *_WRITE), name)
+    taken: list[bool] = []
+
+    def when_blocked() -> None:
+        taken.append(_take_if_less(conn, kind, name, roots))
+
+    with translated(conn):
+        try:
+            in_tries(conn, lambda: _give(conn, kind, name, roots, create=create), when_blocked=when_blocked)
+        except BlockedError as error:
+            if taken != [True]:
+                raise
+            raise BlockedError(
+                error.blockers, f"{name!r} lost the access that it had, and is not granted any yet"
+            ) from error
 
 
 def revoke(conn: Connection, name: str) -> None:
     """Take from a role what grant() gave it; the role stays.
 
+    What can be taken is taken at once, each privilege by itself, whoever holds locks on the tables. Policies and
+    switches of row-level security, for which the tables must be locked, follow.
+
     Raises:
         UnknownRoleError: there is no such role.
         UsageError: it is the owner itself.
         PermissionDeniedError: the connection's role may not take that away.
-        ConflictError: others use the tables for too long.
+        BlockedError: others hold up some of it; the text says whether the role has access still.
     """
-    with translated(conn), conn.transaction():
-        lock_access(conn)
-        _take_all(conn, name, _check(conn, name))
+
+    def renew() -> None:
+        lock(conn, "access")
         policies.set_access(conn, name, None)
+
+    with translated(conn):
+        _take_all(conn, name, _check(conn, name))
+        try:
+            in_tries(conn, renew)
+        except BlockedError as error:
+            raise BlockedError(
+                error.blockers,
+                f"{name!r} has no access any more, but row-level security on the tables could not be brought "
+                "in step: revoke once more before you drop the role",
+            ) from error
+
+
+def _give(conn: Connection, kind: GrantedRole, name: str, roots: Sequence[str], *, create: bool) -> None:
+    lock(conn, "access")
+    if create and not _exists(conn, name):
+        conn.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
+    owner = _check(conn, name)
+    for statement in _taking_all(conn, name, owner):
+        conn.execute(statement)
+    if kind is GrantedRole.OWNER:
+        policies.set_access(conn, name, None)
+        conn.execute(SQL("GRANT {} TO {}").format(Identifier(owner), Identifier(name)))
+    elif roots:
+        _carry_out(conn, _READ_SOME, name)
+        policies.set_access(conn, name, Access(policies.root_ids(conn, roots)))
+        _check_bound(conn, name)
+    else:
+        policies.set_access(conn, name, Access())
+        _carry_out(conn, _READ if kind is GrantedRole.READER else (*_READ, *INGEST), name)
+
+
+def _take_if_less(conn: Connection, kind: GrantedRole, name: str, roots: Sequence[str]) -> bool:
+    """Take all from a role that is to have less than it has, before anything is given; return whether that was."""
+    rank = 0 if roots else list(GrantedRole).index(kind) + 1
+    if not _exists(conn, name) or (rank and value(conn, int, _RANK, (name,)) <= rank):
+        return False
+    _take_all(conn, name, _check(conn, name))
+    return True
 
 
 def _take_all(conn: Connection, name: str, owner: str) -> None:
-    _carry_out(conn, _NOTHING, name)
+    """Take all from a role in statements that are each a transaction; one that is held up stops no other.
+
+    Raises:
+        BlockedError: some were held up for too long.
+    """
+    policies.forget(conn, name)
+    held_up = []
+    for statement in _taking_all(conn, name, owner):
+        try:
+            in_tries(conn, partial(conn.execute, statement), 0)
+        except BlockedError:
+            held_up.append(statement)
+    for statement in held_up:
+        try:
+            in_tries(conn, partial(conn.execute, statement))
+        except BlockedError as error:
+            raise BlockedError(
+                error.blockers, f"{name!r} keeps some privileges ({statement.as_string(conn)})"
+            ) from error
+
+
+def _taking_all(conn: Connection, name: str, owner: str) -> list[Composed]:
+    statements = _formatted(conn, _NOTHING, name)
     if value(conn, bool, _IS_MEMBER, (owner, name)):
-        conn.execute(SQL("REVOKE {} FROM {}").format(Identifier(owner), Identifier(name)))
+        statements.insert(0, SQL("REVOKE {} FROM {}").format(Identifier(owner), Identifier(name)))
+    return statements
 
 
 def _check_bound(conn: Connection, name: str) -> None:
@@ -167,7 +244,11 @@ def _exists(conn: Connection, name: str) -> bool:
     return conn.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)).rowcount == 1
 
 
-def _carry_out(conn: Connection, statements: tuple[SQL, ...], name: str) -> None:
+def _carry_out(conn: Connection, statements: Sequence[SQL], name: str) -> None:
+    for statement in _formatted(conn, statements, name):
+        conn.execute(statement)
+
+
+def _formatted(conn: Connection, statements: Sequence[SQL], name: str) -> list[Composed]:
     names = {"role": Identifier(name), "database": Identifier(conn.info.dbname)}
-    for statement in statements:
-        conn.execute(statement.format(**names))
+    return [statement.format(**names) for statement in statements]

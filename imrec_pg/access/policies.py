@@ -8,17 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg import errors as pg
 from psycopg.sql import SQL, Identifier
 
 from imrec_pg.db.apply_sql import renew_access
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.retry import wait_until
 from imrec_pg.db.rows import all_rows, value, values
-from imrec_pg.errors import ConflictError, UnknownRootError
-
-# How long a grant waits for one table and in all; see _lock.
-_LOCK_TIMEOUT, _LOCK_FOR_S = "300ms", 15
+from imrec_pg.errors import UnknownRootError
 
 # A role of the same name that was created later has another id.
 _FORGET_DROPPED = "DELETE FROM imrec_internal.access WHERE role NOT IN (SELECT oid FROM pg_catalog.pg_roles)"
@@ -75,14 +70,19 @@ def root_ids(conn: Connection, names: Sequence[str]) -> tuple[UUID, ...]:
     return tuple(sorted(found.values()))
 
 
+def forget(conn: Connection, role: str) -> None:
+    """Take a role's rights to see photos; under row-level security it sees none from this moment.
+
+    Nobody but those who may change these rows can lock them, so that nobody else can hold this up.
+    """
+    conn.execute(_FORGET, (role,))
+
+
 def set_access(conn: Connection, role: str, access: Access | None) -> None:
     """Let a role see what access says, None for nothing; turn row-level security on or off as that needs.
 
     Roles that could read until now can read on: turned on, it hides rows from nobody else. Call it in a
-    transaction.
-
-    Raises:
-        ConflictError: others use the tables, and for too long.
+    transaction that holds the lock "access" and waits for locks but briefly.
     """
     conn.execute(_FORGET_DROPPED)
     conn.execute(_FORGET, (role,))
@@ -95,33 +95,11 @@ def set_access(conn: Connection, role: str, access: Access | None) -> None:
         conn.execute("DELETE FROM imrec_internal.access")
     elif access is not None:
         conn.execute(_ADD, (True, role))
-    _lock(conn)
-    renew_access(conn)
-
-
-def _lock(conn: Connection) -> None:
-    """Keep everybody out of the tables whose policies change, without making them wait for long.
-
-    A lock that is waited for holds up all who come later, behind an index build for an hour. So each wait is
-    shorter than deadlock_timeout (1 s), and what was locked is released before the next try.
-    """
-    tables = values(conn, str, _TO_LOCK)
-    if not tables:
-        return
-    statement = SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
-        SQL(", ").join(Identifier(*table.split(".")) for table in tables)
-    )
-    conn.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
-
-    def locked() -> bool:
-        try:
-            with conn.transaction():
-                conn.execute(statement)
-        except pg.LockNotAvailable:
-            return False
-        return True
-
-    if not wait_until(locked, _LOCK_FOR_S):
-        raise ConflictError(
-            "other sessions use the tables without a pause, such as an index build: try again later"
+    if tables := values(conn, str, _TO_LOCK):
+        # All at once, before the first change: others then wait for milliseconds.
+        conn.execute(
+            SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
+                SQL(", ").join(Identifier(*table.split(".")) for table in tables)
+            )
         )
+    renew_access(conn)

@@ -23,9 +23,11 @@ from imrec_pg.db.connection import (
     connect,
     psql_call,
     refuse_development_schema,
+    refuse_foreign_schema,
     schema_version,
     translated,
 )
+from imrec_pg.db.locks import bounded
 from imrec_pg.db.rows import value, values
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
@@ -112,13 +114,15 @@ def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) 
     Raises:
         UsageError: the database holds photos, or something of others in our schemas or built on them.
         SchemaError: pgvector is missing, and the role may not create it; or a development version made the
-            dump.
+            dump; or one of our schemas belongs to another role.
+        BlockedError: others hold locks on the empty tables.
         ImrecError: the file is no dump of a library, there is no pg_restore for this server, or it failed.
     """
     file = file.expanduser().absolute()
     with connect(settings) as conn, translated(conn):
         programs = [_program("pg_restore", conn), _program("psql", conn)]
         entries = _entries(programs[0], file)
+        refuse_foreign_schema(conn)
         refuse_development_schema(conn)
         _check_empty(conn)
     migrate.ensure_pgvector(settings)
@@ -140,7 +144,7 @@ def _check_empty(conn: Connection) -> None:
         UsageError: something is.
     """
     try:
-        with conn.transaction(force_rollback=True):
+        with conn.transaction(force_rollback=True), bounded(conn, "5s"):
             conn.execute(empty())
     except pg.RaiseException as error:
         raise UsageError(str(error.diag.message_primary)) from error

@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composed, Literal
 
 from imrec_pg.db.apply_sql import folder
 from imrec_pg.db.metadata import metadata
-from imrec_pg.db.migrate import LOCK_KEY, VERSION_TABLE
+from imrec_pg.db.migrate import VERSION_TABLE
 
 # Without CASCADE, so that nothing of others goes: when no more can be dropped, others need what is left.
 _EMPTY = SQL("""
@@ -22,7 +22,11 @@ DECLARE
     reason text;
     reasons text;
 BEGIN
-    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_advisory_xact_lock({lock_key});
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+        pg_catalog.set_config('lock_timeout', '5s', true);
+    IF to_regclass('imrec_internal.lock') IS NOT NULL THEN
+        PERFORM FROM imrec_internal.lock WHERE name = 'upgrade' FOR UPDATE;
+    END IF;
     SELECT string_agg(c.oid::regclass::text, ', ') INTO tables FROM pg_class AS c
     WHERE c.relnamespace IN (to_regnamespace('imrec'), to_regnamespace('imrec_internal')) AND c.relkind = 'r';
     IF tables IS NOT NULL THEN
@@ -94,4 +98,4 @@ def empty() -> Composed:
     ours += [f"imrec.{VERSION_TABLE}", "imrec.features"]
     for schema, place in (("imrec", "api"), ("imrec_internal", "internal")):
         ours += [f"{schema}.{path.stem}" for path in sorted((folder("sql") / place).glob("*.sql"))]
-    return _EMPTY.format(ours=Literal(ours), lock_key=Literal(LOCK_KEY))
+    return _EMPTY.format(ours=Literal(ours))

@@ -3,15 +3,16 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import Connection, translated
-from imrec_pg.db.retry import wait_until
+from imrec_pg.db.locks import held, in_tries
 from imrec_pg.db.rows import all_rows, value, value_or_none
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import BlockedError, UsageError
 from imrec_pg.records import Feature, Metric
 
 logger = logging.getLogger(__name__)
@@ -19,9 +20,6 @@ logger = logging.getLogger(__name__)
 # Half as much again as pgvector's defaults, and twice: 99 % recall then takes an ef_search of 100 instead of
 # 600, on 450,000 rows 2.5 times as fast; the size is the same (docs/adr/0013).
 _M, _EF_CONSTRUCTION = 24, 128
-
-_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('imrec.' || %s, 0))"
-_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('imrec.' || %s, 0))"
 
 _PROGRESS = """
 SELECT
@@ -124,12 +122,17 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
 
     Raises:
         UsageError: no HNSW index can serve the pair.
+        BlockedError: an invalid one is in the way, and others use the table without a pause.
     """
     name, operators = index_name(feature, metric), operator_class(conn, feature, metric)
-    with translated(conn), _alone(conn, name):
+    # The lock below is for the owner alone; an ingester need not be refused what is there.
+    if valid_index(conn, feature, metric):
+        return False
+    waiting = partial(logger.warning, "waiting for another session that builds %s", name)
+    with translated(conn), held(conn, name, waiting):
         if valid_index(conn, feature, metric):
             return False
-        conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
+        _drop(conn, name)
         with _removed_on_error(conn, name):
             conn.execute(
                 SQL(
@@ -149,12 +152,16 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
 
 
 def drop_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
-    """Drop the index of a pair; return False when there was none."""
+    """Drop the index of a pair; return False when there was none.
+
+    Raises:
+        BlockedError: others use the table without a pause.
+    """
     operator_class(conn, feature, metric)
     name = index_name(feature, metric)
     existed = any(state.name == name for state in index_states(conn))
     with translated(conn):
-        conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
+        _drop(conn, name)
         # What was measured of it says nothing of the next one.
         conn.execute(
             "DELETE FROM imrec.tuning WHERE feature = %s AND metric = %s", (str(feature), str(metric))
@@ -216,16 +223,9 @@ def _comment(conn: Connection, name: str) -> Composed:
     )
 
 
-@contextmanager
-def _alone(conn: Connection, name: str) -> Iterator[None]:
-    """Wait until nobody else builds this index, and keep the others waiting."""
-    # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.
-    wait_until(lambda: value(conn, bool, _LOCK, (name,)))
-    try:
-        yield
-    finally:
-        if not conn.closed:
-            conn.execute(_UNLOCK, (name,))
+def _drop(conn: Connection, name: str) -> None:
+    # DROP INDEX keeps everybody out of the table; while it waits, it would hold up all that come later.
+    in_tries(conn, lambda: conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name))))
 
 
 @contextmanager
@@ -235,5 +235,6 @@ def _removed_on_error(conn: Connection, name: str) -> Iterator[None]:
     except BaseException:
         # A broken CREATE INDEX CONCURRENTLY leaves an invalid index behind, which writers keep filling.
         if not conn.closed:
-            conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
+            with suppress(BlockedError):
+                _drop(conn, name)
         raise

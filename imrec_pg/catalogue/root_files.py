@@ -112,6 +112,8 @@ def forget(conn: Connection, root_id: UUID, on_progress: OnProgress) -> Contents
             files, images, last = files + batch.files, images + batch.images, batch.last
             on_progress(files)
         with conn.transaction():
+            # Else a batch in flight would be stored in a new root of that name, which has the same id.
+            conn.execute("DELETE FROM imrec.claim WHERE root_id = %s", (root_id,))
             conn.execute("DELETE FROM imrec.failure WHERE root_id = %s", (root_id,))
             conn.execute("DELETE FROM imrec.root WHERE root_id = %s", (root_id,))
     return Contents(files, images)

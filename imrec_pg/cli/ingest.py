@@ -109,7 +109,9 @@ the photos in progress and stops; the next run continues. Several can run at onc
 hosts: each photo is handled by one of them.""",
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
-@click.option("--retry", is_flag=True, help="Try failed files again; without FOLDER, all of them.")
+@click.option(
+    "--retry", is_flag=True, help="Try failed files again; without FOLDER, in all roots of this host."
+)
 @feature_option
 @exclude_option
 @click.option(

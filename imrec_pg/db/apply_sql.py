@@ -8,12 +8,13 @@ from pathlib import Path
 import psycopg
 from psycopg import errors as pg
 from psycopg.rows import TupleRow
+from psycopg.sql import Identifier
 
 from imrec_pg._version import __version__
+from imrec_pg.db.locks import lock
+from imrec_pg.db.privileges import WRITE
 from imrec_pg.db.rows import values
 
-# Any number that no other program takes for an advisory lock; not that of migrations, which may take long.
-_ACCESS_LOCK_KEY = 31_251_709
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What a file needs that another one, which comes later in the alphabet, is to define.
 _NOT_YET = (pg.UndefinedFunction, pg.UndefinedTable, pg.UndefinedObject)
@@ -43,6 +44,12 @@ WHERE p.pronamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND NOT EXIS
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
     AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = p.oid
 )
+"""
+_INGESTERS = """
+SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_class AS c
+CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
+INNER JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
+WHERE c.oid = 'imrec.file'::pg_catalog.regclass AND a.privilege_type = 'INSERT' AND a.grantee <> c.relowner
 """
 _RECORD = """
 INSERT INTO imrec_internal.applied_sql (imrec_version, digest) VALUES (%s, %s)
@@ -92,18 +99,17 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
     for name in stale:
         conn.execute(f"DROP {name}".encode())
     renew_access(conn)
+    # Who may ingest may write to the tables of this version too; to no others.
+    for role in values(conn, str, _INGESTERS):
+        for grant in WRITE:
+            conn.execute(grant.format(role=Identifier(role)))
     conn.execute("DELETE FROM imrec_internal.applied_sql")
     conn.execute(_RECORD, (__version__, digest()))
 
 
-def lock_access(conn: psycopg.Connection[TupleRow]) -> None:
-    """Wait for other grants until the end of the transaction: two of them would undo each other's half."""
-    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_ACCESS_LOCK_KEY,))
-
-
 def renew_access(conn: psycopg.Connection[TupleRow]) -> None:
     """Make privileges and row-level security what imrec_internal.access says; call it in a transaction."""
-    lock_access(conn)
+    lock(conn, "access")
     for statement in values(conn, str, "SELECT statement FROM imrec_internal.access_change ORDER BY step"):
         conn.execute(statement.encode())
 

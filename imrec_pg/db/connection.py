@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from imrec_pg.db.rows import value, value_or_none
+from imrec_pg.db.rows import all_rows, value, value_or_none
 from imrec_pg.db.sqlstate import connection_error, error_of, line_of
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.errors import DatabaseUnreachableError, SchemaError
@@ -19,6 +20,15 @@ Connection = psycopg.Connection[tuple[object, ...]]
 MIN_PGVECTOR = (0, 8, 4)
 _PGVECTOR = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'vector'"
 _HAS_SCHEMA = "SELECT to_regclass('imrec.schema_version') IS NOT NULL"
+# A superuser is a member of every role, and could be made to run what another one has planted.
+_FOREIGN_SCHEMAS = """
+SELECT n.nspname::text AS name, o.rolname::text AS owner FROM pg_catalog.pg_namespace AS n
+INNER JOIN pg_catalog.pg_roles AS o ON o.oid = n.nspowner
+INNER JOIN pg_catalog.pg_roles AS u ON u.rolname = current_user
+WHERE n.nspname IN ('imrec', 'imrec_internal') AND n.nspowner <> u.oid
+AND (u.rolsuper OR NOT pg_catalog.pg_has_role(n.nspowner, 'USAGE'))
+ORDER BY n.nspname
+"""
 _DEVELOPMENT_SCHEMA = "SELECT to_regclass('imrec.alembic_version') IS NOT NULL"
 
 # Of a network that goes silent, the system itself would tell after two hours. In seconds and, the last one,
@@ -30,6 +40,12 @@ _DEFAULTS: dict[str, int | str | None] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _ForeignSchema:
+    name: str
+    owner: str
 
 
 def connect(settings: Settings, *, again: bool = False) -> Connection:
@@ -58,6 +74,14 @@ def connect(settings: Settings, *, again: bool = False) -> Connection:
         ) from error
     except psycopg.OperationalError as error:
         raise connection_error(error, settings.dsn_source) from error
+
+
+def another(conn: psycopg.Connection[Any]) -> Connection:
+    """Return a second connection, by the same role to the same database, in autocommit mode."""
+    parts: dict[str, Any] = dict(conn.info.get_parameters())
+    if conn.info.password:
+        parts["password"] = conn.info.password
+    return psycopg.connect(make_conninfo("", **parts), autocommit=True)
 
 
 def psql_call(settings: Settings) -> tuple[list[str], dict[str, str]]:
@@ -122,6 +146,19 @@ def refuse_development_schema(conn: psycopg.Connection[Any]) -> None:
         raise SchemaError(
             "a development version of imrec-pg made this database: write an export with that version "
             "(imrec-pg export DIR), then read it into another database with this one (imrec-pg import DIR)"
+        )
+
+
+def refuse_foreign_schema(conn: psycopg.Connection[Any]) -> None:
+    """Return unless another role owns one of our schemas: what is in it may be made to run as this role.
+
+    Raises:
+        SchemaError: one does.
+    """
+    for schema in all_rows(conn, _ForeignSchema, _FOREIGN_SCHEMAS):
+        raise SchemaError(
+            f"the schema {schema.name} belongs to the role {schema.owner!r}, who can change everything in it: "
+            f"connect as that role, or if it is none that you trust, DROP SCHEMA {schema.name} CASCADE"
         )
 
 

@@ -329,6 +329,14 @@ applied_sql = Table(
     comment="Which functions and views are live: one row.",
 )
 
+lock = Table(
+    "lock",
+    metadata,
+    Column("name", Text, primary_key=True),
+    schema=INTERNAL,
+    comment="A row for each thing that one session at a time may do: it locks the row.",
+)
+
 access = Table(
     "access",
     metadata,

@@ -2,7 +2,8 @@
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 import sqlalchemy
@@ -15,18 +16,53 @@ from sqlalchemy.exc import DBAPIError
 from imrec_pg import settings as settings_module
 from imrec_pg.db import apply_sql
 from imrec_pg.db.apply_sql import folder
-from imrec_pg.db.connection import check_pgvector, connect, refuse_development_schema, translated
+from imrec_pg.db.connection import (
+    check_pgvector,
+    connect,
+    refuse_development_schema,
+    refuse_foreign_schema,
+    translated,
+)
+from imrec_pg.db.locks import bounded, limit, lock
+from imrec_pg.db.retry import retry_conflicts
+from imrec_pg.db.rows import value, values
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
-
-# Any number that no other program takes for an advisory lock: "imrec" in base 36.
-LOCK_KEY = 31_251_708
 
 VERSION_TABLE = "schema_version"
 """In the schema imrec: which migration the database stands at. Development versions had alembic_version."""
 
 # Older ones have no views that read with the caller's rights, without which row-level security is none.
 _MIN_POSTGRESQL = 15
+
+# For another upgrade, and then for the locks of each statement, behind which all searches queue.
+_WAIT_FOR_UPGRADE, _WAIT_FOR_TABLE = "60s", "5s"
+
+# Before any migration, since one has to be waited for; kept by a downgrade, like the table of the version.
+_MAKE_LOCK = """
+CREATE SCHEMA IF NOT EXISTS imrec_internal;
+CREATE TABLE imrec_internal.lock (name text CONSTRAINT lock_pkey PRIMARY KEY);
+COMMENT ON TABLE imrec_internal.lock IS 'A row for each thing that one session at a time may do: it locks the row.';
+"""
+_HAS_VERSION = "SELECT pg_catalog.to_regclass('imrec.schema_version') IS NOT NULL"
+_HAS_LOCK = "SELECT pg_catalog.to_regclass('imrec_internal.lock') IS NOT NULL"
+# But the table above, its key and its types.
+_FOUND_THERE = """
+WITH ours AS (SELECT n.oid FROM pg_catalog.pg_namespace AS n WHERE n.nspname IN ('imrec', 'imrec_internal'))
+SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace IN (SELECT oid FROM ours) AND c.relkind NOT IN ('i', 'I', 't')
+AND c.oid IS DISTINCT FROM pg_catalog.to_regclass('imrec_internal.lock')
+UNION ALL
+SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc AS p
+WHERE p.pronamespace IN (SELECT oid FROM ours)
+UNION ALL
+SELECT t.oid::pg_catalog.regtype::text FROM pg_catalog.pg_type AS t
+WHERE t.typnamespace IN (SELECT oid FROM ours) AND t.typrelid = 0 AND t.typelem = 0
+UNION ALL
+SELECT o.oid::pg_catalog.regoperator::text FROM pg_catalog.pg_operator AS o
+WHERE o.oprnamespace IN (SELECT oid FROM ours)
+ORDER BY 1
+"""
 
 # A role named like the schema has it as its default one ("$user"), and Alembic then looks for our tables
 # under no schema at all. pgvector may lie in a schema of its own; nothing else may be found by a bare name.
@@ -44,7 +80,9 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     """Create or update the tables, then all functions and views; safe to run twice at once.
 
     Raises:
-        SchemaError: the server is too old, has no pgvector, or the role may not create that.
+        SchemaError: the server is too old, has no pgvector, or the role may not create that; or somebody else
+            made one of our schemas, or something in it before the first upgrade.
+        BlockedError: others hold locks on what changes.
     """
     ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision), apply=True)
@@ -83,8 +121,23 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         "postgresql+psycopg://", creator=lambda: _plain(used), poolclass=sqlalchemy.NullPool
     )
     with translated(), _unwrapped(), engine.begin() as conn:
-        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
-        yield conn
+        raw = conn.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        with bounded(raw, _WAIT_FOR_UPGRADE), _unwrapped():
+            _lock(raw)
+            limit(raw, _WAIT_FOR_TABLE)
+            yield conn
+
+
+def _lock(conn: psycopg.Connection[Any]) -> None:
+    """Wait for other upgrades until the end of the transaction; touch nothing that somebody else has planted."""
+    refuse_foreign_schema(conn)
+    if not value(conn, bool, _HAS_LOCK):
+        # Another upgrade that makes it just now is waited for by CREATE itself.
+        with suppress(pg.UniqueViolation, pg.DuplicateTable), conn.transaction():
+            conn.execute(_MAKE_LOCK)
+        refuse_foreign_schema(conn)
+    lock(conn, "upgrade")
 
 
 def _run(
@@ -97,6 +150,8 @@ def _run(
             raw = conn.connection.driver_connection
             assert isinstance(raw, psycopg.Connection)
             refuse_development_schema(raw)
+            if apply:
+                _refuse_what_was_there(raw)
             if drop:
                 apply_sql.drop_all(raw)
             action(made)
@@ -106,6 +161,19 @@ def _run(
         if type(error) is not CommandError:
             raise
         raise SchemaError(f"{error}; update imrec-pg, which brings the migrations") from error
+
+
+def _refuse_what_was_there(conn: psycopg.Connection[Any]) -> None:
+    """Return when nothing is in our schemas before the first migration.
+
+    Raises:
+        SchemaError: something is, which would be taken for ours.
+    """
+    if not value(conn, bool, _HAS_VERSION) and (found := values(conn, str, _FOUND_THERE)):
+        raise SchemaError(
+            f"something that imrec-pg did not make is in its schemas, imrec and imrec_internal: {found[0]}"
+            f"{f' and {len(found) - 1} more' if found[1:] else ''}; move it elsewhere or drop it"
+        )
 
 
 def _plain(settings: Settings) -> psycopg.Connection[tuple[object, ...]]:
@@ -138,9 +206,7 @@ def ensure_pgvector(settings: Settings) -> None:
             )
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
-            with conn.transaction():
-                conn.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
-                conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            retry_conflicts(lambda: conn.execute("CREATE EXTENSION IF NOT EXISTS vector"))
         except (pg.UndefinedFile, pg.FeatureNotSupported) as error:
             raise SchemaError(
                 "this server has no pgvector: install it there (Debian: postgresql-NN-pgvector; "

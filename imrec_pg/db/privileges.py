@@ -6,12 +6,31 @@ the schema imrec_internal, which is open to PUBLIC (sql/internal/access_change.s
 
 from psycopg.sql import SQL
 
+from imrec_pg.records import Feature
+
 SEARCH = (
     SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),
     SQL("GRANT SELECT ON ALL TABLES IN SCHEMA imrec TO {role}"),
 )
+
+# Features go with their image, which foreign keys see to. The model is recorded once: whoever could change it
+# could have features of two models compared. Not the version of the schema, nor what searches go by.
+WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        ("INSERT", "UPDATE", "DELETE"),
+        ("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
+    ),
+    (("INSERT", "UPDATE"), tuple(Feature)),
+    (("INSERT",), ("model",)),
+)
+"""Privileges that ingesting needs, and on which tables of the schema imrec."""
+
+WRITE = tuple(
+    SQL(f"GRANT {', '.join(privileges)} ON {', '.join(f'imrec.{table}' for table in tables)} TO {{role}}")
+    for privileges, tables in WRITTEN
+)
 INGEST = (
-    SQL("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA imrec TO {role}"),
+    *WRITE,
     # For the staging tables of a batch.
     SQL("GRANT TEMPORARY ON DATABASE {database} TO {role}"),
 )

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from psycopg import errors as pg
 from tenacity import (
@@ -20,8 +20,10 @@ from tenacity import (
 )
 
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.session import Session
 from imrec_pg.errors import ConflictError, DatabaseUnreachableError, LoginRefusedError, ServerStoppedError
+
+if TYPE_CHECKING:
+    from imrec_pg.db.session import Session
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -45,7 +47,7 @@ class RetryingSession:
     """
 
     def __init__(
-        self, session: Session, retry_for_s: float = 0, stopping: Callable[[], bool] = lambda: False
+        self, session: "Session", retry_for_s: float = 0, stopping: Callable[[], bool] = lambda: False
     ) -> None:
         self._session = session
         self._retry_for_s = retry_for_s

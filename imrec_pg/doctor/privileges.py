@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
 
-from imrec_pg.db.privileges import INGEST, SEARCH
+from imrec_pg.db.privileges import INGEST, SEARCH, WRITTEN
 from imrec_pg.db.session import HEAD
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
@@ -24,8 +24,10 @@ _RELATIONS = """
 SELECT
     c.relname AS name,
     has_table_privilege(c.oid, 'SELECT') AS reads,
-    has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE')
-        AND has_table_privilege(c.oid, 'DELETE') AS writes,
+    ARRAY(
+        SELECT p.name FROM unnest('{INSERT,UPDATE,DELETE}'::text[]) AS p (name)
+        WHERE has_table_privilege(c.oid, p.name)
+    ) AS writes,
     pg_has_role(c.relowner, 'USAGE') AS owns
 FROM pg_catalog.pg_class AS c
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -45,8 +47,6 @@ SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXIS
 """
 # Needed only where somebody revoked it from PUBLIC.
 _EXECUTE = SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec, imrec_internal TO {role}")
-# The tables that ingest writes to; on others a role that ingests needs no right to write.
-_WRITTEN = (*("root", "mount", "image", "file", "missing", "failure", "model", "worker", "claim"), *Feature)
 _INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
 
 
@@ -68,7 +68,7 @@ class _Hidden:
 class _Relation:
     name: str
     reads: bool
-    writes: bool
+    writes: list[str]
     owns: bool
 
 
@@ -89,7 +89,7 @@ def privileges(examined: Examined) -> Iterator[Finding]:
     if not lacks and examined.schema == HEAD:
         yield from _hidden(examined, role)
     lacks = ["what searching needs"] if lacks else []
-    lacks += _named("INSERT, UPDATE and DELETE on", [r.name for r in relations if _unwritable(r)])
+    lacks += [lack for wanted in WRITTEN for lack in _unwritable(relations, *wanted)]
     lacks += [] if role.temporary else ["TEMPORARY on the database"]
     yield _ingesting(examined, role, lacks)
     foreign = [relation.name for relation in relations if relation.name in _INDEXED and not relation.owns]
@@ -149,8 +149,11 @@ def _granting(examined: Examined, role: _Role, statements: tuple[SQL, ...]) -> s
     return " ".join(f"{examined.sql(statement.format(**names))};" for statement in statements)
 
 
-def _unwritable(relation: _Relation) -> bool:
-    return relation.name in _WRITTEN and not relation.writes
+def _unwritable(
+    relations: list[_Relation], privileges: tuple[str, ...], tables: tuple[str, ...]
+) -> list[str]:
+    lacking = [r.name for r in relations if r.name in tables and not set(privileges) <= set(r.writes)]
+    return _named(f"{', '.join(privileges)} on", lacking)
 
 
 def _named(privilege: str, names: list[str]) -> list[str]:

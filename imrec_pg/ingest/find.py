@@ -1,6 +1,7 @@
 """Find the files to work on: walk the folders, name each file by its root, ask the database what it knows."""
 
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,13 +26,14 @@ from imrec_pg.settings import this_host
 # One question to the database: at 1,000 the round trip is a hundredth of the walk, and memory stays small.
 _QUESTION = 1000
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 OnError = Callable[[bytes, OSError], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where to look; raw absolute paths. Nowhere means all files with a recorded failure.
+    """Where to look; raw absolute paths. Nowhere means the files with a recorded failure in this host's roots.
 
     Attributes:
         folders: walked.
@@ -204,10 +206,21 @@ def walk_files(
 def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]:
     """Yield every file with a recorded failure that is still there; forget the others.
 
-    Of a root whose folder is not there nothing is forgotten: it may lie on another host, or on a disk that is
-    not mounted.
+    Only of roots of which it was said that they lie on this host. Of others the canonical path may be any folder
+    here, and whoever may ingest chooses it. Of a root whose folder is not there nothing is forgotten: it may be
+    on a disk that is not mounted.
     """
-    roots = {r.root_id: r for r in database.run(stored_roots.roots_here, this_host()).counting()}
+    here = database.run(stored_roots.roots_here, this_host()).counting()
+    roots = {root.root_id: root for root in here if root.mounted is not None}
+    others = {root.root_id: root for root in here if root.mounted is None}
+    left_out = database.run(catalogue_files.failed_paths, list(others), UUID(int=0), 1)
+    if left_out:
+        names = ", ".join(sorted(root.name for root in others.values()))
+        logger.warning(
+            "failures in these roots are not tried again, as nobody said that they lie on this host: %s; "
+            "name their folders to try them",
+            names,
+        )
     for failed in paged(
         lambda after, size: database.run(catalogue_files.failed_paths, list(roots), after, size), _QUESTION
     ):

@@ -85,7 +85,7 @@ def ingest(
     on_progress: Callable[[Tally], None] | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> IngestResult:
-    """Store all photos below the folders; without folders, try all recorded failures again.
+    """Store all photos below the folders; without folders, try again what failed in this host's roots.
 
     Any number of these may run at once, on any number of hosts: each file is claimed by one of them. It
     returns when every file is stored or recorded as failed, by whichever. Files that are not there any more

@@ -15,11 +15,11 @@ from row_security import Restricted, assert_own, count, make_roots
 from support import settings_for
 
 from imrec_pg import doctor
-from imrec_pg.access import grants, policies
-from imrec_pg.db import apply_sql, migrate
+from imrec_pg.access import grants
+from imrec_pg.db import apply_sql, locks, migrate
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import (
-    ConflictError,
+    BlockedError,
     PermissionDeniedError,
     UnknownRoleError,
     UnknownRootError,
@@ -145,17 +145,22 @@ def test_a_table_of_a_later_version_is_closed_until_it_has_a_rule(
 
 
 def test_a_grant_waits_for_others_but_not_for_long(
-    conn: Connection, dsn: str, restricted: Restricted, monkeypatch: pytest.MonkeyPatch
+    conn: Connection,
+    dsn: str,
+    restricted: Restricted,
+    new_role: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(policies, "_LOCK_FOR_S", 0)
+    monkeypatch.setattr(locks, "_TRY_FOR_S", 0)
+    role = new_role()
     with psycopg.connect(dsn) as busy:
         busy.execute("SELECT FROM imrec.average_hash LIMIT 1")
-        with pytest.raises(ConflictError, match="try again later"):
-            grants.revoke(conn, restricted.name)
+        with pytest.raises(BlockedError, match="nothing has changed"):
+            grants.grant(conn, GrantedRole.READER, role, create=True)
+        assert conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).rowcount == 0
         assert len(restricted.rows("SELECT FROM imrec.image")) == 41
-    grants.revoke(conn, restricted.name)
-    with pytest.raises(pg.InsufficientPrivilege):
-        restricted.rows("SELECT FROM imrec.image")
+    grants.grant(conn, GrantedRole.READER, role, create=True)
+    assert (count(dsn, role), len(restricted.rows("SELECT FROM imrec.image"))) == (101, 41)
 
 
 def test_another_restricted_reader_waits_for_nobody(

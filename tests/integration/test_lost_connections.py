@@ -27,7 +27,7 @@ from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import write_batch
 from imrec_pg.paths import file_id
 from imrec_pg.records import FailedFile, Feature, FoundFile, Metric, Root
-from imrec_pg.settings import Settings
+from imrec_pg.settings import Settings, this_host
 
 FILES = 10
 PAGE = 3
@@ -43,7 +43,7 @@ def session(settings: Settings) -> Iterator[Session]:
 def root(conn: Connection, tmp_path: Path) -> Root:
     """Return a root with ten files of which failures are stored; the files exist."""
     made = find.root_of(bytes(tmp_path))
-    add_root(conn, made)
+    add_root(conn, made, this_host())
     files = []
     for number in range(FILES):
         name = b"%d.jpg" % number

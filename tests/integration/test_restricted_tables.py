@@ -35,7 +35,7 @@ VIEWS = {
 }
 TELL_OF_NO_PHOTO = {
     *(f"imrec.{name}" for name in ("model", "hamming_flip", "schema_version", "feature")),
-    *(f"imrec_internal.{name}" for name in ("access_rule", "applied_sql", "caller", "hnsw_index")),
+    *(f"imrec_internal.{name}" for name in ("access_rule", "applied_sql", "caller", "hnsw_index", "lock")),
 }
 EMPTY = {"imrec_internal.access_change"}
 

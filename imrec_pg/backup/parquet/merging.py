@@ -15,6 +15,7 @@ from imrec_pg.backup.parquet.folder import SUFFIX
 from imrec_pg.backup.parquet.staging import blamed, count, names_of, staged, stored
 from imrec_pg.backup.parquet.tables import content_of, key_of
 from imrec_pg.db.connection import Connection
+from imrec_pg.db.locks import bounded
 from imrec_pg.db.rows import one_row
 
 # A file that holds another image here, or could not be read here, stays so; an image that no other file holds
@@ -128,10 +129,11 @@ def merge_catalogue(
     Other writers wait until the end of the transaction, readers do not.
     """
     # In the order in which a batch of ingest writes them.
-    conn.execute(
-        "LOCK TABLE imrec.root, imrec.image, imrec.file, imrec.failure, imrec.missing "
-        "IN SHARE ROW EXCLUSIVE MODE"
-    )
+    with bounded(conn, "60s"):
+        conn.execute(
+            "LOCK TABLE imrec.root, imrec.image, imrec.file, imrec.failure, imrec.missing "
+            "IN SHARE ROW EXCLUSIVE MODE"
+        )
     rows = {table.name: count(conn, table) for table in columns}
     moved = _make_room(conn) if replace else 0
     withheld = Counter[str]()

@@ -14,6 +14,7 @@ LEFT_OUT = frozenset(
         "applied_sql",
         "claim",
         "hamming_flip",  # the same in every database: a migration makes it
+        "lock",
         "tuning",  # was measured of an index, and an import builds another one
         "worker",
     }
