@@ -25,10 +25,11 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
 from imrec_pg.errors import PermissionDeniedError
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
 from imrec_pg.ingest.write import Merged, write_batch
-from imrec_pg.paths import file_id, root_of
+from imrec_pg.paths import file_id
 from imrec_pg.records import Feature, Features, FoundFile, GrantedRole, ImageInfo, StoredImage
 from imrec_pg.settings import this_host
 

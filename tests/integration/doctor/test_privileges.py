@@ -25,8 +25,9 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert not_ok(reader) == [ingesting, building]
     assert ingesting.level is building.level is Level.NOTICE
     assert (
-        "average_hash, claim, difference_hash, embedding, failure, file, histogram, image, missing, model, mount, "
-        "perceptual_hash, root, worker" in ingesting.what
+        "INSERT, UPDATE, DELETE on claim, failure, file, image, missing, mount, root, worker; INSERT, UPDATE on "
+        "average_hash, difference_hash, embedding, histogram, perceptual_hash; INSERT on model"
+        in ingesting.what
     )
     assert "ownership of embedding, histogram" in building.what
     run(large_dsn, *ingesting.fix.partition(": ")[2].rstrip(";").split(";"))
