@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Table
 
+from imrec_pg import outputs
 from imrec_pg.backup.parquet.columns import codec_of
 from imrec_pg.backup.parquet.folder import SUFFIX, whole_folder
 from imrec_pg.backup.parquet.tables import exported_tables
@@ -57,7 +58,8 @@ def export_library(
         on_progress: what to tell; see OnProgress.
 
     Raises:
-        UsageError: the folder holds something already, or cannot be made.
+        OutputExistsError: the folder holds an export, and overwrite is False.
+        UsageError: it holds something else, or cannot be made.
         ImrecError: the disk is full, or another trouble of the file system.
         StoreError: a value has no place in Parquet.
     """
@@ -101,7 +103,7 @@ def _count(conn: Connection, table: Table) -> int:
 def _writer(path: Path, table: Table, about: dict[str, str]) -> Iterator[Any]:
     with (
         # Python's file, since pyarrow's takes no name that is not UTF-8.
-        path.open("wb") as file,
+        outputs.create(path) as file,
         pq.ParquetWriter(
             file,
             _schema(table),

@@ -1,5 +1,6 @@
 """The real weights as files, and a user without any."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -31,8 +32,13 @@ def files(real: Tensors, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A user without any weights, for whom PyTorch's host refuses and pip's index is empty."""
+def empty_home(tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A user without any weights, for whom PyTorch's host refuses and pip's index is empty.
+
+    real.pth counts as PyTorch's own file.
+    """
+    ours = hashlib.sha256((files / "real.pth").read_bytes()).hexdigest()
+    monkeypatch.setattr(weight_sources, "HOST_FILE_SHA256", ours)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
