@@ -104,7 +104,9 @@ class Imrec:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        return Started(arguments, process, mark)
+        started = Started(arguments, process, mark)
+        _STARTED.append(started)
+        return started
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,21 @@ class Album:
     images: int
     run: Imrec
     dsn: str
+
+
+_STARTED: list[Started] = []
+
+
+def end_what_runs() -> None:
+    """End the commands that a failed test has left, so that the tests after it don't fail as well."""
+    while _STARTED:
+        process = _STARTED.pop().process
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def url_of(dsn: str) -> str:

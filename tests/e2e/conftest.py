@@ -5,12 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.command import Album, Imrec, clean_environ, url_of
+from e2e.command import Album, Imrec, clean_environ, end_what_runs, url_of
 from e2e.photos import GARBAGE, altered, save, save_oriented, save_scenes, scene
 from psycopg.conninfo import conninfo_to_dict
 from support import new_database
 
 SHARED = Path(__file__).parents[3] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _no_command_outlives_its_test() -> Iterator[None]:
+    yield
+    end_what_runs()
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ class Collection:
         latent = centres[self.kind] + 0.4 * rng.normal(size=(NUMBER, 24))
         self.embedding = np.abs(latent @ rng.normal(size=(24, 512))).astype(np.float32)
         self.histogram = rng.gamma(0.3, size=(NUMBER, 512)).astype(np.float32)
+        self.apart = np.empty_like(self.histogram)
         self.hash = rng.integers(0, 256, (NUMBER, 8), dtype=np.uint8)
         self.bits = np.unpackbits(self.hash, axis=1)
         self.size = rng.permutation(NUMBER) + 1
@@ -54,7 +55,9 @@ class Collection:
         if feature == "average_hash":
             return np.asarray(np.count_nonzero(self.bits != self.bits[query], axis=1), dtype=np.float64)
         if feature == "histogram":
-            return np.asarray(np.abs(self.histogram - self.histogram[query]).sum(axis=1), dtype=np.float64)
+            # In place: 40 MB anew for each question take most of the time.
+            apart = np.subtract(self.histogram, self.histogram[query], out=self.apart)
+            return np.asarray(np.abs(apart, out=apart).sum(axis=1), dtype=np.float64)
         x = self.embedding
         return np.asarray(1 - (x @ x[query]) / (self.lengths * self.lengths[query]), dtype=np.float64)
 
