@@ -83,6 +83,8 @@ def settings(dsn: str) -> Settings:
 @pytest.fixture
 def conn(settings: Settings) -> Iterator[Connection]:
     with open_session(settings) as opened:
+        # Tests write bare names, as psql users do; ours are pinned (test_search_path.py).
+        opened.execute("SET search_path TO DEFAULT")
         yield opened
 
 

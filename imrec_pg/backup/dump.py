@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from imrec_pg.db import migrate
-from imrec_pg.db.connection import Connection, connect, psql_call, schema_version, translated
+from imrec_pg.db.connection import Connection, connect, psql_call, schema_version, translated, vector_schema
+from imrec_pg.db.pooler import execute_alone
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
 from imrec_pg.paths import display_path
@@ -97,7 +98,7 @@ def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) 
     with connect(settings) as conn, translated():
         for (table,) in conn.execute(_TABLES).fetchall():
             # Also sets the visibility map, which the first searches would else have to.
-            conn.execute(f"VACUUM (ANALYZE) imrec.{table}".encode())
+            execute_alone(conn, f"VACUUM (ANALYZE) imrec.{table}".encode())
 
 
 def _pour(
@@ -110,6 +111,8 @@ def _pour(
     """
     pg_restore, psql = programs
     where, environment = psql_call(settings)
+    with connect(settings) as conn, translated():
+        vector = vector_schema(conn)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list") as wanted:
         wanted.write(entries)
         wanted.flush()
@@ -124,9 +127,9 @@ def _pour(
         ]
         writing: list[str | Path] = [psql, *where, "--no-psqlrc", "--no-password", "--quiet"]
         writing += ["--single-transaction", "--set=ON_ERROR_STOP=1", "--output", os.devnull]
-        writing += ["--command", "SELECT '[1]'::vector", "--file=-"]
+        writing += ["--command", f"SELECT '[1]'::{vector}.vector", "--file=-"]
         with (
-            _running(reading, {}, stdout=subprocess.PIPE) as (source, source_said),
+            _running(reading, dict(os.environ), stdout=subprocess.PIPE) as (source, source_said),
             _running(writing, environment, stdin=subprocess.PIPE) as (target, target_said),
         ):
             assert source.stdout is not None
@@ -203,9 +206,7 @@ def _running(
 ) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes]]]:
     """Yield a started program and what it says on stderr; it does not outlive the block."""
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=said, env=os.environ | environment
-        )
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said, env=environment)
         try:
             yield process, said
         finally:

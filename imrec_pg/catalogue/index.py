@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.connection import Connection, translated, vector_schema
+from imrec_pg.db.pooler import ServerConnection, execute_alone, is_pooled
 from imrec_pg.db.retry import wait_until
 from imrec_pg.db.rows import all_rows, value, value_or_none
 from imrec_pg.errors import UsageError
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 _M, _EF_CONSTRUCTION = 24, 128
 
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('imrec.' || %s, 0))"
+_LOCK_IN_TRANSACTION = "SELECT pg_try_advisory_xact_lock(hashtextextended('imrec.' || %s, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('imrec.' || %s, 0))"
 
 _PROGRESS = """
@@ -131,7 +133,8 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
             return False
         conn.execute(SQL("DROP INDEX IF EXISTS {}").format(Identifier("imrec", name)))
         with _removed_on_error(conn, name):
-            conn.execute(
+            execute_alone(
+                conn,
                 SQL(
                     "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} {}) "
                     "WITH (m = {}, ef_construction = {})"
@@ -142,7 +145,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
                     _operators(conn, operators),
                     Literal(_M),
                     Literal(_EF_CONSTRUCTION),
-                )
+                ),
             )
         conn.execute(_comment(conn, name))
     return True
@@ -198,15 +201,9 @@ def watched(
         thread.join()
 
 
-def _operators(conn: Connection, name: str) -> Identifier:
+def _operators(conn: Connection, name: str) -> Composed:
     """Return an operator class of pgvector with its schema, which need not be on the search path."""
-    schema = value(
-        conn,
-        str,
-        "SELECT n.nspname FROM pg_catalog.pg_extension AS e "
-        "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'",
-    )
-    return Identifier(schema, name)
+    return SQL("{}.{}").format(SQL(vector_schema(conn)), Identifier(name))
 
 
 def _comment(conn: Connection, name: str) -> Composed:
@@ -219,6 +216,15 @@ def _comment(conn: Connection, name: str) -> Composed:
 @contextmanager
 def _alone(conn: Connection, name: str) -> Iterator[None]:
     """Wait until nobody else builds this index, and keep the others waiting."""
+    if is_pooled(conn):
+        # A session lock would stay with a session that is no longer ours. A transaction that only holds a lock
+        # keeps no CREATE INDEX CONCURRENTLY waiting.
+        assert isinstance(conn, ServerConnection)
+        with conn.another() as keeper, keeper.transaction():
+            keeper.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
+            wait_until(lambda: value(keeper, bool, _LOCK_IN_TRANSACTION, (name,)))
+            yield
+        return
     # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.
     wait_until(lambda: value(conn, bool, _LOCK, (name,)))
     try:

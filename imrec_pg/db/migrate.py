@@ -15,7 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from imrec_pg import settings as settings_module
 from imrec_pg.db import apply_sql
 from imrec_pg.db.apply_sql import folder
-from imrec_pg.db.connection import check_pgvector, connect, refuse_development_schema, translated
+from imrec_pg.db.connection import (
+    check_pgvector,
+    connect,
+    refuse_development_schema,
+    translated,
+    vector_schema,
+)
+from imrec_pg.db.pooler import ServerConnection, set_for_session
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
@@ -27,17 +34,6 @@ VERSION_TABLE = "schema_version"
 
 # Older ones have no views that read with the caller's rights, without which row-level security is none.
 _MIN_POSTGRESQL = 15
-
-# A role named like the schema has it as its default one ("$user"), and Alembic then looks for our tables
-# under no schema at all. pgvector may lie in a schema of its own; nothing else may be found by a bare name.
-_PLAIN_SEARCH_PATH = """
-SELECT pg_catalog.set_config(
-    'search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.quote_ident(n.nspname), ', pg_temp'), false
-)
-FROM pg_catalog.pg_extension AS e
-INNER JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
-WHERE e.extname OPERATOR(pg_catalog.=) 'vector'
-"""
 
 
 def upgrade(settings: Settings, revision: str = "head") -> None:
@@ -87,6 +83,11 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         "postgresql+psycopg://", creator=lambda: _plain(used), poolclass=sqlalchemy.NullPool
     )
     with translated(), _unwrapped(), engine.begin() as conn:
+        # Where a pooler is between, SQLAlchemy's first questions have seen another path.
+        conn.dialect.default_schema_name = "pg_catalog"
+        raw = conn.connection.driver_connection
+        assert isinstance(raw, ServerConnection)
+        raw.set_for_transaction()
         conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
         yield conn
 
@@ -114,7 +115,10 @@ def _run(
 
 def _plain(settings: Settings) -> psycopg.Connection[tuple[object, ...]]:
     conn = connect(settings)
-    conn.execute(_PLAIN_SEARCH_PATH)
+    # pgvector may lie in a schema of its own; nothing else may be found by a bare name. A role named like our
+    # schema would have it on its path ("$user"), and Alembic then looks for our tables under no schema at all.
+    with translated():
+        set_for_session(conn, "search_path", f"pg_catalog, {vector_schema(conn)}, pg_temp")
     conn.autocommit = False
     return conn
 
@@ -144,6 +148,8 @@ def ensure_pgvector(settings: Settings) -> None:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():
                 conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+                # Where this role creates things by default, and not in pg_catalog.
+                conn.execute("SET LOCAL search_path TO DEFAULT")
                 conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except (pg.UndefinedFile, pg.FeatureNotSupported) as error:
             raise SchemaError(
