@@ -18,6 +18,7 @@ from psycopg.sql import SQL, Identifier
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
+from imrec_pg.db.sessions import Run
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
@@ -58,6 +59,15 @@ def ingest_into(
     """Ingest into the connection's database, on a session of its own."""
     with closing(Session(settings_for(conn.info.dsn))) as session:
         return ingest(session, paths, embedders, options, stopping=stopping)
+
+
+def running_on(conn: Connection) -> Run:
+    """Return what calls functions with this connection."""
+
+    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(conn, *args, **kwargs)
+
+    return run
 
 
 class AddImage:

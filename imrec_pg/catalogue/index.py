@@ -221,8 +221,9 @@ def _alone(conn: Connection, name: str) -> Iterator[None]:
         # keeps no CREATE INDEX CONCURRENTLY waiting.
         assert isinstance(conn, ServerConnection)
         with conn.another() as keeper, keeper.transaction():
-            keeper.execute("SELECT set_config('idle_in_transaction_session_timeout', '0', true)")
             wait_until(lambda: value(keeper, bool, _LOCK_IN_TRANSACTION, (name,)))
+            # Also ends the portal of that query, else its snapshot is what the build waits for.
+            keeper.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield
         return
     # Not one statement that waits: CREATE INDEX CONCURRENTLY waits for all that run, and both for ever.

@@ -35,9 +35,9 @@ class Session:
         SchemaError: pgvector or the schema is missing or has another version.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, again: bool = False) -> None:
         self._settings = settings
-        self.conn = open_session(settings)
+        self.conn = open_session(settings, again=again)
 
     def restore(self) -> None:
         """Open the connection anew when it was lost; the embedded server is started again if need be."""

@@ -115,10 +115,11 @@ def connection_error(
         parts: its parameters.
     """
     problem = f"no connection to the database named by {source}: {_without(parts, str(error))}"
-    if (error.sqlstate or "")[:2] in _REFUSED_CLASSES or _REFUSALS.search(str(error)):
-        return LoginRefusedError(problem)
     # Where a password holds @ or / as they are, what follows them is taken for the host or the port.
-    return DatabaseUnreachableError(problem, ENCODE if parts.get("password") or _odd(parts) else "")
+    advice = ENCODE if _MISREAD.search(str(error)) else ""
+    if (error.sqlstate or "")[:2] in _REFUSED_CLASSES or _REFUSALS.search(str(error)):
+        return LoginRefusedError(problem, advice)
+    return DatabaseUnreachableError(problem, advice)
 
 
 ENCODE = "in a URL, characters such as % @ / : # of a name or a password are written %25 %40 %2F %3A %23"
@@ -130,23 +131,19 @@ def lacks_password(error: LoginRefusedError) -> bool:
     return "no password supplied" in error.problem
 
 
-def _odd(parts: Mapping[str, object]) -> bool:
-    host, port = str(parts.get("host", "")), str(parts.get("port", ""))
-    return "@" in f"{host}{parts.get('dbname', '')}" or not re.fullmatch(r"[\d,]*", port)
-
-
 def _without(parts: Mapping[str, object], text: str) -> str:
     """Return what libpq says of the last attempt, without the values that it quotes."""
     # "connection to server at "HOST" (ADDRESS), port PORT failed: FATAL: role "USER" does not exist"
-    last = [line for line in text.strip().splitlines() if line.strip()][-1:] or [""]
-    said = re.sub(r"^.* failed: (?=\S)|^connection is bad: ", "", last[0].strip())
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("\t") and line.strip()] or [""]
+    said = re.sub(r"^.* failed: (?=\S)|^connection is bad: ", "", lines[-1])
     said = re.sub(r"""(["']).*\1""", "…", said)
     given = {str(value) for name, value in parts.items() if name not in _DRY and value is not None}
     for value in sorted(given, key=len, reverse=True):
         said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", said) if value else said
-    return said or "it failed"
+    return " ".join(said.split()) or "it failed"
 
 
+_MISREAD = re.compile(r"resolve host|translate host name|^.*invalid |password authentication failed")
 # Numbers of ours, and words of a closed set.
 _DRY = frozenset({"connect_timeout", "sslmode", "gssencmode", "client_encoding", "target_session_attrs"})
 

@@ -1,6 +1,7 @@
 """The model as other modules use it: its identity without loading it, and embeddings."""
 
 import sys
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -26,6 +27,9 @@ _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 class EmbedderSource:
     """Finds the weights and loads the model when they are first needed, not before.
 
+    Threads may share it: they take turns, since one computation uses all cores, and OpenVINO's request is busy
+    for a second one.
+
     Args:
         settings: may name a file of weights.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -36,10 +40,17 @@ class EmbedderSource:
         self._settings = settings
         self._device = device
         self._allow_other = allow_other
+        # Reentrant: loading the model asks for the weights.
+        self._turn = threading.RLock()
 
-    @cached_property
+    @property
     def weights(self) -> weights.Weights:
         """The weights; found, or fetched, on first use."""
+        with self._turn:
+            return self._weights
+
+    @cached_property
+    def _weights(self) -> weights.Weights:
         return weights.resolve(self._settings, allow_other=self._allow_other)
 
     @property
@@ -61,7 +72,8 @@ class EmbedderSource:
 
     def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:
         """Return float32 (n, 512), one row for each crop; crops are uint8 (224, 224, 3) RGB."""
-        return self._embedder.embed(crops)
+        with self._turn:
+            return self._embedder.embed(crops)
 
 
 def _may_have_gpu() -> bool:

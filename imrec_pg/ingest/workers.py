@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
+from imrec_pg.errors import NoWorkersError
 from imrec_pg.ingest.process_limits import ProcessLimits, harden, limited
 
 T = TypeVar("T")
@@ -20,10 +21,35 @@ T = TypeVar("T")
 _START_S = 10
 
 
+def check_may_start() -> None:
+    """Return when this process may start processes of its own.
+
+    Raises:
+        NoWorkersError: it may not; to go on would wait for ever, or fail without saying why.
+    """
+    this = multiprocessing.current_process()
+    # So multiprocessing itself knows that the main module is being imported by a process that was just started.
+    if getattr(this, "_inheriting", False):
+        raise NoWorkersError(
+            "a process that was just started imports this script, and comes to this call before its own work: "
+            "put the call under if __name__ == '__main__'"
+        )
+    if this.daemon:
+        raise NoWorkersError(
+            "photos are decoded in processes of their own, and a daemonic process may start none: call this "
+            "from a process with daemon=False, or from concurrent.futures.ProcessPoolExecutor"
+        )
+
+
 class Workers:
-    """A running pool of processes; the caller must stop() it."""
+    """A running pool of processes; the caller must stop() it.
+
+    Raises:
+        NoWorkersError: this process may not start any.
+    """
 
     def __init__(self, number: int) -> None:
+        check_may_start()
         # Not "fork": a fork of a process with threads and a loaded model can deadlock.
         method = "spawn" if sys.platform == "darwin" else "forkserver"
         context = multiprocessing.get_context(method)
