@@ -15,6 +15,7 @@ import click
 from imrec_pg.cli.common import Invocation, database_options
 from imrec_pg.cli.hints import with_hint
 from imrec_pg.errors import ImrecError
+from imrec_pg.paths import terminal_text
 
 _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
@@ -110,7 +111,9 @@ def run(command: click.Command, name: str) -> NoReturn:
 
 def _run(command: click.Command, name: str, arguments: list[str]) -> int:
     invocation = Invocation()
-    logging.basicConfig(level=logging.WARNING, format="imrec-pg: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Formatter("imrec-pg: %(message)s"))
     # It warns about the rollback that fails after a second Ctrl-C; it raises what matters.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -120,7 +123,9 @@ def _run(command: click.Command, name: str, arguments: list[str]) -> int:
         result = command.main(arguments, prog_name=name, standalone_mode=False, obj=invocation)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(file=text)
+        _print_lines(text.getvalue())
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print("imrec-pg: interrupted", file=sys.stderr)
@@ -143,5 +148,17 @@ def _run(command: click.Command, name: str, arguments: list[str]) -> int:
 
 def _explain(message: str, *, debug: bool) -> None:
     if debug:
-        traceback.print_exc()
-    print(f"imrec-pg: {' '.join(message.split())}", file=sys.stderr)
+        _print_lines(traceback.format_exc())
+    _print_lines(f"imrec-pg: {' '.join(message.split())}")
+
+
+def _print_lines(text: str) -> None:
+    for line in text.splitlines():
+        print(terminal_text(line), file=sys.stderr)
+
+
+class _Formatter(logging.Formatter):
+    """Messages name files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(terminal_text, super().format(record).split("\n")))

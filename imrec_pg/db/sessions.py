@@ -20,11 +20,13 @@ _IDLE_S = 60
 
 
 class Run(Protocol):
-    """Returns function(connection, …), on whatever connection; see Sessions.run()."""
+    """Calls functions with a connection, whichever that is; see Sessions.run()."""
 
     def __call__(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T: ...
+    ) -> T:
+        """Return function(connection, …)."""
+        ...
 
 
 class Sessions:

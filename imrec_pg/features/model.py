@@ -43,15 +43,15 @@ class EmbedderSource:
         # Reentrant: loading the model asks for the weights.
         self._turn = threading.RLock()
 
+    @cached_property
+    def _weights(self) -> weights.Weights:
+        return weights.resolve(self._settings, allow_other=self._allow_other)
+
     @property
     def weights(self) -> weights.Weights:
         """The weights; found, or fetched, on first use."""
         with self._turn:
             return self._weights
-
-    @cached_property
-    def _weights(self) -> weights.Weights:
-        return weights.resolve(self._settings, allow_other=self._allow_other)
 
     @property
     def identity(self) -> ModelIdentity:
