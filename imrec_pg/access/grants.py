@@ -2,35 +2,27 @@
 
 from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Identifier
 
 from imrec_pg.access import policies
 from imrec_pg.access.policies import Access
+from imrec_pg.db.apply_sql import lock_access
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.privileges import INGEST, SEARCH
+from imrec_pg.db.rows import value, values
 from imrec_pg.errors import UnknownRoleError, UsageError
 from imrec_pg.records import GrantedRole
 
-# Any number that no other program takes for an advisory lock; not that of migrations, which may take long.
-_LOCK_KEY = 31_251_709
-
 # What later versions of the schema add is granted too, as long as the same role upgrades it.
 _READ = (
-    SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),
-    SQL("GRANT SELECT ON ALL TABLES IN SCHEMA imrec TO {role}"),
-    SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec TO {role}"),
+    *SEARCH,
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec GRANT SELECT ON TABLES TO {role}"),
-    SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec GRANT EXECUTE ON FUNCTIONS TO {role}"),
 )
-# Table by table otherwise: what a later version adds is closed until there is a rule for it.
-_READ_SOME = (
-    SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),
-    SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec TO {role}"),
-)
+# Which tables they may read, says imrec_internal.access_rule.
+_READ_SOME = (SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),)
 _WRITE = (
-    SQL("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA imrec TO {role}"),
+    *INGEST,
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec GRANT INSERT, UPDATE, DELETE ON TABLES TO {role}"),
-    # For the staging tables of a batch.
-    SQL("GRANT TEMPORARY ON DATABASE {database} TO {role}"),
 )
 _NOTHING = (
     SQL("REVOKE ALL ON ALL TABLES IN SCHEMA imrec FROM {role}"),
@@ -55,14 +47,23 @@ ORDER BY r.rolname <> %(role)s, r.rolname LIMIT 1
 """
 _OTHERWISE_READABLE = """
 SELECT c.relname FROM pg_catalog.pg_class AS c
+LEFT JOIN imrec_internal.access_rule AS a ON to_regclass(a.relation) = c.oid
 WHERE c.relnamespace = 'imrec'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 AND has_table_privilege(%(role)s, c.oid, 'SELECT')
-AND CASE c.relkind
-    WHEN 'v' THEN c.relname <> ALL (%(views)s)
-        OR 'security_invoker=true' <> ALL (coalesce(c.reloptions, '{}'))
-    ELSE c.relname <> ALL (%(known)s)
-END
+AND (a.relation IS NULL OR c.relkind = 'v' AND 'security_invoker=true' <> ALL (coalesce(c.reloptions, '{}')))
 ORDER BY c.relname LIMIT 1
+"""
+_OWNER = """
+SELECT r.rolname FROM pg_catalog.pg_namespace AS n
+INNER JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'imrec'
+"""
+_IS_MEMBER = """
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_auth_members AS m
+    INNER JOIN pg_catalog.pg_roles AS r ON r.oid = m.roleid
+    INNER JOIN pg_catalog.pg_roles AS u ON u.oid = m.member
+    WHERE r.rolname = %s AND u.rolname = %s
+)
 """
 
 
@@ -75,17 +76,19 @@ def grant(
     log in, and has no password yet. With roots, a reader sees the photos of these alone.
 
     Raises:
-        UsageError: there is no such role or root, it is the owner itself, or it would still see all.
+        UnknownRoleError: there is no such role.
+        UnknownRootError: there is no such root.
+        UsageError: it is the owner itself, or it would still see all.
         PermissionDeniedError: the connection's role may not grant that.
-        StoreError: others use the tables for too long.
+        ConflictError: others use the tables for too long.
     """
     if roots and kind is not GrantedRole.READER:
         raise UsageError(
-            f"--root is for readers: an {kind} has to see all that is stored, to know what is new and what "
-            "is nobody's any more"
+            f"only readers can be restricted to some roots: an {kind} has to see all that is stored, to know "
+            "what is new and which image no file holds any more"
         )
-    with translated(), conn.transaction():
-        _one_at_a_time(conn)
+    with translated(conn), conn.transaction():
+        lock_access(conn)
         if create and not _exists(conn, name):
             conn.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(name)))
         owner = _check(conn, name)
@@ -94,8 +97,8 @@ def grant(
             policies.set_access(conn, name, None)
             conn.execute(SQL("GRANT {} TO {}").format(Identifier(owner), Identifier(name)))
         elif roots:
+            _carry_out(conn, _READ_SOME, name)
             policies.set_access(conn, name, Access(policies.root_ids(conn, roots)))
-            _grant_some(conn, name)
             _check_bound(conn, name)
         else:
             policies.set_access(conn, name, Access())
@@ -106,40 +109,21 @@ def revoke(conn: Connection, name: str) -> None:
     """Take from a role what grant() gave it; the role stays.
 
     Raises:
-        UsageError: there is no such role, or it is the owner itself.
+        UnknownRoleError: there is no such role.
+        UsageError: it is the owner itself.
         PermissionDeniedError: the connection's role may not take that away.
-        StoreError: others use the tables for too long.
+        ConflictError: others use the tables for too long.
     """
-    with translated(), conn.transaction():
-        _one_at_a_time(conn)
+    with translated(conn), conn.transaction():
+        lock_access(conn)
         _take_all(conn, name, _check(conn, name))
         policies.set_access(conn, name, None)
 
 
-def renew(conn: Connection) -> None:
-    """Let readers of some roots read what a newer version of the schema has; for all others it is granted."""
-    with translated(), conn.transaction():
-        _one_at_a_time(conn)
-        for name in policies.restricted(conn):
-            _grant_some(conn, name)
-        policies.set_access(conn, None, None)
-
-
-def _one_at_a_time(conn: Connection) -> None:
-    """Wait for other grants: one that sees no restricted role yet would turn row-level security off."""
-    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-
-
 def _take_all(conn: Connection, name: str, owner: str) -> None:
     _carry_out(conn, _NOTHING, name)
-    if _is_member(conn, name, owner):
+    if value(conn, bool, _IS_MEMBER, (owner, name)):
         conn.execute(SQL("REVOKE {} FROM {}").format(Identifier(owner), Identifier(name)))
-
-
-def _grant_some(conn: Connection, name: str) -> None:
-    _carry_out(conn, _READ_SOME, name)
-    tables = SQL(", ").join(Identifier("imrec", table) for table in policies.readable(conn))
-    conn.execute(SQL("GRANT SELECT ON {} TO {}").format(tables, Identifier(name)))
 
 
 def _check_bound(conn: Connection, name: str) -> None:
@@ -148,19 +132,16 @@ def _check_bound(conn: Connection, name: str) -> None:
     Raises:
         UsageError: it would see all photos, in one way or another.
     """
-    for (other,) in conn.execute(_SEES_ALL, {"role": name}):
+    for other in values(conn, str, _SEES_ALL, {"role": name}):
         if other == name:
             raise UsageError(
                 f"PostgreSQL hides nothing from {name!r}, a superuser or with BYPASSRLS: take another role"
             )
-        statement = SQL("REVOKE {} FROM {}").format(Identifier(str(other)), Identifier(name))
+        statement = SQL("REVOKE {} FROM {}").format(Identifier(other), Identifier(name))
         raise UsageError(
             f"{name!r} is a member of {other!r}, which sees all photos: {statement.as_string(conn)}"
         )
-    known = [*policies.RULES, *policies.OPEN]
-    for (relation,) in conn.execute(
-        _OTHERWISE_READABLE, {"role": name, "known": known, "views": list(policies.VIEWS)}
-    ):
+    for relation in values(conn, str, _OTHERWISE_READABLE, {"role": name}):
         raise UsageError(
             f"{name!r} could read all of imrec.{relation}, by a privilege of PUBLIC or of a role it is a "
             "member of: REVOKE that first (\\dp imrec.* in psql shows them)"
@@ -168,15 +149,15 @@ def _check_bound(conn: Connection, name: str) -> None:
 
 
 def _check(conn: Connection, name: str) -> str:
-    """Return the schema's owner."""
+    """Return the schema's owner.
+
+    Raises:
+        UnknownRoleError: there is no such role.
+        UsageError: it is the owner itself.
+    """
     if not _exists(conn, name):
         raise UnknownRoleError(name)
-    row = conn.execute(
-        "SELECT r.rolname FROM pg_catalog.pg_namespace AS n "
-        "INNER JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner WHERE n.nspname = 'imrec'"
-    ).fetchone()
-    assert row is not None
-    owner = str(row[0])
+    owner = value(conn, str, _OWNER)
     if owner == name:
         raise UsageError(f"{name!r} owns the schema imrec, and may do everything with it already")
     return owner
@@ -186,19 +167,7 @@ def _exists(conn: Connection, name: str) -> bool:
     return conn.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)).rowcount == 1
 
 
-def _is_member(conn: Connection, name: str, owner: str) -> bool:
-    row = conn.execute(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_auth_members AS m "
-        "INNER JOIN pg_catalog.pg_roles AS r ON r.oid = m.roleid "
-        "INNER JOIN pg_catalog.pg_roles AS u ON u.oid = m.member "
-        "WHERE r.rolname = %s AND u.rolname = %s)",
-        (owner, name),
-    ).fetchone()
-    return bool(row and row[0])
-
-
 def _carry_out(conn: Connection, statements: tuple[SQL, ...], name: str) -> None:
     names = {"role": Identifier(name), "database": Identifier(conn.info.dbname)}
     for statement in statements:
-        made: Composed = statement.format(**names)
-        conn.execute(made)
+        conn.execute(statement.format(**names))

@@ -1,81 +1,50 @@
 """Row-level security: which role sees the photos of which roots (docs/adr/0017).
 
-It is off until somebody is restricted to some roots, and off again when nobody is. While it is on, each role
-that was granted something has a policy on each table: a condition for the restricted, plain true for all
-others, which the planner drops. The tables' owner is bound by none.
+Who sees what is stored in imrec_internal.access and access_root, of which the policies ask: a root that is
+deleted is gone from all rights. The rules for each table are in sql/internal/access_rule.sql.
 """
 
-import random
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from psycopg import errors as pg
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 
+from imrec_pg.db.apply_sql import renew_access
 from imrec_pg.db.connection import Connection
-from imrec_pg.errors import StoreError, UnknownRootError
-
-_OF_ROOT = SQL("root_id = ANY ({roots})")
-# With OFFSET each row is looked up. Without, the planner reads all of imrec.file beforehand: for a walk
-# over an HNSW index, which looks at some hundred rows, five times as slow among 50,000 images, and it grows.
-_OF_IMAGE = SQL("EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = {table}.image_id OFFSET 0)")
-_OF_LOCATION = SQL("EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = {table}.file_id OFFSET 0)")
-_NOTHING = SQL("false")
-
-RULES = {
-    "root": _OF_ROOT,
-    "mount": _OF_ROOT,
-    "location": _OF_ROOT,
-    "failure": _OF_ROOT,
-    "image": _OF_IMAGE,
-    "embedding": _OF_IMAGE,
-    "histogram": _OF_IMAGE,
-    "hash": _OF_IMAGE,
-    "missing": _OF_LOCATION,
-    "claim": _OF_ROOT,
-    "worker": _NOTHING,  # hosts and processes of others
-    "tuning": _NOTHING,  # it counts all images
-}
-"""What a restricted role sees of each table that tells of photos. A new table needs a line here or in OPEN:
-a restricted role may else not read it, and functions that do will fail for it."""
-OPEN = ("model", "hamming_flip", "schema_version")
-"""Tables that tell of no photo."""
-VIEWS = ("photo", "hash_feature")
-"""Views; they must be security_invoker, for else they read with the rights of their owner."""
+from imrec_pg.db.retry import wait_until
+from imrec_pg.db.rows import all_rows, value, values
+from imrec_pg.errors import ConflictError, UnknownRootError
 
 # How long a grant waits for one table and in all; see _lock.
-_LOCK_TIMEOUT, _PATIENCE_S = "300ms", 15
-_PREFIX = "imrec_"
-_POLICIES = """
-SELECT r.rolname, c.relname, p.polname FROM pg_catalog.pg_policy AS p
-INNER JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid
-INNER JOIN pg_catalog.pg_roles AS r ON r.oid = ANY (p.polroles)
-WHERE c.relnamespace = 'imrec'::pg_catalog.regnamespace AND starts_with(p.polname, %s)
+_LOCK_TIMEOUT, _LOCK_FOR_S = "300ms", 15
+
+# A role of the same name that was created later has another id.
+_FORGET_DROPPED = "DELETE FROM imrec_internal.access WHERE role NOT IN (SELECT oid FROM pg_catalog.pg_roles)"
+_FORGET = """
+DELETE FROM imrec_internal.access
+WHERE role = (SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolname = %s)
 """
-_ACCESS = """
-SELECT r.rolname, CASE WHEN e.condition <> 'true' THEN ARRAY(
-    SELECT m[1]::uuid FROM regexp_matches(e.condition, '[0-9a-f]{8}-[0-9a-f-]{27}', 'g') AS m
-) END
-FROM pg_catalog.pg_policy AS p
-INNER JOIN pg_catalog.pg_roles AS r ON r.oid = ANY (p.polroles)
-CROSS JOIN LATERAL pg_catalog.pg_get_expr(p.polqual, p.polrelid) AS e (condition)
-WHERE p.polrelid = 'imrec.root'::pg_catalog.regclass AND starts_with(p.polname, %s)
+_ADD = """
+INSERT INTO imrec_internal.access (role, sees_all)
+SELECT r.oid, %s FROM pg_catalog.pg_roles AS r WHERE r.rolname = %s
 """
-_READERS = """
-SELECT DISTINCT r.rolname FROM pg_catalog.pg_class AS c
+_ADD_ROOTS = """
+INSERT INTO imrec_internal.access_root (role, root_id)
+SELECT r.oid, n.root_id FROM pg_catalog.pg_roles AS r CROSS JOIN unnest(%s::uuid[]) AS n (root_id)
+WHERE r.rolname = %s
+"""
+_ADD_READERS = """
+INSERT INTO imrec_internal.access (role, sees_all)
+SELECT DISTINCT r.oid, true FROM pg_catalog.pg_class AS c
 CROSS JOIN LATERAL aclexplode(c.relacl) AS a
 INNER JOIN pg_catalog.pg_roles AS r ON r.oid = a.grantee
 WHERE c.oid = 'imrec.image'::pg_catalog.regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner
 """
-_SWITCHED = """
-SELECT relname FROM pg_catalog.pg_class
-WHERE relnamespace = 'imrec'::pg_catalog.regnamespace AND relname = ANY (%s) AND relrowsecurity = %s
-"""
-_PRESENT = """
-SELECT relname FROM pg_catalog.pg_class
-WHERE relnamespace = 'imrec'::pg_catalog.regnamespace AND relname = ANY (%s) ORDER BY relname
+_ANY_RESTRICTED = "SELECT EXISTS (SELECT FROM imrec_internal.access WHERE NOT sees_all)"
+_TO_LOCK = """
+SELECT DISTINCT relation FROM imrec_internal.access_change WHERE relation IS NOT NULL ORDER BY relation
 """
 
 
@@ -86,127 +55,73 @@ class Access:
     roots: tuple[UUID, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Root:
+    name: str
+    root_id: UUID
+
+
 def root_ids(conn: Connection, names: Sequence[str]) -> tuple[UUID, ...]:
-    """Return the ids of roots.
+    """Return the ids of roots, each once.
 
     Raises:
-        UsageError: there is no root of such a name.
+        UnknownRootError: there is no root of such a name.
     """
-    rows = conn.execute("SELECT name, root_id FROM imrec.root WHERE name = ANY (%s)", (list(names),))
-    found = {str(name): key for name, key in rows if isinstance(key, UUID)}
+    rows = all_rows(conn, _Root, "SELECT name, root_id FROM imrec.root WHERE name = ANY (%s)", (list(names),))
+    found = {root.name: root.root_id for root in rows}
     for name in names:
         if name not in found:
             raise UnknownRootError(name)
     return tuple(sorted(found.values()))
 
 
-def readable(conn: Connection) -> list[str]:
-    """Return the tables and views that a restricted role is granted: those with a rule."""
-    return _present(conn, (*RULES, *OPEN, *VIEWS))
-
-
-def restricted(conn: Connection) -> list[str]:
-    """Return the roles that see some roots alone."""
-    return [role for role, access in _known(conn).items() if access.roots is not None]
-
-
-def set_access(conn: Connection, role: str | None, access: Access | None) -> None:
+def set_access(conn: Connection, role: str, access: Access | None) -> None:
     """Let a role see what access says, None for nothing; turn row-level security on or off as that needs.
 
-    Roles that could read until now can read on: turned on, it hides rows from nobody else. With role None
-    only what is lacking is made, such as policies on new tables. Call it in a transaction.
+    Roles that could read until now can read on: turned on, it hides rows from nobody else. Call it in a
+    transaction.
 
     Raises:
-        StoreError: others use the tables, and for too long.
+        ConflictError: others use the tables, and for too long.
     """
-    known = _known(conn)
-    if not known and (access is None or access.roots is None):
-        return
-    if not known:
-        known = {str(row[0]): Access() for row in conn.execute(_READERS)}
-    known.pop(role or "", None)
-    if role is not None and access is not None:
-        known[role] = access
-    if all(access.roots is None for access in known.values()):
-        known = {}
-    tables = _present(conn, tuple(RULES))
-    statements = [*_policies(conn, tables, known, changed=role), *_switches(conn, tables, on=bool(known))]
-    if statements:
-        _lock(conn, tables)
-    for statement in statements:
-        conn.execute(statement)
+    conn.execute(_FORGET_DROPPED)
+    conn.execute(_FORGET, (role,))
+    if access is not None and access.roots is not None:
+        if not value(conn, bool, _ANY_RESTRICTED):
+            conn.execute(_ADD_READERS)
+        conn.execute(_ADD, (False, role))
+        conn.execute(_ADD_ROOTS, (list(access.roots), role))
+    elif not value(conn, bool, _ANY_RESTRICTED):
+        conn.execute("DELETE FROM imrec_internal.access")
+    elif access is not None:
+        conn.execute(_ADD, (True, role))
+    _lock(conn)
+    renew_access(conn)
 
 
-def _policies(
-    conn: Connection, tables: Sequence[str], known: dict[str, Access], *, changed: str | None
-) -> Iterator[Composed]:
-    """Yield what drops policies that do not hold any more, and what makes those that lack."""
-    present = set()
-    for role, table, name in conn.execute(_POLICIES, (_PREFIX,)).fetchall():
-        if role in known and role != changed:
-            present.add((role, table))
-        else:
-            names = Identifier(str(name)), Identifier("imrec", str(table))
-            yield SQL("DROP POLICY {} ON {}").format(*names)
-    for role, access in known.items():
-        for table in tables:
-            if (role, table) not in present:
-                yield _policy(role, table, access)
-
-
-def _switches(conn: Connection, tables: Sequence[str], *, on: bool) -> Iterator[Composed]:
-    for (table,) in conn.execute(_SWITCHED, (list(tables), not on)).fetchall():
-        names = Identifier("imrec", str(table)), SQL("ENABLE" if on else "DISABLE")
-        yield SQL("ALTER TABLE {} {} ROW LEVEL SECURITY").format(*names)
-
-
-def _policy(role: str, table: str, access: Access) -> Composed:
-    names: dict[str, Composable] = {
-        # Of the role's name only 63 bytes would fit, and its oid is another one in a restored database.
-        "name": Identifier(_PREFIX + uuid4().hex),
-        "on": Identifier("imrec", table),
-        "role": Identifier(role),
-    }
-    if access.roots is None:
-        return SQL("CREATE POLICY {name} ON {on} TO {role} USING (true) WITH CHECK (true)").format(**names)
-    condition = RULES[table].format(table=Identifier(table), roots=Literal(list(access.roots)))
-    return SQL("CREATE POLICY {name} ON {on} FOR SELECT TO {role} USING ({condition})").format(
-        **names, condition=condition
-    )
-
-
-def _lock(conn: Connection, tables: Sequence[str]) -> None:
-    """Keep everybody out of the tables, which policies need, without making them wait for long.
+def _lock(conn: Connection) -> None:
+    """Keep everybody out of the tables whose policies change, without making them wait for long.
 
     A lock that is waited for holds up all who come later, behind an index build for an hour. So each wait is
-    shorter than deadlock_timeout (1 s), and what was locked is let go before the next try.
+    shorter than deadlock_timeout (1 s), and what was locked is released before the next try.
     """
+    tables = values(conn, str, _TO_LOCK)
+    if not tables:
+        return
     statement = SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(
-        SQL(", ").join(Identifier("imrec", table) for table in tables)
+        SQL(", ").join(Identifier(*table.split(".")) for table in tables)
     )
     conn.execute("SELECT set_config('lock_timeout', %s, true)", (_LOCK_TIMEOUT,))
-    end = time.monotonic() + _PATIENCE_S
-    while True:
+
+    def locked() -> bool:
         try:
             with conn.transaction():
                 conn.execute(statement)
-        except pg.LockNotAvailable as error:
-            if time.monotonic() > end:
-                raise StoreError(
-                    "other sessions use the tables without a pause, such as an index build: try again later"
-                ) from error
-            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - two grants must not keep in step
-        else:
-            return
+        except pg.LockNotAvailable:
+            return False
+        return True
 
-
-def _known(conn: Connection) -> dict[str, Access]:
-    """Return what each role with policies of ours sees; nothing when row-level security is off."""
-    found = {}
-    for role, roots in conn.execute(_ACCESS, (_PREFIX,)):
-        found[str(role)] = Access(tuple(roots) if isinstance(roots, list) else None)
-    return found
-
-
-def _present(conn: Connection, names: Sequence[str]) -> list[str]:
-    return [str(row[0]) for row in conn.execute(_PRESENT, (list(names),))]
+    if not wait_until(locked, _LOCK_FOR_S):
+        raise ConflictError(
+            "other sessions use the tables without a pause, such as an index build: try again later"
+        )

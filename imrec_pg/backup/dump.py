@@ -9,9 +9,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from psycopg import errors as pg
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.backup.emptying import empty
 from imrec_pg.db import migrate
-from imrec_pg.db.connection import Connection, connect, psql_call, schema_version, translated, vector_schema
+from imrec_pg.db.apply_sql import renew_access
+from imrec_pg.db.connection import (
+    Connection,
+    connect,
+    psql_call,
+    refuse_development_schema,
+    schema_version,
+    translated,
+)
 from imrec_pg.db.pooler import execute_alone
+from imrec_pg.db.rows import value, values
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
 from imrec_pg.paths import display_path
@@ -21,12 +34,19 @@ OnBytes = Callable[[int], object]
 """Called with how many bytes are done; how many there will be is not known."""
 
 _CHUNK = 1 << 20
-# The schema's own tables may hold photos; all others are made by migrations.
-_HOLDS = """
-SELECT EXISTS (SELECT FROM imrec.image) OR EXISTS (SELECT FROM imrec.file)
-    OR EXISTS (SELECT FROM imrec.failure) OR EXISTS (SELECT FROM imrec.root)
+_TABLES = "SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'imrec' ORDER BY 1"
+_LOAD_PGVECTOR = """
+SELECT format('SELECT ''[1]''::%I.vector', n.nspname) FROM pg_catalog.pg_extension AS e
+INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """
-_TABLES = "SELECT quote_ident(tablename) FROM pg_catalog.pg_tables WHERE schemaname = 'imrec' ORDER BY 1"
+# The extension must be there before; only its owner may comment on it, on most servers an administrator. Like
+# all privileges, row-level security is granted anew: the roles it names may not be here, or be somebody else.
+_NOT_RESTORED = (
+    *(" EXTENSION - vector", " COMMENT - EXTENSION vector"),
+    *(" POLICY imrec ", " ROW SECURITY imrec ", " COMMENT imrec POLICY "),
+    *(" POLICY imrec_internal ", " ROW SECURITY imrec_internal ", " COMMENT imrec_internal POLICY "),
+    *(f" TABLE DATA imrec_internal {table} " for table in ("access", "access_root")),
+)
 
 
 def dump(settings: Settings, file: Path, *, overwrite: bool = False, on_bytes: OnBytes | None = None) -> None:
@@ -42,7 +62,7 @@ def dump(settings: Settings, file: Path, *, overwrite: bool = False, on_bytes: O
         raise UsageError(f"{_shown(file.parent)} is no folder: name a file in one that is there")
     if os.path.lexists(file) and not (overwrite and file.is_file()):
         raise UsageError(f"{_shown(file)} exists: name a new file, or say --overwrite")
-    with connect(settings) as conn, translated():
+    with connect(settings) as conn, translated(conn):
         if schema_version(conn) is None:
             raise SchemaError("this database holds no library: there is nothing to dump")
         program = _program("pg_dump", conn)
@@ -77,34 +97,55 @@ def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) 
     """Fill a database without photos from what dump() has written, all or nothing.
 
     Owners, privileges and row-level security are not restored: all belongs to the role that connects, and
-    readers are granted anew.
+    readers are granted anew. The empty schema that may be there goes in the same transaction in which the
+    dump's comes.
 
     Raises:
-        UsageError: the database holds photos, or other tables in the schema imrec.
-        SchemaError: pgvector is missing, and the role may not create it.
+        UsageError: the database holds photos, or something of others in our schemas or built on them.
+        SchemaError: pgvector is missing, and the role may not create it; or a development version made the
+            dump.
         ImrecError: the file is no dump of a library, there is no pg_restore for this server, or it failed.
     """
     file = file.expanduser().absolute()
-    with connect(settings) as conn, translated():
-        pg_restore, psql = _program("pg_restore", conn), _program("psql", conn)
-        entries = _entries(pg_restore, file)
-        has_schema = schema_version(conn) is not None
-        if has_schema and conn.execute(_HOLDS).fetchone() != (False,):
-            raise UsageError("this database holds photos already: restore into a new one (--data, --dsn)")
+    with connect(settings) as conn, translated(conn):
+        programs = [_program("pg_restore", conn), _program("psql", conn)]
+        entries = _entries(programs[0], file)
+        refuse_development_schema(conn)
+        _check_empty(conn)
     migrate.ensure_pgvector(settings)
-    if has_schema:
-        _drop_schema(settings)
-    _pour(settings, [pg_restore, psql], file, entries, on_bytes)
-    with connect(settings) as conn, translated():
-        for (table,) in conn.execute(_TABLES).fetchall():
+    with connect(settings) as conn, translated(conn):
+        before = [empty().as_string(conn), value(conn, str, _LOAD_PGVECTOR)]
+    _pour(settings, programs, file, entries, before, on_bytes)
+    with connect(settings) as conn, translated(conn):
+        with conn.transaction():
+            renew_access(conn)
+        for table in values(conn, str, _TABLES):
             # Also sets the visibility map, which the first searches would else have to.
-            execute_alone(conn, f"VACUUM (ANALYZE) imrec.{table}".encode())
+            execute_alone(conn, SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", table)))
+
+
+def _check_empty(conn: Connection) -> None:
+    """Return when nothing is in the way of a dump.
+
+    Raises:
+        UsageError: something is.
+    """
+    try:
+        with conn.transaction(force_rollback=True):
+            conn.execute(empty())
+    except pg.RaiseException as error:
+        raise UsageError(str(error.diag.message_primary)) from error
 
 
 def _pour(
-    settings: Settings, programs: list[Path], file: Path, entries: str, on_bytes: OnBytes | None
+    settings: Settings,
+    programs: list[Path],
+    file: Path,
+    entries: str,
+    before: list[str],
+    on_bytes: OnBytes | None,
 ) -> None:
-    """Hand what pg_restore writes to psql, in one transaction.
+    """Hand statements, and then what pg_restore writes, to psql, in one transaction.
 
     pg_restore on its own cannot do this: a role that is no superuser may name pgvector's settings in a
     function only in a session that has loaded pgvector before.
@@ -127,7 +168,9 @@ def _pour(
         ]
         writing: list[str | Path] = [psql, *where, "--no-psqlrc", "--no-password", "--quiet"]
         writing += ["--single-transaction", "--set=ON_ERROR_STOP=1", "--output", os.devnull]
-        writing += ["--command", f"SELECT '[1]'::{vector}.vector", "--file=-"]
+        for statement in before:
+            writing += ["--command", statement]
+        writing += ["--file=-"]
         with (
             _running(reading, dict(os.environ), stdout=subprocess.PIPE) as (source, source_said),
             _running(writing, environment, stdin=subprocess.PIPE) as (target, target_said),
@@ -152,11 +195,9 @@ def _pour(
 def _entries(program: Path, file: Path) -> str:
     """Return the dump's table of contents, without what is not restored.
 
-    That is the extension, which must be there before, and row-level security, which like all privileges is
-    granted anew: the roles it names may not be here, or be somebody else.
-
     Raises:
         ImrecError: it is no dump of a library.
+        SchemaError: a development version made it.
     """
     if not file.is_file():
         raise UsageError(f"{_shown(file)} is no file: name one that imrec-pg db dump has written")
@@ -166,22 +207,12 @@ def _entries(program: Path, file: Path) -> str:
     lines = listed.stdout.decode(errors="surrogateescape").splitlines()
     if not any(" SCHEMA - imrec " in line for line in lines):
         raise ImrecError(f"{_shown(file)} holds no library: name a file that imrec-pg db dump has written")
-    # Only its owner may comment on it, and that is an administrator on most servers.
-    unwanted = (
-        " EXTENSION - vector",
-        " COMMENT - EXTENSION vector",
-        " POLICY imrec ",
-        " ROW SECURITY imrec ",
-    )
-    return "\n".join(line for line in lines if not any(words in line for words in unwanted)) + "\n"
-
-
-def _drop_schema(settings: Settings) -> None:
-    """Remove the schema, in which there are no photos; tables of others in it are in the way."""
-    migrate.downgrade(settings, "base")
-    with connect(settings) as conn, translated(), conn.transaction():
-        conn.execute("DROP TABLE imrec.schema_version")
-        conn.execute("DROP SCHEMA imrec")
+    if any(" TABLE imrec alembic_version " in line for line in lines):
+        raise SchemaError(
+            f"a development version of imrec-pg made {_shown(file)}: restore it with that version, write an "
+            "export (imrec-pg export DIR), and read that with this one (imrec-pg import DIR)"
+        )
+    return "\n".join(line for line in lines if not any(words in line for words in _NOT_RESTORED)) + "\n"
 
 
 def _program(name: str, conn: Connection) -> Path:

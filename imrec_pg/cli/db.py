@@ -138,6 +138,8 @@ def grant(*, kind: GrantedRole, role: str, create: bool, roots: tuple[str, ...])
     path, no feature, no neighbour. The first such grant turns on PostgreSQL's row-level security. Roles
     that could read before still see everything; for other roles, a GRANT by hand no longer shows photos.
     """
+    if roots and kind is not GrantedRole.READER:
+        raise UsageError(f"--root is for readers: an {kind} has to see everything that is stored")
     with invocation().library() as library:
         library.grant(kind, role, create=create, roots=roots)
     article = "a" if kind is GrantedRole.READER else "an"

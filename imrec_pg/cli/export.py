@@ -35,4 +35,4 @@ def command(*, folder: Path, overwrite: bool, as_json: bool) -> None:
         print_json({"folder": folder, "tables": [dataclasses.asdict(table) for table in done.tables]})
         return
     for table in done.tables:
-        print_line(f"{table.table:<10} {table.rows:>12,} rows  {size(table.bytes):>9}")
+        print_line(f"{table.table:<15} {table.rows:>12,} rows  {size(table.size):>9}")

@@ -42,7 +42,7 @@ def command(*, folder: Path, replace: bool, no_index: bool, as_json: bool) -> No
         print_json({"folder": folder, "tables": tables, "index_built": built})
         return
     for table in done.tables:
-        parts = [f"{table.table:<10} {table.rows:>12,} rows  {table.added:>12,} new"]
+        parts = [f"{table.table:<15} {table.rows:>12,} rows  {table.added:>12,} new"]
         parts += [f"{table.replaced:,} replaced"] if table.replaced else []
         parts += [f"{table.conflicts:,} left out"] if table.conflicts else []
         print_line(", ".join(parts))

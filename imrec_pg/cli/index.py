@@ -58,11 +58,12 @@ def list_(*, as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(state) for state in states])
         return
+    width = max(len(state.feature) for state in states)
     for state in states:
         kind = "exact scan"
         if state.name:
             kind = f"HNSW {size(state.size)}" if state.valid else "HNSW, incomplete: build it again"
-        print_line(f"{state.feature:<10} {state.metric:<10} {kind}")
+        print_line(f"{state.feature:<{width}}  {state.metric:<9}  {kind}")
 
 
 @command.command(

@@ -10,7 +10,10 @@ from psycopg import errors as pg
 from psycopg.rows import TupleRow
 
 from imrec_pg._version import __version__
+from imrec_pg.db.rows import values
 
+# Any number that no other program takes for an advisory lock; not that of migrations, which may take long.
+_ACCESS_LOCK_KEY = 31_251_709
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What a file needs that another one, which comes later in the alphabet, is to define.
 _NOT_YET = (pg.UndefinedFunction, pg.UndefinedTable, pg.UndefinedObject)
@@ -28,6 +31,9 @@ INNER JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = c.oid
 WHERE c.relnamespace = 'imrec_internal'::pg_catalog.regnamespace AND c.relkind = 'v'
 """
 _OURS = """
+SELECT format('POLICY %%I ON %%s', p.polname, p.polrelid::pg_catalog.regclass) FROM pg_catalog.pg_policy AS p
+WHERE p.polname IN ('imrec_restricted', 'imrec_unrestricted')
+UNION ALL
 SELECT 'VIEW ' || c.oid::pg_catalog.regclass FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND c.relkind = 'v'
 UNION ALL
@@ -81,12 +87,25 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
     stale = [name for oid, version, name in conn.execute(_INTERNALS) if before.get(oid) == version]
     for name in stale:
         conn.execute(f"DROP {name}".encode())
+    renew_access(conn)
     conn.execute("DELETE FROM imrec_internal.applied_sql")
     conn.execute(_RECORD, (__version__, digest()))
 
 
+def lock_access(conn: psycopg.Connection[TupleRow]) -> None:
+    """Wait for other grants until the end of the transaction: two of them would undo each other's half."""
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (_ACCESS_LOCK_KEY,))
+
+
+def renew_access(conn: psycopg.Connection[TupleRow]) -> None:
+    """Make privileges and row-level security what imrec_internal.access says; call it in a transaction."""
+    lock_access(conn)
+    for statement in values(conn, str, "SELECT statement FROM imrec_internal.access_change ORDER BY step"):
+        conn.execute(statement.encode())
+
+
 def drop_all(conn: psycopg.Connection[TupleRow]) -> None:
-    """Drop all functions and views of imrec-pg, and what depends on them."""
+    """Drop all policies, functions and views of imrec-pg, and what depends on them."""
     schemas = {"schemas": ["imrec", "imrec_internal"]}
     for (name,) in conn.execute(_OURS, schemas).fetchall():
         kind, _, what = str(name).partition(" ")

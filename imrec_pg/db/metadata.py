@@ -30,7 +30,9 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import BIT, UUID
+from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.types import UserDefinedType
 
 from imrec_pg.records import Feature
 
@@ -38,6 +40,20 @@ SCHEMA = "imrec"
 INTERNAL = "imrec_internal"
 DIMENSIONS = 512
 HASH_BITS = 64
+
+
+class RegRole(UserDefinedType[str]):
+    """A role of PostgreSQL: it keeps its id when renamed, and another one of its name has another id."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return the type's name in SQL."""
+        return "regrole"
+
+
+# As pgvector does for its types: SQLAlchemy has no way that is documented to teach it one.
+ischema_names["regrole"] = RegRole
 
 metadata = MetaData(
     schema=SCHEMA,
@@ -303,4 +319,23 @@ applied_sql = Table(
     Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     schema=INTERNAL,
     comment="Which functions and views are live: one row.",
+)
+
+access = Table(
+    "access",
+    metadata,
+    Column("role", RegRole, primary_key=True),
+    Column("sees_all", Boolean, nullable=False, comment="Otherwise the photos of its roots in access_root."),
+    schema=INTERNAL,
+    comment="What roles see while readers are restricted to some roots; nobody is where it is empty.",
+)
+
+access_root = Table(
+    "access_root",
+    metadata,
+    Column("role", RegRole, ForeignKey("imrec_internal.access.role", ondelete="CASCADE"), primary_key=True),
+    Column("root_id", UUID(), ForeignKey("imrec.root.root_id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "root_id"),
+    schema=INTERNAL,
+    comment="Whose photos a restricted reader sees; gone with the root.",
 )

@@ -27,7 +27,7 @@ from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings
 
 # Any number that no other program takes for an advisory lock: "imrec" in base 36.
-_LOCK_KEY = 31_251_708
+LOCK_KEY = 31_251_708
 
 VERSION_TABLE = "schema_version"
 """In the schema imrec: which migration the database stands at. Development versions had schema_version."""
@@ -42,12 +42,8 @@ def upgrade(settings: Settings, revision: str = "head") -> None:
     Raises:
         SchemaError: the server is too old, has no pgvector, or the role may not create that.
     """
-    from imrec_pg.access import grants
-
     ensure_pgvector(settings)
     _run(settings, lambda config: command.upgrade(config, revision), apply=True)
-    with connect(settings) as conn:
-        grants.renew(conn)
 
 
 def downgrade(settings: Settings, revision: str) -> None:
@@ -88,7 +84,7 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         raw = conn.connection.driver_connection
         assert isinstance(raw, ServerConnection)
         raw.set_for_transaction()
-        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+        conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
         yield conn
 
 
@@ -147,7 +143,7 @@ def ensure_pgvector(settings: Settings) -> None:
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
             with conn.transaction():
-                conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+                conn.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
                 # Where this role creates things by default, and not in pg_catalog.
                 conn.execute("SET LOCAL search_path TO DEFAULT")
                 conn.execute("CREATE EXTENSION IF NOT EXISTS vector")

@@ -18,7 +18,7 @@ _SAMPLE_LOOKED_UP = 100_000
 _COUNT = SQL("SELECT count(*) FROM {}")
 _FILELESS = SQL(
     "SELECT count(*) AS seen, count(*) FILTER (WHERE NOT EXISTS ("
-    "SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)) AS wrong "
+    "SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)) AS wrong "
     "FROM imrec.image AS i TABLESAMPLE SYSTEM (%s)"
 )
 # NaN sorts above all numbers: it is greater than 0, and not less than infinity.
@@ -34,7 +34,7 @@ _DELETE_ODD = SQL(
 )
 _DELETE_FILELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
-    "(SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id); (while no ingest runs)"
+    "(SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id); (while no ingest runs)"
 )
 _MODEL = "SELECT name FROM imrec.model"
 

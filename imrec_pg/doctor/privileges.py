@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
 
+from imrec_pg.db.privileges import INGEST, SEARCH
 from imrec_pg.db.session import HEAD
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
@@ -34,15 +35,13 @@ ORDER BY c.relname
 _CLOSED_FUNCTIONS = """
 SELECT p.proname FROM pg_catalog.pg_proc AS p
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-WHERE n.nspname = 'imrec' AND NOT has_function_privilege(p.oid, 'EXECUTE')
+WHERE n.nspname IN ('imrec', 'imrec_internal') AND NOT has_function_privilege(p.oid, 'EXECUTE')
 ORDER BY 1
 """
 _HIDDEN = """
 SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXISTS (
-    SELECT FROM pg_catalog.pg_policy AS p CROSS JOIN LATERAL unnest(p.polroles) AS r (oid)
-    WHERE p.polrelid = 'imrec.file'::pg_catalog.regclass
-    AND CASE r.oid WHEN 0 THEN true ELSE pg_has_role(r.oid, 'USAGE') END
-) AS sees_some
+    SELECT FROM imrec_internal.access AS a WHERE pg_has_role(a.role, 'USAGE')
+) AS granted
 """
 # Schemas on the search_path of any role in this database, in which somebody may create who could not do
 # the same otherwise: not a superuser, the owner of the database or of the library, nor this role itself.
@@ -67,11 +66,10 @@ WHERE n.nspname = ANY (%s) AND a.privilege_type = 'CREATE' AND a.grantee NOT IN 
 )
 ORDER BY 1, 2
 """
+# Needed only where somebody revoked it from PUBLIC.
+_EXECUTE = SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec, imrec_internal TO {role}")
 # The tables that ingest writes to; on others a role that ingests needs no right to write.
-_WRITTEN = (
-    *("root", "mount", "image", "location", "missing", "failure", "model", "worker", "claim"),
-    *Feature,
-)
+_WRITTEN = (*("root", "mount", "image", "file", "missing", "failure", "model", "worker", "claim"), *Feature)
 _INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
 
 
@@ -86,7 +84,7 @@ class _Role:
 @dataclass(frozen=True, slots=True)
 class _Hidden:
     restricted: bool
-    sees_some: bool
+    granted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ def privileges(examined: Examined) -> Iterator[Finding]:
         *_named("SELECT on", [relation.name for relation in relations if not relation.reads]),
         *_named("EXECUTE on", closed),
     ]
-    yield _searching(examined, role, lacks)
+    yield _searching(examined, role, lacks, (*SEARCH, *([_EXECUTE] if closed else [])))
     if not lacks and examined.schema == HEAD:
         yield from _hidden(examined, role)
     lacks = ["what searching needs"] if lacks else []
@@ -144,24 +142,20 @@ def privileges(examined: Examined) -> Iterator[Finding]:
     yield _building(role, lacks)
 
 
-def _searching(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
+def _searching(examined: Examined, role: _Role, lacks: list[str], statements: tuple[SQL, ...]) -> Finding:
     if not lacks:
         return ok(f"the role {role.name} may search")
-    statement = SQL(
-        "GRANT USAGE ON SCHEMA imrec TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA imrec TO {role}; "
-        "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec TO {role};"
-    )
     return warning(
         f"the role {role.name} may not search: it lacks {'; '.join(lacks)}",
         "Most other checks need these privileges too.",
-        f"as the owner: {examined.sql(statement.format(role=Identifier(role.name)))}",
+        f"as the owner: {_granting(examined, role, statements)}",
     )
 
 
 def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
     (hidden,) = examined.records(_Hidden, _HIDDEN)
     fix = f"as the owner: imrec-pg db grant reader {shlex.quote(role.name)}"
-    if hidden.restricted and hidden.sees_some:
+    if hidden.restricted and hidden.granted:
         yield notice(
             f"the role {role.name} sees only the photos of some roots",
             "So does doctor: it says nothing about the others.",
@@ -178,16 +172,10 @@ def _hidden(examined: Examined, role: _Role) -> Iterator[Finding]:
 def _ingesting(examined: Examined, role: _Role, lacks: list[str]) -> Finding:
     if not lacks:
         return ok(f"the role {role.name} may ingest")
-    statement = SQL(
-        "GRANT USAGE ON SCHEMA imrec TO {role}; "
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA imrec TO {role}; "
-        "GRANT TEMPORARY ON DATABASE {database} TO {role};"
-    )
-    names = {"role": Identifier(role.name), "database": Identifier(examined.conn.info.dbname)}
     return notice(
         f"the role {role.name} may not ingest: it lacks {'; '.join(lacks)}",
         "That is right for a role that only searches.",
-        f"if it should, as the owner: {examined.sql(statement.format(**names))}",
+        f"if it should, as the owner: {_granting(examined, role, (*SEARCH, *INGEST))}",
     )
 
 
@@ -199,6 +187,11 @@ def _building(role: _Role, lacks: list[str]) -> Finding:
         "Only the owner of a table may; ingest --no-index skips it.",
         "run imrec-pg index build as the owner",
     )
+
+
+def _granting(examined: Examined, role: _Role, statements: tuple[SQL, ...]) -> str:
+    names = {"role": Identifier(role.name), "database": Identifier(examined.conn.info.dbname)}
+    return " ".join(f"{examined.sql(statement.format(**names))};" for statement in statements)
 
 
 def _unwritable(relation: _Relation) -> bool:

@@ -165,8 +165,8 @@ def _explained() -> Iterator[None]:
 
 
 def _said(error: pg.Error) -> str:
-    hint = error.diag.message_hint
-    return f"{error.diag.message_primary}" + (f": {hint[0].lower()}{hint[1:]}" if hint else "")
+    said, hint = error.diag.message_primary, error.diag.message_hint
+    return f"{said}. {hint.removesuffix('.')}" if hint else str(said)
 
 
 def _parameters(

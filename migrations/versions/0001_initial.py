@@ -15,6 +15,7 @@ from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects.postgresql import BIT, UUID
 
 from imrec_pg.db.apply_sql import folder
+from imrec_pg.db.metadata import RegRole
 
 revision = "0001"
 down_revision = None
@@ -97,6 +98,11 @@ _COMMENTS = {
     "TABLE imrec_internal.applied_sql": "Which functions and views are live: one row.",
     "COLUMN imrec_internal.applied_sql.imrec_version": "The imrec-pg that applied them.",
     "COLUMN imrec_internal.applied_sql.digest": "SHA-256 of all files below sql/.",
+    "TABLE imrec_internal.access": (
+        "What roles see while readers are restricted to some roots; nobody is where it is empty."
+    ),
+    "COLUMN imrec_internal.access.sees_all": "Otherwise the photos of its roots in access_root.",
+    "TABLE imrec_internal.access_root": "Whose photos a restricted reader sees; gone with the root.",
 }
 
 
@@ -104,6 +110,7 @@ def upgrade() -> None:
     _create_catalogue()
     _create_features()
     _create_bookkeeping()
+    _create_access()
     _create_flips()
     for thing, comment in _COMMENTS.items():
         op.execute(f"COMMENT ON {thing} IS '{comment.replace(chr(39), 2 * chr(39))}'")
@@ -112,7 +119,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop all tables; the functions and views on them are dropped before (imrec_pg.db.apply_sql)."""
     op.execute("DROP TYPE imrec.features")
-    op.drop_table("applied_sql", schema="imrec_internal")
+    for table in ("access_root", "access", "applied_sql"):
+        op.drop_table(table, schema="imrec_internal")
     for table in (
         *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
@@ -323,6 +331,29 @@ def _create_bookkeeping() -> None:
         sa.PrimaryKeyConstraint("imrec_version", name="applied_sql_pkey"),
         schema="imrec_internal",
     )
+
+
+def _create_access() -> None:
+    op.create_table(
+        "access",
+        sa.Column("role", RegRole, nullable=False),
+        sa.Column("sees_all", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("role", name="access_pkey"),
+        schema="imrec_internal",
+    )
+    op.create_table(
+        "access_root",
+        sa.Column("role", RegRole, nullable=False),
+        _key("root_id"),
+        sa.PrimaryKeyConstraint("role", "root_id", name="access_root_pkey"),
+        sa.ForeignKeyConstraint(
+            ["role"], ["imrec_internal.access.role"], name="access_root_role_fkey", ondelete="CASCADE"
+        ),
+        _foreign_key("access_root", "root_id", "root", "CASCADE"),
+        schema="imrec_internal",
+    )
+    # Removing a root looks its readers up.
+    op.create_index("access_root_root_id_idx", "access_root", ["root_id"], schema="imrec_internal")
 
 
 def _create_flips() -> None:

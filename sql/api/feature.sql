@@ -1,7 +1,7 @@
 -- What can be compared, and how: the one place for the pairs of feature and metric. A feature is stored in
 -- the table of its name, in the column of its name. The first of its metrics is the default; imrec.fuse ranks
 -- by fused_metric and counts the feature by fused_weight unless told otherwise (measured: docs/quality.md).
-CREATE OR REPLACE VIEW imrec.feature AS
+CREATE OR REPLACE VIEW imrec.feature WITH (security_invoker = true) AS
 SELECT
     f.feature,
     f.type,

@@ -1,7 +1,7 @@
 -- restricted: whether row-level security hides photos from the caller: it is on, and no policy lets the caller
 -- see all. A policy that is just true costs nothing; any other keeps the indexes on hashes from being used,
 -- since their expressions are not leakproof.
-CREATE OR REPLACE VIEW imrec_internal.caller AS
+CREATE OR REPLACE VIEW imrec_internal.caller WITH (security_invoker = true) AS
 SELECT
     row_security_active('imrec.file') AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_policy AS p

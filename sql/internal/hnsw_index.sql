@@ -1,7 +1,7 @@
 -- Each pair of feature and metric with its HNSW index: its name, its operator class (NULL for hashes, which no
 -- such index serves), and what it is now. valid is false for one whose build broke off, NULL where there is none.
 -- rows is the planner's count.
-CREATE OR REPLACE VIEW imrec_internal.hnsw_index AS
+CREATE OR REPLACE VIEW imrec_internal.hnsw_index WITH (security_invoker = true) AS
 SELECT
     p.feature,
     p.metric,

@@ -22,8 +22,8 @@ def test_an_export_comes_back_and_says_what_it_did(
     image = album.folder / "original.png"
     before, after = (r("search", image, "--json").json["neighbours"] for r in (album.run, run))
     assert before == after
-    (folder / "hash.parquet").write_bytes(b"PAR1")
-    assert run("import", folder, code=1).message.startswith("imrec-pg: hash.parquet: cannot be read")
+    (folder / "average_hash.parquet").write_bytes(b"PAR1")
+    assert run("import", folder, code=1).message.startswith("imrec-pg: average_hash.parquet: cannot be read")
 
 
 def test_a_dump_comes_back(album: Album, imrec: Imrec, empty_dsn: str, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_killed_import_is_completed_by_the_next(album: Album, run: Imrec, dsn:
         started.process.communicate()
     until(lambda: one(dsn, SESSIONS) == 0, "the server gives up the killed one's transaction")
     killed = counts(dsn)
-    assert (killed["image"], killed["location"], killed["histogram"]) == (57, 57, 0)
+    assert (killed["image"], killed["file"], killed["histogram"]) == (57, 57, 0)
     run("import", tmp_path / "export", "--no-index")
     assert content(dsn) == content(album.dsn)
 

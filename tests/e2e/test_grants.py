@@ -12,7 +12,7 @@ from e2e.photos import save_scenes
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-LIGHT = ("--features", "histogram,hash")
+LIGHT = ("--features", "histogram,average_hash,difference_hash,perceptual_hash")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_reader_may_search_and_nothing_else(
             "INSERT INTO imrec.root VALUES (gen_random_uuid(), 'x', 'x')",
             "TRUNCATE imrec.failure",
             "CREATE TABLE imrec.mine (x int)",
-            "DROP FUNCTION imrec.search(vector, integer, text, text, jsonb, uuid[], text)",
+            "DROP FUNCTION imrec.hamming_within",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute(statement.encode())
@@ -134,6 +134,7 @@ def test_a_reader_of_one_root_knows_nothing_of_the_others(
     assert nothing.out == ""
     # The copy's embedding came with the album; none of the others of this root has one.
     assert [n["path"] for n in reader("search", original, "--json").json["neighbours"]] == [str(copy)]
-    assert "may not do that" in reader("prune", "--yes", code=1).message
+    (folder / "new.jpg").write_bytes(b"none")
+    assert "may not do that" in reader("ingest", folder, *LIGHT, code=1).message
     copied_album.run("db", "revoke", role)
     assert "may not do that" in reader("status", code=1).message

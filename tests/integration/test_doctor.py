@@ -285,8 +285,8 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert not_ok(reader) == [ingesting, building]
     assert ingesting.level is building.level is Level.NOTICE
     assert (
-        "claim, embedding, failure, hash, histogram, image, location, missing, model, mount, root, worker"
-        in ingesting.what
+        "average_hash, claim, difference_hash, embedding, failure, file, histogram, image, missing, model, "
+        "mount, perceptual_hash, root, worker" in ingesting.what
     )
     assert "ownership of embedding, histogram" in building.what
     run(large_dsn, *ingesting.fix.partition(": ")[2].rstrip(";").split(";"))
@@ -297,13 +297,13 @@ def test_a_role_without_rights_is_told_what_it_lacks(
     large: Settings, large_dsn: str, make_role: Callable[[], str]
 ) -> None:
     role = make_role()
-    run(large_dsn, "REVOKE EXECUTE ON FUNCTION imrec.hamming_budget FROM public")
+    run(large_dsn, "REVOKE EXECUTE ON FUNCTION imrec.hamming_within FROM public")
     nobody = replace(large, dsn=make_conninfo(large_dsn, user=role))
     found = not_ok(nobody)
     (lacking, *_) = [finding for finding in found if finding.serious]
     assert (lacking.check, lacking.level) == ("privileges", Level.WARNING)
-    assert "USAGE on the schema imrec; SELECT on schema_version, claim, embedding" in lacking.what
-    assert "EXECUTE on hamming_budget" in lacking.what
+    assert "USAGE on the schema imrec; SELECT on average_hash, claim, difference_hash" in lacking.what
+    assert "EXECUTE on hamming_within" in lacking.what
     unchecked = [finding for finding in found if finding.what.startswith("could not be checked")]
     assert {"schema", "features", "vectors", "failures", "plans"} <= {finding.check for finding in unchecked}
     assert {finding.level for finding in unchecked} == {Level.NOTICE}

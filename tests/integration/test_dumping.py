@@ -1,7 +1,10 @@
 """db dump and db restore: the restored database is the same one, object by object, row by row."""
 
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -15,35 +18,36 @@ from imrec_pg.access import grants
 from imrec_pg.backup import dump
 from imrec_pg.catalogue import index
 from imrec_pg.catalogue.model import claim_model
+from imrec_pg.db.retry import wait_until
 from imrec_pg.db.session import open_session
 from imrec_pg.doctor import Level
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
 from imrec_pg.records import Feature, GrantedRole, Metric, ModelIdentity
 
-TABLES = ("root", "image", "location", "embedding", "histogram", "hash", "model", "hamming_flip", "tuning")
+TABLES = ("root", "image", "file", *Feature, "model", "hamming_flip", "tuning")
 OBJECTS = """
 SELECT o FROM (
     SELECT concat_ws(' ', 'function', p.oid::regprocedure, p.provolatile, p.proparallel, p.proisstrict,
         p.proconfig, md5(pg_get_functiondef(p.oid)), obj_description(p.oid)) AS o
-    FROM pg_proc AS p WHERE pronamespace = 'imrec'::regnamespace
+    FROM pg_proc AS p WHERE pronamespace::regnamespace::text ~ '^imrec'
     UNION ALL
     SELECT concat_ws(' ', 'column', attrelid::regclass, attname, atttypid::regtype, atttypmod, attstorage,
         attnotnull, col_description(attrelid, attnum))
     FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
-    WHERE relnamespace = 'imrec'::regnamespace AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped
+    WHERE relnamespace::regnamespace::text ~ '^imrec' AND relkind IN ('r', 'v') AND attnum > 0 AND NOT attisdropped
     UNION ALL
     SELECT concat_ws(' ', 'index', pg_get_indexdef(indexrelid), indisvalid, obj_description(indexrelid))
-    FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid WHERE relnamespace = 'imrec'::regnamespace
+    FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid WHERE relnamespace::regnamespace::text ~ '^imrec'
     UNION ALL
     SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid))
-    FROM pg_constraint WHERE connamespace = 'imrec'::regnamespace
+    FROM pg_constraint WHERE connamespace::regnamespace::text ~ '^imrec'
 ) AS n
 """
 QUESTIONS = (
-    "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9)",
-    "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9, 'histogram', 'manhattan')",
-    "SELECT image_id, distance, answer FROM imrec.similar_to('/photos/7.jpg', 9, 'difference_hash')",
+    "SELECT image_id, distance, certainty FROM imrec.similar_to('/photos/7.jpg', 9)",
+    "SELECT image_id, distance, certainty FROM imrec.similar_to('/photos/7.jpg', 9, 'histogram', 'manhattan')",
+    "SELECT image_id, distance, certainty FROM imrec.similar_to('/photos/7.jpg', 9, 'difference_hash')",
     "SELECT f.* FROM imrec.fuse('/photos/7.jpg', 9) AS f",
 )
 
@@ -119,6 +123,94 @@ def test_a_dump_goes_into_an_empty_schema_and_not_beside_photos(dsn: str, librar
         dump.restore(settings_for(dsn), dumped)
 
 
+def test_photos_that_come_between_check_and_restore_stay(
+    dsn: str, dumped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = dump._pour
+
+    def ingest_first(*arguments: Any) -> None:
+        with open_session(settings_for(dsn)) as conn:
+            AddImage(conn, b"/late")("a.jpg")
+        real(*arguments)
+
+    monkeypatch.setattr(dump, "_pour", ingest_first)
+    with pytest.raises(ImrecError, match=r"nothing was restored: .*this database holds photos already"):
+        dump.restore(settings_for(dsn), dumped)
+    assert rows(dsn, "SELECT path FROM imrec.photo") == [{"('/late/a.jpg',)"}]
+
+
+def test_a_restore_waits_for_an_ingest_that_is_storing_photos(dsn: str, dumped: Path) -> None:
+    failures: list[BaseException] = []
+
+    def restore() -> None:
+        try:
+            dump.restore(settings_for(dsn), dumped)
+        except ImrecError as error:
+            failures.append(error)
+
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with open_session(settings_for(dsn)) as conn, open_session(settings_for(dsn)) as other:
+        thread = threading.Thread(target=restore)
+        with conn.transaction():
+            AddImage(conn, b"/late")("a.jpg")
+            thread.start()
+            assert wait_until(lambda: other.execute(waiting).fetchone() == (1,), 60)
+        thread.join()
+    assert [str(failure) for failure in failures] == [
+        "this database holds photos already: restore into another one"
+    ]
+    assert rows(dsn, "SELECT path FROM imrec.photo") == [{"('/late/a.jpg',)"}]
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("CREATE TABLE imrec.diary (day date)", "did not make is in its schemas.*imrec.diary"),
+        ("CREATE FUNCTION imrec.mine() RETURNS int RETURN 1", r"is in its schemas.*imrec.mine\(\)"),
+        (
+            "CREATE VIEW public.best AS SELECT path FROM imrec.photo",
+            "view public.best depends on view imrec.photo",
+        ),
+        (
+            "CREATE TABLE public.rating (image_id uuid REFERENCES imrec.image)",
+            "on table public.rating depends on table imrec.image",
+        ),
+        (
+            "CREATE FUNCTION public.first() RETURNS uuid BEGIN ATOMIC SELECT image_id FROM imrec.image LIMIT 1; END",
+            r"function public.first\(\) depends on",
+        ),
+    ],
+)
+def test_what_users_made_in_and_on_the_schema_stays(
+    dsn: str, dumped: Path, statement: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(statement.encode())
+    before = rows(dsn, OBJECTS)
+    with pytest.raises(UsageError, match=told):
+        dump.restore(settings_for(dsn), dumped)
+    # Even when it was made after the check.
+    monkeypatch.setattr(dump, "_check_empty", lambda _conn: None)
+    with pytest.raises(ImrecError, match=f"nothing was restored: .*{told}"):
+        dump.restore(settings_for(dsn), dumped)
+    assert rows(dsn, OBJECTS) == before
+
+
+def test_a_dump_of_a_development_version_is_refused(empty_dsn: str, tmp_path: Path) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as conn:
+        conn.execute("CREATE SCHEMA imrec")
+        conn.execute("CREATE TABLE imrec.alembic_version (version_num text)")
+        program = client_path("pg_dump", conn.info.server_version // 10_000)
+    assert program is not None
+    file = tmp_path / "old.dump"
+    subprocess.run([program, "--format=custom", "--file", file, "--dbname", empty_dsn], check=True)
+    with pytest.raises(SchemaError, match=r"a development version .* made .*write an export"):
+        dump.restore(settings_for(empty_dsn), file)
+
+
 def test_a_plain_role_may_restore_where_the_extension_is(library: str, empty_dsn: str, dumped: Path) -> None:
     role = f"plain_{uuid4().hex[:8]}"
     with psycopg.connect(empty_dsn, autocommit=True) as admin:
@@ -154,6 +246,12 @@ def test_readers_of_some_roots_are_restored_by_granting_anew(
         assert conn.execute("SELECT count(*) FROM pg_policy").fetchone() == (0,)
         secured = "SELECT count(*) FROM pg_class WHERE relrowsecurity"
         assert conn.execute(secured).fetchone() == (0,)
+        assert conn.execute("SELECT FROM imrec_internal.access").fetchall() == []
+        grants.grant(conn, GrantedRole.READER, role, create=True, roots=["/theirs"])
+        with psycopg.connect(make_conninfo(empty_dsn, user=role)) as reader:
+            assert reader.execute("SELECT path FROM imrec.photo").fetchall() == [("/theirs/b.jpg",)]
+        grants.revoke(conn, role)
+        conn.execute(SQL("DROP ROLE {}").format(Identifier(role)))
 
 
 def test_a_broken_dump_changes_nothing(empty_dsn: str, dumped: Path, tmp_path: Path) -> None:

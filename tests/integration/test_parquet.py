@@ -21,7 +21,7 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import HEAD, open_session
 from imrec_pg.ingest.find import file_id, root_of
 from imrec_pg.ingest.write import write_batch
-from imrec_pg.records import FailedFile, FoundFile, ModelIdentity
+from imrec_pg.records import FailedFile, Feature, FoundFile, ModelIdentity
 from imrec_pg.settings import Settings
 
 MODEL = ModelIdentity("resnet18", "ab" * 32)
@@ -29,10 +29,8 @@ TABLES = (
     "root",
     "mount",
     "image",
-    "location",
-    "embedding",
-    "histogram",
-    "hash",
+    "file",
+    *Feature,
     "failure",
     "missing",
     "model",
@@ -125,11 +123,11 @@ def test_a_foreign_program_finds_neighbours_in_the_files(
     }
     assert sorted(distances, key=lambda key: distances[key]) == [ids[0], ids[2], ids[1], ids[3]]
     assert distances[ids[2]] == pytest.approx(1 - math.cos(math.radians(10)), abs=1e-7)
-    hashes = pq.read_table(tmp_path / "export" / "hash.parquet")
+    hashes = pq.read_table(tmp_path / "export" / "average_hash.parquet")
     bits = dict(zip(hashes["image_id"].to_pylist(), hashes["average_hash"].to_pylist(), strict=True))
     assert bits[ids[1]] == 1 << 63, "the first bit is the highest"
     assert [(bits[key] ^ bits[ids[0]]).bit_count() for key in ids] == [0, 1, 3, 1]
-    about = pq.read_metadata(tmp_path / "export" / "hash.parquet").metadata
+    about = pq.read_metadata(tmp_path / "export" / "average_hash.parquet").metadata
     assert about[b"imrec.schema"] == HEAD.encode()
     assert about[b"imrec.version"]
     assert about[b"imrec.exported_at"].startswith(b"20")
@@ -168,7 +166,7 @@ def test_all_tables_are_of_one_moment(
 
         exported = export_library(conn, tmp_path / "export", on_progress=ingest_meanwhile)
     assert {t.table: t.rows for t in exported.tables if t.rows} == dict.fromkeys(
-        ("root", "image", "location", "embedding", "histogram", "hash"), 1
+        ("root", "image", "file", *Feature), 1
     )
 
 
@@ -191,14 +189,14 @@ def test_an_interrupted_import_is_completed_by_the_next(
 
     with pytest.raises(KeyboardInterrupt):
         import_library(empty, tmp_path / "export", on_progress=interrupt)
-    images, features = len(rows(empty, "image")), len(rows(empty, "embedding")) + len(rows(empty, "hash"))
+    images, features = len(rows(empty, "image")), sum(len(rows(empty, f)) for f in Feature)
     assert (images, features > 0) == ((0, False) if interrupted_at == "check" else (3, True))
-    assert len(rows(empty, "location")) == images
+    assert len(rows(empty, "file")) == images
     import_library(empty, tmp_path / "export")
     assert content(empty) == content(awkward)
 
 
-def place(conn: Connection, name: str) -> tuple[object, ...]:
+def state(conn: Connection, name: str) -> tuple[object, ...]:
     """Return the image that a file holds, whether it failed, and whether it is missing."""
     row = conn.execute(
         "SELECT (SELECT image_id FROM imrec.file WHERE file_id = n.id), "
@@ -256,25 +254,27 @@ def test_where_they_differ_the_library_is_right(differing: tuple[Connection, Pat
     library, export = differing
     before = content(library)
     counts = {t.table: (t.added, t.replaced, t.conflicts) for t in import_library(library, export).tables}
-    assert place(library, "changed") == (UUID(int=1), False, False)
-    assert place(library, "broken here") == (None, True, False)
-    assert place(library, "broken there") == (UUID(int=3), False, False)
-    assert place(library, "gone there") == (UUID(int=4), False, False)
-    assert place(library, "gone here") == (UUID(int=5), False, True)
-    assert place(library, "copy of changed") == (UUID(int=13), False, False)
+    assert state(library, "changed") == (UUID(int=1), False, False)
+    assert state(library, "broken here") == (None, True, False)
+    assert state(library, "broken there") == (UUID(int=3), False, False)
+    assert state(library, "gone there") == (UUID(int=4), False, False)
+    assert state(library, "gone here") == (UUID(int=5), False, True)
+    assert state(library, "copy of changed") == (UUID(int=13), False, False)
     assert counts == {
         "root": (0, 0, 0),
         "mount": (0, 0, 0),
         "model": (1, 0, 0),
         # 2 with another camera; 11 and 12, whose only files say otherwise here.
         "image": (1, 0, 3),
-        "location": (1, 0, 2),
+        "file": (1, 0, 2),
         "failure": (0, 0, 1),
         "missing": (0, 0, 1),
         "embedding": (1, 0, 5),
         # Both libraries drew the same for 2, 4 and 5.
         "histogram": (1, 0, 2),
-        "hash": (1, 0, 2),
+        "average_hash": (1, 0, 2),
+        "difference_hash": (1, 0, 2),
+        "perceptual_hash": (1, 0, 2),
     }
     assert all(before[table] <= now for table, now in content(library).items())
 
@@ -285,14 +285,14 @@ def test_with_replace_the_export_is_right(differing: tuple[Connection, Path]) ->
         t.table: (t.added, t.replaced, t.conflicts)
         for t in import_library(library, export, replace=True).tables
     }
-    assert place(library, "changed") == (UUID(int=11), False, False)
-    assert place(library, "broken here") == (UUID(int=12), False, False)
+    assert state(library, "changed") == (UUID(int=11), False, False)
+    assert state(library, "broken here") == (UUID(int=12), False, False)
     # What is stored stays stored.
-    assert place(library, "broken there") == (UUID(int=3), False, False)
-    assert place(library, "gone there") == (UUID(int=4), False, True)
-    assert place(library, "gone here") == (UUID(int=5), False, False)
+    assert state(library, "broken there") == (UUID(int=3), False, False)
+    assert state(library, "gone there") == (UUID(int=4), False, True)
+    assert state(library, "gone here") == (UUID(int=5), False, False)
     assert counts["image"] == (3, 3, 0)  # replaced: camera_make of one, and when three were stored
-    assert counts["location"] == (2, 4, 0)
+    assert counts["file"] == (2, 4, 0)
     assert counts["failure"] == (0, 0, 1)
     assert counts["missing"] == (1, 0, 0)
     assert counts["embedding"] == (3, 3, 0)

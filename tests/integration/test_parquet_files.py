@@ -137,12 +137,12 @@ HOSTILE: dict[str, tuple[str, Change, str]] = {
     "NULL": ("image", replaced("format", texts("JPEG", None)), r"row 2: format is NULL"),
     "NUL": ("image", replaced("format", texts("JP\0G")), r"row 1: format has a control character"),
     "escape sequence": (
-        "location",
+        "file",
         replaced("path", texts("/\x1b[2J")),
         r"row 1: path has a control character",
     ),
     "long text": (
-        "location",
+        "file",
         replaced("path", texts("x" * (1 << 21))),
         r"row 1: path is longer than 1,048,576",
     ),
@@ -151,24 +151,24 @@ HOSTILE: dict[str, tuple[str, Change, str]] = {
         replaced("width", lambda a: pc.multiply(a, pa.scalar(-1, pa.int32()))),
         r"violates check .*image_size_check",
     ),
-    "image without place": (
-        "location",
+    "image without file": (
+        "file",
         without(1),
-        r"image\.parquet: image_id .*02 is not in location\.parquet",
+        r"image\.parquet: image_id .*02 is not in file\.parquet",
     ),
-    "place without image": (
+    "file without image": (
         "image",
         without(0),
-        r"location\.parquet: image_id .*01 is not in image\.parquet",
+        r"file\.parquet: image_id .*01 is not in image\.parquet",
     ),
-    "place without root": ("root", lambda table: table.slice(0, 0), r"root_id .* is not in root\.parquet"),
+    "file without root": ("root", lambda table: table.slice(0, 0), r"root_id .* is not in root\.parquet"),
     "feature without image": (
         "embedding",
         replaced("image_id", lambda a: pa.array([UUID(int=9).bytes] * len(a), pa.binary(16)).take([0, 0, 0])),
         r"embedding\.parquet: image_id .*09 is there twice",
     ),
     "image twice": ("image", doubled, r"image_id .* is there twice"),
-    "place twice": ("location", doubled, r"is there twice"),
+    "file twice": ("file", doubled, r"is there twice"),
     "no model": (
         "model",
         lambda table: table.slice(0, 0),
@@ -252,12 +252,12 @@ def test_a_newer_export_is_refused_and_an_older_one_is_taken(export: Path, conn:
     with pytest.raises(SchemaError, match=f"of schema 9999, newer than this imrec-pg knows \\({HEAD}\\)"):
         import_library(conn, export)
     for path in files:
-        rewrite(path, lambda table: table, **{"imrec.schema": "0001", "imrec.tables": "root,image,location"})
+        rewrite(path, lambda table: table, **{"imrec.schema": "0000", "imrec.tables": "root,image,file"})
     rewrite(export / "image.parquet", lambda table: table.drop_columns(["camera_make", "created_at"]))
     assert [(t.table, t.added) for t in import_library(conn, export).tables] == [
         ("image", 3),
         ("root", 1),
-        ("location", 3),
+        ("file", 3),
     ]
     rewrite(export / "image.parquet", lambda table: table.drop_columns("width"))
     with pytest.raises(ExportFileError, match="has no column width"):
@@ -304,7 +304,7 @@ def test_an_interrupted_export_leaves_nothing_or_what_was_there(
     import_library(conn, export)
 
     def interrupt(table: str, _done: int, _total: int | None) -> None:
-        if table == "hash":
+        if table == "average_hash":
             assert "image.parquet" in listed(tmp_path / "export.partial")
             raise KeyboardInterrupt
 

@@ -248,7 +248,7 @@ def test_the_natural_query_in_psql_uses_the_hnsw_index(conn: Connection, add_ima
 
 
 def test_pairs_that_make_no_sense_are_refused_with_those_that_do(conn: Connection) -> None:
-    with pytest.raises(InvalidQueryError, match=r"average_hash has no cosine distance: .* hamming"):
+    with pytest.raises(InvalidQueryError, match=r"average_hash has no cosine distance\. .*: hamming"):
         rank(conn, [bytes(8)], Feature.AVERAGE_HASH, Metric.COSINE, 5)
     with pytest.raises(InvalidQueryError, match="cosine, euclidean, manhattan"):
         rank(conn, [at_angle(0).astype(np.float32)], Feature.EMBEDDING, Metric.HAMMING, 5)

@@ -1,6 +1,6 @@
 """Take an export into a library: first all of it is checked, then stored.
 
-The catalogue is one transaction, so that no image is ever without its places. Features follow in batches of a
+The catalogue is one transaction, so that no image is ever without its files. Features follow in batches of a
 transaction each: a run that was killed leaves images without features, as an ingest may, and the next one
 adds what is missing.
 """
@@ -23,6 +23,7 @@ from imrec_pg.catalogue.model import check_model
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.metadata import SCHEMA
 from imrec_pg.db.retry import retry_conflicts
+from imrec_pg.db.rows import all_rows
 from imrec_pg.errors import ExportFileError
 from imrec_pg.records import Feature, ModelIdentity, OnProgress
 
@@ -71,7 +72,7 @@ def import_library(
     files = open_export(folder)
     _check_model_known(files)
     features = [file for file in files if is_feature(file.table)]
-    with translated():
+    with translated(conn):
         with conn.transaction():
             progress = _Progress("check", sum(file.rows for file in files), on_progress)
             _stage(conn, files, progress)
@@ -115,9 +116,8 @@ def _stage(conn: Connection, files: Sequence[TableFile], progress: _Progress) ->
 
 
 def _check_model(conn: Connection) -> None:
-    row = conn.execute("SELECT name, weights_sha256 FROM pg_temp.incoming_model").fetchone()
-    if row is not None:
-        check_model(conn, ModelIdentity(str(row[0]), str(row[1])))
+    for model in all_rows(conn, ModelIdentity, "SELECT name, weights_sha256 FROM pg_temp.incoming_model"):
+        check_model(conn, model)
 
 
 def _merge_catalogue(conn: Connection, files: Sequence[TableFile], *, replace: bool) -> list[Merged]:

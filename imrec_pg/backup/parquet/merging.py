@@ -15,36 +15,37 @@ from imrec_pg.backup.parquet.folder import SUFFIX
 from imrec_pg.backup.parquet.staging import blamed, count, names_of, staged, stored
 from imrec_pg.backup.parquet.tables import content_of, key_of
 from imrec_pg.db.connection import Connection
+from imrec_pg.db.rows import one_row
 
 # A file that holds another image here, or could not be read here, stays so; an image that no other file holds
 # is then not wanted either; a file that is here is missing only if it is missing here.
-_PLACE_HOLDS_OTHER = """
-DELETE FROM pg_temp.incoming_file AS i USING imrec.file AS l
-WHERE l.file_id = i.file_id AND l.image_id <> i.image_id
+_HOLDS_ANOTHER = """
+DELETE FROM pg_temp.incoming_file AS i USING imrec.file AS f
+WHERE f.file_id = i.file_id AND f.image_id <> i.image_id
 """
-_PLACE_FAILED = """
+_FAILED_HERE = """
 DELETE FROM pg_temp.incoming_file AS i USING imrec.failure AS f WHERE f.file_id = i.file_id
 """
-_IMAGE_PLACELESS = """
+_IMAGE_FILELESS = """
 DELETE FROM pg_temp.incoming_image AS i
-WHERE NOT EXISTS (SELECT FROM pg_temp.incoming_file AS l WHERE l.image_id = i.image_id)
-AND NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)
+WHERE NOT EXISTS (SELECT FROM pg_temp.incoming_file AS f WHERE f.image_id = i.image_id)
+AND NOT EXISTS (SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)
 """
 _FILE_NOT_MISSING = """
-DELETE FROM pg_temp.incoming_missing AS i USING imrec.file AS l
-WHERE l.file_id = i.file_id
+DELETE FROM pg_temp.incoming_missing AS i USING imrec.file AS f
+WHERE f.file_id = i.file_id
 AND NOT EXISTS (SELECT FROM imrec.missing AS m WHERE m.file_id = i.file_id)
 """
 # A file that is stored is not one that could not be read, and a file that is not stored is not missing.
 _FAILURE_STORED = """
 DELETE FROM pg_temp.incoming_failure AS i
-WHERE EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = i.file_id)
-OR EXISTS (SELECT FROM pg_temp.incoming_file AS l WHERE l.file_id = i.file_id)
+WHERE EXISTS (SELECT FROM imrec.file AS f WHERE f.file_id = i.file_id)
+OR EXISTS (SELECT FROM pg_temp.incoming_file AS f WHERE f.file_id = i.file_id)
 """
 _MISSING_UNKNOWN = """
 DELETE FROM pg_temp.incoming_missing AS i
-WHERE NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.file_id = i.file_id)
-AND NOT EXISTS (SELECT FROM pg_temp.incoming_file AS l WHERE l.file_id = i.file_id)
+WHERE NOT EXISTS (SELECT FROM imrec.file AS f WHERE f.file_id = i.file_id)
+AND NOT EXISTS (SELECT FROM pg_temp.incoming_file AS f WHERE f.file_id = i.file_id)
 """
 
 _EITHER_WAY: tuple[tuple[str, LiteralString], ...] = (
@@ -52,9 +53,9 @@ _EITHER_WAY: tuple[tuple[str, LiteralString], ...] = (
     ("missing", _MISSING_UNKNOWN),
 )
 _KEEP: tuple[tuple[str, LiteralString], ...] = (
-    ("location", _PLACE_HOLDS_OTHER),
-    ("location", _PLACE_FAILED),
-    ("image", _IMAGE_PLACELESS),
+    ("file", _HOLDS_ANOTHER),
+    ("file", _FAILED_HERE),
+    ("image", _IMAGE_FILELESS),
     ("missing", _FILE_NOT_MISSING),
     *_EITHER_WAY,
 )
@@ -62,9 +63,9 @@ _KEEP: tuple[tuple[str, LiteralString], ...] = (
 
 _LEAVE_OLD_IMAGES = """
 WITH deleted AS (
-    DELETE FROM imrec.file AS l USING pg_temp.incoming_file AS i
-    WHERE l.file_id = i.file_id AND l.image_id <> i.image_id
-    RETURNING l.image_id
+    DELETE FROM imrec.file AS f USING pg_temp.incoming_file AS i
+    WHERE f.file_id = i.file_id AND f.image_id <> i.image_id
+    RETURNING f.image_id
 )
 INSERT INTO pg_temp.incoming_left SELECT image_id FROM deleted
 """
@@ -76,10 +77,10 @@ DELETE FROM imrec.missing AS m USING pg_temp.incoming_file AS i
 WHERE m.file_id = i.file_id
 AND NOT EXISTS (SELECT FROM pg_temp.incoming_missing AS n WHERE n.file_id = m.file_id)
 """
-_DELETE_PLACELESS = """
+_DELETE_FILELESS = """
 DELETE FROM imrec.image AS i USING (SELECT DISTINCT image_id FROM pg_temp.incoming_left) AS n
 WHERE i.image_id = n.image_id
-AND NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)
+AND NOT EXISTS (SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)
 """
 _IMAGELESS = SQL(
     "DELETE FROM {} AS i WHERE NOT EXISTS (SELECT FROM imrec.image AS n WHERE n.image_id = i.image_id)"
@@ -113,6 +114,12 @@ class Merged:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    existing: int
+    different: int
+
+
 def merge_catalogue(
     conn: Connection, columns: Mapping[Table, Sequence[str]], *, replace: bool
 ) -> list[Merged]:
@@ -135,14 +142,14 @@ def merge_catalogue(
         with blamed(f"{table.name}{SUFFIX}"):
             done = _merge(conn, table, names, replace=replace)
         # A file that now holds another image has another key, and counts as replaced all the same.
-        again = moved if table.name == "location" else 0
+        again = moved if table.name == "file" else 0
         conflicts = done.conflicts + withheld[table.name]
         merged.append(
             Merged(table.name, rows[table.name], done.added - again, done.replaced + again, conflicts)
         )
     if replace:
-        # Every image keeps at least one place, so that a search never has to look past one without.
-        conn.execute(_DELETE_PLACELESS)
+        # Every image keeps at least one file, so that a search never has to look past one without.
+        conn.execute(_DELETE_FILELESS)
     return merged
 
 
@@ -164,23 +171,24 @@ def merge_features(conn: Connection, table: Table, columns: Sequence[str], *, re
 
 def _merge(conn: Connection, table: Table, columns: Sequence[str], *, replace: bool) -> Merged:
     rows = count(conn, table)
-    existing, different = _compare(conn, table, columns)
+    compared = _compare(conn, table, columns)
     changed = conn.execute(_insert(table, columns, replace=replace)).rowcount
-    added = rows - existing
-    return Merged(table.name, rows, added, changed - added, 0 if replace else different)
+    added = rows - compared.existing
+    return Merged(table.name, rows, added, changed - added, 0 if replace else compared.different)
 
 
-def _compare(conn: Connection, table: Table, columns: Sequence[str]) -> tuple[int, int]:
+def _compare(conn: Connection, table: Table, columns: Sequence[str]) -> _Compared:
     """Return how many staged rows have a row here, and how many of those differ in their content."""
     content = [name for name in content_of(table) if name in columns]
     differs = SQL("ROW({}) IS DISTINCT FROM ROW({})").format(names_of(content, "t"), names_of(content, "i"))
-    row = conn.execute(
-        SQL("SELECT count(*), count(*) FILTER (WHERE {}) FROM {} AS i INNER JOIN {} AS t USING ({})").format(
-            differs if content else SQL("false"), staged(table), stored(table), names_of(key_of(table))
-        )
-    ).fetchone()
-    assert row is not None
-    return int(str(row[0])), int(str(row[1]))
+    return one_row(
+        conn,
+        _Compared,
+        SQL(
+            "SELECT count(*) AS existing, count(*) FILTER (WHERE {}) AS different "
+            "FROM {} AS i INNER JOIN {} AS t USING ({})"
+        ).format(differs if content else SQL("false"), staged(table), stored(table), names_of(key_of(table))),
+    )
 
 
 def _insert(table: Table, columns: Sequence[str], *, replace: bool) -> Composed:

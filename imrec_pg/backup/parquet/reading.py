@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Column, Table
 
 from imrec_pg.backup.parquet.columns import codec_of
+from imrec_pg.backup.parquet.development import Source, is_development, source_of
 from imrec_pg.backup.parquet.folder import SUFFIX, shown
 from imrec_pg.backup.parquet.tables import exported_tables
 from imrec_pg.db.session import HEAD
@@ -31,10 +32,12 @@ class TableFile:
     """One file of an export, of which names and types have been checked.
 
     Attributes:
+        source: what the columns are called in the file.
         columns: those of the table that the file has; an export of an older version may lack some.
     """
 
     table: Table
+    source: Source
     path: Path
     rows: int
     columns: tuple[Column[Any], ...]
@@ -55,14 +58,17 @@ def open_export(folder: Path) -> tuple[TableFile, ...]:
     folder = folder.expanduser().absolute()
     if not folder.is_dir():
         raise ExportFileError(shown(folder), "is no folder; name one that imrec-pg export has made")
-    known = {table.name: table for table in exported_tables()}
     about = _about(folder / f"image{SUFFIX}")
-    _check_version(about["imrec.schema"])
-    held = set(about["imrec.tables"].split(","))
-    if about["imrec.schema"] == HEAD:
-        held |= known.keys()
+    files = set(about["imrec.tables"].split(","))
+    development = is_development(files)
+    if not development:
+        _check_version(about["imrec.schema"])
+    complete = not development and about["imrec.schema"] == HEAD
+    sources = [(table, source_of(table.name, development=development)) for table in exported_tables()]
     return tuple(
-        _table_file(table, folder / f"{name}{SUFFIX}", about) for name, table in known.items() if name in held
+        _table_file(table, source, folder / f"{source.file}{SUFFIX}", about, complete=complete)
+        for table, source in sources
+        if complete or source.file in files
     )
 
 
@@ -73,14 +79,14 @@ def batches(file: TableFile) -> Iterator[pa.RecordBatch]:
         ExportFileError: the file is broken, or a value is none that the database may hold.
     """
     done = 0
-    names = [column.name for column in file.columns]
+    names = [file.source.name_of(column.name) for column in file.columns]
     with _opened(file.path) as parquet:
         found = parquet.iter_batches(_ROWS, columns=names, use_threads=False)
         while (batch := _next(file.name, found)) is not None:
             batch = batch.select(names)
             _check_values(file, batch, done)
             done += len(batch)
-            yield batch
+            yield batch.rename_columns([column.name for column in file.columns])
     if done != file.rows:
         raise ExportFileError(file.name, f"has {done:,} rows, and says that it has {file.rows:,}")
 
@@ -90,39 +96,49 @@ def _next(name: str, found: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         return next(found, None)
 
 
-def _table_file(table: Table, path: Path, about: dict[str, str]) -> TableFile:
+def _table_file(
+    table: Table, source: Source, path: Path, about: dict[str, str], *, complete: bool
+) -> TableFile:
     own = _about(path)
-    for key, what in (("imrec.table", table.name), ("imrec.exported_at", about["imrec.exported_at"])):
+    for key, what in (("imrec.table", source.file), ("imrec.exported_at", about["imrec.exported_at"])):
         if own[key] != what:
             raise ExportFileError(path.name, f"is another file than it should be: {key} is {own[key]!r}")
     with _opened(path) as parquet:
         with _explained(path.name):
             types = {field.name: field.type for field in parquet.schema_arrow}
-        columns = _columns(table, path.name, types, same_version=about["imrec.schema"] == HEAD)
-        _check_sizes(path.name, parquet.metadata, columns)
-        return TableFile(table, path, parquet.metadata.num_rows, columns)
+        columns = _columns(table, source, path.name, types, complete=complete)
+        file = TableFile(table, source, path, parquet.metadata.num_rows, columns)
+        _check_sizes(file, parquet.metadata)
+        return file
 
 
 def _columns(
-    table: Table, name: str, types: dict[str, pa.DataType], *, same_version: bool
+    table: Table, source: Source, file: str, types: dict[str, pa.DataType], *, complete: bool
 ) -> tuple[Column[Any], ...]:
-    if unknown := types.keys() - set(table.columns.keys()):
-        raise ExportFileError(name, f"has a column {min(unknown)!r}, which imrec.{table.name} has not")
-    columns = tuple(column for column in table.columns if column.name in types)
+    names = {source.name_of(name) for name in table.columns.keys()}  # noqa: SIM118 - iterates over columns without keys()
+    if unknown := types.keys() - names - source.unused:
+        raise ExportFileError(file, f"has a column {min(unknown)!r}, which imrec.{table.name} has not")
+    columns = []
     for column in table.columns:
-        if column.name not in types:
-            if same_version or not (column.nullable or column.server_default is not None):
-                raise ExportFileError(name, f"has no column {column.name}")
+        name = source.name_of(column.name)
+        if name not in types:
+            if complete or not (column.nullable or column.server_default is not None):
+                raise ExportFileError(file, f"has no column {name}")
             continue
-        found, codec = types[column.name], codec_of(column)
+        found, codec = types[name], codec_of(column)
         if found not in codec.accepted:
-            raise ExportFileError(name, f"the column {column.name} is {found}, not {codec.arrow}")
-    return columns
+            raise ExportFileError(file, f"the column {name} is {found}, not {codec.arrow}")
+        columns.append(column)
+    return tuple(columns)
 
 
-def _check_sizes(name: str, metadata: pq.FileMetaData, columns: tuple[Column[Any], ...]) -> None:
+def _check_sizes(file: TableFile, metadata: pq.FileMetaData) -> None:
     """Refuse what would fill the memory before its values can be looked at."""
-    texts = {column.name for column in columns if codec_of(column).arrow in (pa.string(), pa.binary())}
+    texts = {
+        file.source.name_of(column.name)
+        for column in file.columns
+        if codec_of(column).arrow in (pa.string(), pa.binary())
+    }
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for chunk in map(group.column, range(group.num_columns)):
             column = chunk.path_in_schema.partition(".")[0]
@@ -130,7 +146,7 @@ def _check_sizes(name: str, metadata: pq.FileMetaData, columns: tuple[Column[Any
             if chunk.total_uncompressed_size > most:
                 size = f"{chunk.total_uncompressed_size:,} bytes"
                 raise ExportFileError(
-                    name, f"{column} has {size} in one row group of {group.num_rows:,} rows"
+                    file.name, f"{column} has {size} in one row group of {group.num_rows:,} rows"
                 )
 
 
@@ -144,7 +160,9 @@ def _check_values(file: TableFile, batch: pa.RecordBatch, before: int) -> None:
                 fault = codec_of(column).fault(array)
         if fault is not None:
             row, why = fault
-            raise ExportFileError(file.name, f"row {before + row + 1:,}: {column.name} {why}")
+            raise ExportFileError(
+                file.name, f"row {before + row + 1:,}: {file.source.name_of(column.name)} {why}"
+            )
 
 
 def _check_version(version: str) -> None:

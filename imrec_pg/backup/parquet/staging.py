@@ -1,6 +1,6 @@
 """Hold the rows of an export in temporary tables (`incoming_image` …), and check that they fit together.
 
-What differs from table to table is composed from the names in store.metadata.
+What differs from table to table is composed from the names in db.metadata.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,13 @@ from imrec_pg.backup.parquet.folder import SUFFIX
 from imrec_pg.backup.parquet.tables import key_of, unique_keys
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.metadata import SCHEMA
+from imrec_pg.db.rows import value
 from imrec_pg.errors import ExportFileError
 
-_PLACELESS = """
+_FILELESS = """
 SELECT i.image_id FROM pg_temp.incoming_image AS i WHERE NOT EXISTS (
-    SELECT FROM pg_temp.incoming_file AS l WHERE l.image_id = i.image_id
-) AND NOT EXISTS (SELECT FROM imrec.file AS l WHERE l.image_id = i.image_id)
+    SELECT FROM pg_temp.incoming_file AS f WHERE f.image_id = i.image_id
+) AND NOT EXISTS (SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)
 """
 
 
@@ -62,7 +63,7 @@ def check_keys(conn: Connection, catalogue: Sequence[Table], features: Sequence[
     """Return when all staged rows fit together, and with what is stored.
 
     Raises:
-        ExportFileError: a key is there twice, a row refers to one that is nowhere, or an image has no place.
+        ExportFileError: a key is there twice, a row refers to one that is nowhere, or an image has no file.
     """
     every = (*catalogue, *features)
     for table in every:
@@ -79,7 +80,7 @@ def check_keys(conn: Connection, catalogue: Sequence[Table], features: Sequence[
             why = f"{' and '.join(reference.column_keys)} {{}} is not in {parent}"
             _refuse(conn, table, _dangling(table, reference, catalogue), why)
     image = next(table for table in catalogue if table.name == "image")
-    _refuse(conn, image, SQL(_PLACELESS), f"image_id {{}} is not in location{SUFFIX}")
+    _refuse(conn, image, SQL(_FILELESS), f"image_id {{}} is not in file{SUFFIX}")
 
 
 def _dangling(table: Table, reference: ForeignKeyConstraint, catalogue: Sequence[Table]) -> Composed:
@@ -89,13 +90,13 @@ def _dangling(table: Table, reference: ForeignKeyConstraint, catalogue: Sequence
         SQL("p.{} = i.{}").format(Identifier(key.column.name), Identifier(key.parent.name))
         for key in reference.elements
     )
-    places = [stored(parent), *([staged(parent)] if parent in catalogue else [])]
+    parents = [stored(parent), *([staged(parent)] if parent in catalogue else [])]
     return SQL("SELECT {} FROM {} AS i WHERE ROW({}) IS NOT NULL AND {}").format(
         names_of(reference.column_keys, "i"),
         staged(table),
         names_of(reference.column_keys, "i"),
         SQL(" AND ").join(
-            SQL("NOT EXISTS (SELECT FROM {} AS p WHERE {})").format(place, same) for place in places
+            SQL("NOT EXISTS (SELECT FROM {} AS p WHERE {})").format(rows, same) for rows in parents
         ),
     )
 
@@ -108,9 +109,7 @@ def _refuse(conn: Connection, table: Table, statement: SQL | Composed, why: str)
 
 def count(conn: Connection, table: Table) -> int:
     """Return how many rows are staged."""
-    row = conn.execute(SQL("SELECT count(*) FROM {}").format(staged(table))).fetchone()
-    assert row is not None
-    return int(str(row[0]))
+    return value(conn, int, SQL("SELECT count(*) FROM {}").format(staged(table)))
 
 
 def stored(table: Table) -> Identifier:

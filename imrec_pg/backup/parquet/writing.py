@@ -20,6 +20,7 @@ from imrec_pg.backup.parquet.folder import SUFFIX, whole_folder
 from imrec_pg.backup.parquet.tables import exported_tables
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.metadata import SCHEMA
+from imrec_pg.db.rows import value
 from imrec_pg.db.session import HEAD
 from imrec_pg.errors import StoreError
 from imrec_pg.records import OnProgress
@@ -34,7 +35,7 @@ class ExportedTable:
 
     table: str
     rows: int
-    bytes: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def export_library(
     }
     report = on_progress or (lambda _what, _done, _total: None)
     written: list[ExportedTable] = []
-    with whole_folder(folder, overwrite=overwrite) as partial, translated(), _snapshot(conn):
+    with whole_folder(folder, overwrite=overwrite) as partial, translated(conn), _snapshot(conn):
         total, done = sum(_count(conn, table) for table in tables), 0
         for table in tables:
             path = partial / f"{table.name}{SUFFIX}"
@@ -98,9 +99,7 @@ def _snapshot(conn: Connection) -> Iterator[None]:
 
 
 def _count(conn: Connection, table: Table) -> int:
-    row = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier(SCHEMA, table.name))).fetchone()
-    assert row is not None
-    return int(str(row[0]))
+    return value(conn, int, SQL("SELECT count(*) FROM {}").format(Identifier(SCHEMA, table.name)))
 
 
 @contextmanager

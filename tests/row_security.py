@@ -1,0 +1,100 @@
+"""Two roots, /mine with images 1 to 40 and /theirs with 101 to 160; image 500 lies in both."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+from support import AddImage, at_angle
+
+from imrec_pg.catalogue import claims
+from imrec_pg.catalogue.claims import Worker
+from imrec_pg.db.connection import Connection
+from imrec_pg.ingest.find import file_id, root_of
+
+MINE, THEIRS, SHARED = range(1, 41), range(101, 161), 500
+OWN = {*MINE, SHARED}
+BITS = "1" * 64
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Restricted:
+    """A role that sees /mine alone.
+
+    Attributes:
+        conn: as that role.
+        name: quotes and spaces in it, and 63 bytes, as long as PostgreSQL lets a name be.
+    """
+
+    conn: Connection
+    name: str
+
+    def rows(self, statement: str, *parameters: object) -> list[Row]:
+        return self.conn.execute(statement.encode(), parameters or None).fetchall()
+
+
+def make_roots(conn: Connection) -> None:
+    """Theirs are nearest to a vector at angle 0 and to BITS, in order; mine at 60 degrees and more."""
+    mine, theirs = AddImage(conn, b"/mine"), AddImage(conn, b"/theirs")
+    mine.many(photo(i, 60 + i / 2) for i in MINE)
+    theirs.many(photo(i, (i - 100) / 10) for i in THEIRS)
+    for root in (mine, theirs):
+        root.many([photo(SHARED, 45)])
+    for name, number in ((b"/mine", 1), (b"/theirs", 101)):
+        root_id = root_of(name).root_id
+        conn.execute(
+            "INSERT INTO imrec.failure (file_id, root_id, relative_path, path, size, mtime_ns, "
+            "error_class, error) VALUES (gen_random_uuid(), %s, 'bad.jpg', %s, 1, 1, 'Empty', 'no bytes')",
+            (root_id, name.decode() + "/bad.jpg"),
+        )
+        conn.execute("INSERT INTO imrec.missing (file_id) VALUES (%s)", (file_id(root_id, name_of(number)),))
+        conn.execute(
+            "INSERT INTO imrec.mount (root_id, host, raw_path) VALUES (%s, 'b', %s)", (root_id, name)
+        )
+        worker = Worker(uuid4(), "b" + name.decode(), 1, timedelta(hours=1))
+        claims.renew(conn, worker, locked=False)
+        conn.execute(
+            "SELECT imrec_internal.claim(%s, %s, %s)",
+            (worker.worker_id, [file_id(root_id, b"new")], [root_id]),
+        )
+    conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', 'abc')")
+    conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
+
+
+def name_of(number: int) -> bytes:
+    return b"%03d.jpg" % number
+
+
+def photo(number: int, degrees: float) -> dict[str, object]:
+    rng = np.random.default_rng(number)
+    code = (2**64 - 1 - 2 ** (number % 7)).to_bytes(8, "big") if number > 100 else rng.bytes(8)
+    return {
+        "name": name_of(number).decode(),
+        "embedding": at_angle(degrees),
+        "histogram": rng.random(512),
+        "average_hash": code,
+        "difference_hash": code,
+        "perceptual_hash": code,
+        "image_id": UUID(int=number),
+    }
+
+
+def assert_own(rows: list[Row]) -> None:
+    """No image, path or root of /theirs is in the rows, however deep."""
+    told = str(rows)
+    assert "theirs" not in told
+    assert str(root_of(b"/theirs").root_id) not in told
+    ids = {int(found, 16) for found in re.findall(r"0{8}-0{4}-0{4}-0{4}-([0-9a-f]{12})", told)}
+    assert ids <= OWN
+
+
+def count(dsn: str, role: str, table: str = "image") -> int:
+    with psycopg.connect(make_conninfo(dsn, user=role)) as conn:
+        ((number,),) = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier("imrec", table)))
+    return int(str(number))
