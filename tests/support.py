@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.session import Session
+from imrec_pg.db.session import Session, open_session
 from imrec_pg.db.sessions import Run
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import file_id, root_of
@@ -39,6 +39,14 @@ def new_database(server_dsn: str, template: str) -> Iterator[str]:
         admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
         yield make_conninfo(server_dsn, dbname=name)
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@contextmanager
+def bare_session(settings: Settings) -> Iterator[Connection]:
+    """Yield a session in which tests write bare names, as psql users do; ours are pinned to pg_catalog."""
+    with open_session(settings) as conn:
+        conn.execute("SET search_path TO DEFAULT")
+        yield conn
 
 
 @dataclass(frozen=True)

@@ -152,8 +152,6 @@ def _pour(
     """
     pg_restore, psql = programs
     where, environment = psql_call(settings)
-    with connect(settings) as conn, translated():
-        vector = vector_schema(conn)
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".list") as wanted:
         wanted.write(entries)
         wanted.flush()

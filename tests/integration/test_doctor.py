@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
-from support import AddImage, at_angle, new_database, settings_for
+from support import AddImage, at_angle, bare_session, new_database, settings_for
 
 from imrec_pg import doctor
 from imrec_pg.catalogue.index import build_index
@@ -38,7 +38,7 @@ Disk = namedtuple("Disk", "total used free")  # noqa: PYI024 - as shutil has it
 def healthy(template: str) -> Iterator[str]:
     """Yield the name of a database in which all is well, and large enough for an index."""
     with new_database(template, "imrec_template") as dsn:
-        with open_session(settings_for(dsn)) as conn:
+        with bare_session(settings_for(dsn)) as conn:
             AddImage(conn).many({"name": f"{number}.jpg"} for number in range(ROWS))
             claim_model(conn, ModelIdentity("resnet18", "aa"))
             build_index(conn, Feature.EMBEDDING, Metric.COSINE)
