@@ -92,8 +92,10 @@ class Workers:
         try:
             # A worker still starting would not find the semaphores of a stopped pool, and print a traceback.
             latest = time.monotonic() + _START_S
-            for _ in range(self._number):
-                self._started.acquire(timeout=max(0, latest - time.monotonic()))
+            left = self._number
+            # Of a pool that broke, some never start.
+            while left and time.monotonic() < latest and self._pool.active:
+                left -= self._started.acquire(timeout=0.1)
         finally:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
