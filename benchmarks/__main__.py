@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmarks.results import Section
+from imrec_pg import outputs
 from imrec_pg.cli.common import database_options, invocation, print_json, say
 from imrec_pg.cli.main import run as run_program
 from imrec_pg.errors import UsageError
+from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 
 if TYPE_CHECKING:
     from benchmarks.results import Report
 
 _PROGRAM = "python -m benchmarks"
 _PLAIN_WIDTH = 180
+_MARK = "imrec-pg benchmarks"  # by it an earlier report is known, and may be replaced
 _OPTIONAL = ("seed", "faiss", "faiss-hnsw", "pgvector", "pgvector-hnsw", "approximate")
 
 
@@ -86,6 +89,7 @@ Run nothing else meanwhile: the report says how busy the machine was.""",
     metavar="FILE",
     help="Write the table to FILE as Markdown.",
 )
+@click.option("--force", is_flag=True, help="Replace those files even if another program wrote them.")
 @database_options
 def command(
     *,
@@ -100,6 +104,7 @@ def command(
     scratch: Path | None,
     json_file: str | None,
     markdown: Path | None,
+    force: bool,
 ) -> None:
     """Measure imrec-pg beside the alternatives, and print each figure with its ratio and goal.
 
@@ -134,6 +139,14 @@ def command(
         scratch=scratch,
         without=frozenset(without),
     )
+    written = {
+        kind: _Target(path, force=force)
+        for kind, path in (
+            ("json", Path(json_file) if json_file not in (None, "-") else None),
+            ("markdown", markdown),
+        )
+        if path is not None
+    }
     report = new_report(options)
     # Python's own reaction would end the program at once and leave a server running.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -142,25 +155,44 @@ def command(
     finally:
         # A long run that broke off has still measured something.
         if report.complete or report.lines:
-            _show(report, json_file, markdown)
+            _show(report, written, as_json=json_file == "-")
 
 
-def _show(report: "Report", json_file: str | None, markdown: Path | None) -> None:
+class _Target:
+    """A file for a report; that it may be written is known before hours of measuring."""
+
+    def __init__(self, path: Path, *, force: bool) -> None:
+        def kept(target: Path) -> str | None:
+            return "an image" if extension(bytes(target)) in CANDIDATE_EXTENSIONS else None
+
+        self._path = outputs.place(path)
+        self._replaced = outputs.check(self._path, "a report", _is_report, force=force, kept=kept)
+
+    def write(self, text: str) -> None:
+        with outputs.new_file(self._path, self._replaced) as file:
+            file.write(text.encode())
+
+
+def _is_report(path: Path) -> bool:
+    return outputs.is_marked(path, (b"{", b"<!--"), _MARK.encode())
+
+
+def _show(report: "Report", written: dict[str, _Target], *, as_json: bool) -> None:
     import json
 
     from rich.console import Console
 
     from benchmarks.report import as_dict, as_markdown, print_table
 
-    if json_file == "-":
+    if as_json:
         print_json(as_dict(report))
     else:
         # A file or pipe has no width: 80 columns would fold every cell.
         print_table(report, Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
-    if json_file not in (None, "-"):
-        Path(str(json_file)).write_text(json.dumps(as_dict(report), indent=2, default=str) + "\n")
-    if markdown is not None:
-        markdown.write_text(as_markdown(report), encoding="utf-8")
+    if (target := written.get("json")) is not None:
+        target.write(json.dumps({"program": _MARK} | as_dict(report), indent=2, default=str) + "\n")
+    if (target := written.get("markdown")) is not None:
+        target.write(f"<!-- {_MARK} -->\n{as_markdown(report)}")
     sys.stdout.flush()
 
 

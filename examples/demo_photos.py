@@ -22,6 +22,7 @@ blurred beyond recognition and a detail of 102 pixels.
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import as_file, files
@@ -109,13 +110,12 @@ def _write_once(target: Path, write: Callable[[Path], object]) -> bool:
     """Return whether the target was written; it was not where it already existed."""
     if target.exists():
         return False
-    # Else a run cut short would leave half a file, which the next run would take for done.
-    unfinished = target.with_name(f".{target.name}.unfinished")
-    try:
+    # Else a run cut short would leave half a file, which the next run would take for done; and in a folder of
+    # its own nobody else can have put a link in its place.
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=target.parent) as folder:
+        unfinished = Path(folder) / target.name
         write(unfinished)
         unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return True
 
 

@@ -22,6 +22,7 @@ from imrec_pg.errors import (
     InvalidQueryError,
     LibraryInUseError,
     ModelMismatchError,
+    NoWorkersError,
     PermissionDeniedError,
     SchemaError,
     StoreError,
@@ -59,6 +60,7 @@ __all__ = [
     "Metric",
     "ModelMismatchError",
     "Neighbour",
+    "NoWorkersError",
     "PermissionDeniedError",
     "SchemaError",
     "StoreError",
@@ -114,8 +116,8 @@ def open(  # noqa: A001 - as gzip.open, meant to be called by its module's name
 
     used = settings.load(
         dsn=dsn,
-        data=None if data is None else Path(data),
-        weights=None if weights is None else Path(weights),
+        data=_path(data),
+        weights=_path(weights),
     )
     return Library(used, device=device)
 
@@ -130,7 +132,7 @@ def upgrade(dsn: str | None = None, *, data: str | os.PathLike[str] | None = Non
     from imrec_pg import settings
     from imrec_pg.db.migrate import upgrade as migrate
 
-    migrate(settings.load(dsn=dsn, data=None if data is None else Path(data)))
+    migrate(settings.load(dsn=dsn, data=_path(data)))
 
 
 def restore(
@@ -145,4 +147,11 @@ def restore(
     from imrec_pg import settings
     from imrec_pg.backup.dump import restore as pour
 
-    pour(settings.load(dsn=dsn, data=None if data is None else Path(data)), Path(file))
+    pour(settings.load(dsn=dsn, data=_path(data)), Path(file))
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    # Path("") is the working folder.
+    if given == "":
+        raise UsageError("a path is empty: name a file or folder, or give none")
+    return None if given is None else Path(given)

@@ -6,6 +6,9 @@ ImrecError
 │   ├── RootExistsError         name
 │   ├── UnknownRoleError        name
 │   ├── ImageNotFoundError      image
+│   ├── OutputExistsError       path
+│   ├── FileInTheWayError       path
+│   ├── KeptFileError           path, reason
 │   └── NoIndexError            feature, metric
 ├── NoWorkersError
 ├── DatabaseUnreachableError
@@ -25,6 +28,7 @@ The text of an error is one line: what is wrong, and how to fix it. It speaks of
 command line, which adds its own hints (imrec_pg.cli.hints).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,6 +84,44 @@ class NoIndexError(UsageError):
         super().__init__(f"{feature} {metric} has no usable index: build it first")
         self.feature = feature
         self.metric = metric
+
+
+class OutputExistsError(UsageError):
+    """Imrec-pg wrote something earlier under the name that was given for a new file or folder.
+
+    Attributes:
+        path: for display.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} holds {what} already: choose another name")
+        self.path = path
+
+
+class FileInTheWayError(UsageError):
+    """A file has the name that was given for a new one, and imrec-pg did not write it.
+
+    Attributes:
+        path: for display.
+    """
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path} exists, and is not {what} that imrec-pg wrote: choose another name")
+        self.path = path
+
+
+class KeptFileError(UsageError):
+    """A file that is never replaced has the name that was given for a new one.
+
+    Attributes:
+        path: for display.
+        reason: what the file is: "a query", "a stored photo".
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} is {reason}, and those are never replaced: choose another name")
+        self.path = path
+        self.reason = reason
 
 
 class InvalidQueryError(UsageError):
@@ -167,16 +209,17 @@ class WeightsError(ImrecError):
 
 
 class OtherModelWeightsError(WeightsError):
-    """The weights are those of another ResNet-18 than torchvision's.
+    """A file is not one of torchvision's ResNet-18 that is known, and was not parsed.
 
     Attributes:
-        sha256: the digest of their tensors, in hex.
+        sha256: the digest of the file, in hex.
     """
 
-    def __init__(self, path: Path, sha256: str, expected: str) -> None:
+    def __init__(self, path: Path, sha256: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"{path} holds another model than torchvision's ResNet-18 (digest {sha256[:16]}, not "
-            f"{expected[:16]}): other weights must be allowed, and need a database of their own"
+            f"{path} is no known file of torchvision's ResNet-18 (SHA-256 {sha256[:16]}, not "
+            f"{' or '.join(one[:16] for one in known)}) and may hold another model: other weights must be "
+            "allowed, and need a database of their own"
         )
         self.path = path
         self.sha256 = sha256

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from imrec_pg.access import grants
 from imrec_pg.catalogue import files as catalogue_files
-from imrec_pg.catalogue import index, tuning
+from imrec_pg.catalogue import index, stored_files, tuning
 from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.status import Status, has_embeddings
@@ -357,12 +357,14 @@ class Library:
         """Write the catalogue and all features into a new folder, as Parquet, as they are at this moment.
 
         Args:
-            folder: does not exist yet, or is empty. It appears when all is written.
+            folder: does not exist yet, or is empty. It appears when all is written, readable by this user
+                alone.
             overwrite: replace an export that is there.
             on_progress: what to tell; see OnProgress.
 
         Raises:
-            UsageError: the folder holds something already, or cannot be made.
+            OutputExistsError: the folder holds an export.
+            UsageError: it holds something else, or cannot be made.
             ImrecError: pyarrow is not installed, the disk is full, or the like.
         """
         with _pyarrow_needed():
@@ -391,16 +393,24 @@ class Library:
             from imrec_pg.backup.parquet import import_library
         return self._sessions.run(import_library, _path(folder), replace=replace, on_progress=on_progress)
 
-    def dump(self, file: PathLike, *, overwrite: bool = False) -> None:
+    def dump(self, file: PathLike, *, overwrite: bool = False, force: bool = False) -> None:
         """Write the whole database into one file, which imrec_pg.restore reads; it appears at the end.
 
+        Args:
+            file: readable by this user alone.
+            overwrite: replace the dump of a library that is there.
+            force: replace any other file as well, unless it is a stored photo.
+
         Raises:
-            UsageError: the file exists, and overwrite is False; or its folder does not.
+            OutputExistsError: the file is a dump of a library.
+            FileInTheWayError: it is another file.
+            KeptFileError: it is a stored photo.
+            UsageError: its folder does not exist.
             ImrecError: there is no pg_dump for this server, or it failed.
         """
         from imrec_pg.backup.dump import dump
 
-        dump(self._settings, _path(file), overwrite=overwrite)
+        dump(self._settings, _path(file), overwrite=overwrite, force=force)
 
     def status(self) -> Status:
         """Return counts, sizes and versions."""
@@ -422,6 +432,15 @@ class Library:
     def has_embeddings(self) -> bool:
         """Return whether any embedding is stored."""
         return self._sessions.run(has_embeddings)
+
+    def holds(self, path: PathLike) -> bool:
+        """Return whether a file is a stored photo, or one that could not be read.
+
+        It is known by its path on this host, through links as well, and by its content.
+        """
+        return self._sessions.run(
+            lambda conn: stored_files.holds(conn, roots_here(conn, this_host()), _path(path))
+        )
 
     def failures(self) -> list[catalogue_files.Failure]:
         """Return the files that could not be read, by path."""

@@ -1,8 +1,11 @@
 """Paths as raw bytes, and as text for people."""
 
 import os
+import re
 import sys
 import unicodedata
+
+from imrec_pg.errors import UsageError
 
 # A newline would break a one-line message, and an escape sequence would reach the terminal.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
@@ -43,9 +46,62 @@ _SHAPELESS = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"
 
 
+def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
+    """Return an absolute path that leads where the system would go; the file need not be there.
+
+    Links stay as the user spells them, but for one that is followed by "..": the system goes to the parent of
+    the folder that it leads to, which is another than the one it lies in. "~" becomes the user's home.
+
+    Raises:
+        UsageError: the path is empty, or is relative where the working folder was deleted.
+    """
+    raw = os.path.expanduser(os.fsencode(path))  # noqa: PTH111 - bytes
+    if not raw:
+        raise UsageError("a path is empty: name a file or folder")
+    if os.name == "nt":  # which drops ".." by the letter, too
+        return os.path.abspath(raw)  # noqa: PTH100 - bytes
+    if not raw.startswith(b"/"):
+        raw = os.path.join(working_folder(), raw)  # noqa: PTH118 - bytes
+    found = b"/"
+    for part in raw.split(b"/"):
+        if part == b"..":
+            if os.path.islink(found):  # noqa: PTH114 - bytes
+                found = os.path.realpath(found)
+            found = os.path.dirname(found)  # noqa: PTH120 - bytes
+        elif part not in (b"", b"."):
+            found = os.path.join(found, part)  # noqa: PTH118 - bytes
+    return found
+
+
+def working_folder() -> bytes:
+    """Return the working folder.
+
+    Raises:
+        UsageError: it was deleted.
+    """
+    try:
+        return os.getcwdb()  # noqa: PTH109 - bytes
+    except FileNotFoundError as error:
+        raise UsageError("the working folder was deleted: change to another one") from error
+
+
 def absolute_path(path: str | bytes | os.PathLike[str]) -> str:
-    """Return an absolute path as display_path shows it; the file need not be there, and links stay."""
-    return display_path(os.path.abspath(os.fsencode(path)))  # noqa: PTH100 - bytes
+    """Return what absolute() does, as display_path shows it."""
+    return display_path(absolute(path))
+
+
+def is_text(word: str) -> bool:
+    """Return whether a string can be stored: what a shell hands on need not be UTF-8."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_url(path: str | bytes | os.PathLike[str]) -> bool:
+    """Return whether a path is rather a URL; pathlib makes one slash of the two."""
+    return re.match(rb"[a-z][a-z0-9+.-]+:/", os.fsencode(path), re.IGNORECASE) is not None
 
 
 def slashed(folder: bytes) -> bytes:

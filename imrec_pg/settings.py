@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 
 from imrec_pg.errors import UsageError
-from imrec_pg.paths import display_path
+from imrec_pg.paths import absolute, display_path
 
 # libpq reads many PG* variables; only these choose a server, so only these turn off the embedded one.
 _LIBPQ_SERVER_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGSERVICE", "PGDATABASE")
@@ -51,8 +51,10 @@ def load(
     """Return the settings: arguments override IMREC_* variables, and these override general ones.
 
     Raises:
-        UsageError: both a DSN and a data folder were given.
+        UsageError: both a DSN and a data folder were given, or an empty DSN.
     """
+    if dsn == "":
+        raise UsageError("the dsn is empty: name a server, or give none")
     if dsn is not None and data is not None:
         raise UsageError("dsn names a server, data the folder of the embedded server: give only one of them")
     chosen, source = _choose_dsn(dsn, data, environ)
@@ -61,8 +63,8 @@ def load(
         weights = Path(environ["IMREC_WEIGHTS"])
     return Settings(
         dsn=None if chosen is None else _strip_driver(chosen),
-        data_dir=data_dir.expanduser().absolute(),
-        weights=None if weights is None else weights.expanduser().absolute(),
+        data_dir=_absolute(data_dir),
+        weights=None if weights is None else _absolute(weights),
         dsn_source=source,
     )
 
@@ -90,6 +92,10 @@ def this_host(environ: Mapping[str, str] = os.environ) -> str:
 def cache_dir() -> Path:
     """Return the folder for what can be fetched again: the weights."""
     return platformdirs.user_cache_path("imrec-pg", appauthor=False)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.fsdecode(absolute(path)))
 
 
 def _choose_dsn(dsn: str | None, data: Path | None, environ: Mapping[str, str]) -> tuple[str | None, str]:

@@ -12,7 +12,10 @@ from typing import IO
 from psycopg import errors as pg
 from psycopg.sql import SQL, Identifier
 
+from imrec_pg import outputs
 from imrec_pg.backup.emptying import empty
+from imrec_pg.catalogue import stored_files
+from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.db import migrate
 from imrec_pg.db.apply_sql import renew_access
 from imrec_pg.db.connection import (
@@ -28,7 +31,7 @@ from imrec_pg.db.rows import value, values
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
 from imrec_pg.paths import display_path
-from imrec_pg.settings import Settings
+from imrec_pg.settings import Settings, this_host
 
 OnBytes = Callable[[int], object]
 """Called with how many bytes are done; how many there will be is not known."""
@@ -49,48 +52,55 @@ _NOT_RESTORED = (
 )
 
 
-def dump(settings: Settings, file: Path, *, overwrite: bool = False, on_bytes: OnBytes | None = None) -> None:
+def dump(
+    settings: Settings,
+    file: Path,
+    *,
+    overwrite: bool = False,
+    force: bool = False,
+    on_bytes: OnBytes | None = None,
+) -> None:
     """Write the whole database, as pg_dump's custom format, into a file that appears at the end.
 
     Raises:
-        UsageError: the file exists, and overwrite is False; or its folder does not.
+        OutputExistsError: the file is a dump of a library, and overwrite and force are False.
+        FileInTheWayError: it is another file, and force is False.
+        KeptFileError: it is a stored photo.
+        UsageError: its folder does not exist.
         SchemaError: there is no library in the database.
         ImrecError: there is no pg_dump for this server, or it failed.
     """
-    file = file.expanduser().absolute()
-    if not file.parent.is_dir():
-        raise UsageError(f"{_shown(file.parent)} is no folder: name a file in one that is there")
-    if os.path.lexists(file) and not (overwrite and file.is_file()):
-        raise UsageError(f"{_shown(file)} exists: name a new file, or say --overwrite")
+    file = outputs.place(file)
+
+    def kept(path: Path) -> str | None:
+        return "a stored photo" if stored_files.holds(conn, roots_here(conn, this_host()), path) else None
+
     with connect(settings) as conn, translated(conn):
         if schema_version(conn) is None:
             raise SchemaError("this database holds no library: there is nothing to dump")
+        replaced = outputs.check(file, "a dump", _is_dump, overwrite=overwrite, force=force, kept=kept)
         program = _program("pg_dump", conn)
     where, environment = psql_call(settings)
-    partial = file.with_name(f"{file.name}.partial")
     # gzip's usual level takes 5 times as long, for a tenth less; the bundled pg_dump knows no other.
-    command: list[str | Path] = [
-        program,
-        *where,
-        "--format=custom",
-        "--compress=gzip:1",
-        "--no-password",
-        "--file",
-        partial,
-    ]
+    command: list[str | Path] = [program, *where, "--format=custom", "--compress=gzip:1", "--no-password"]
     try:
-        with _running(command, environment) as (process, said):
+        # pg_dump gets the open file: by its name it would follow whatever has taken it.
+        with (
+            outputs.new_file(file, replaced) as target,
+            _running(command, environment, stdout=target.fileno()) as (process, said),
+        ):
             while process.poll() is None:
                 if on_bytes is not None:
-                    on_bytes(partial.stat().st_size if partial.exists() else 0)
+                    on_bytes(os.fstat(target.fileno()).st_size)
                 time.sleep(0.1)
             _check(process, said, "pg_dump failed, and left no file")
-        _to_disk(partial)
-        partial.replace(file)
     except OSError as error:
         raise ImrecError(f"{_shown(file)} could not be written: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _is_dump(file: Path) -> bool:
+    """Return whether a file is a dump of a library; its table of contents is not compressed."""
+    return outputs.is_marked(file, (b"PGDMP",), b"CREATE SCHEMA imrec;")
 
 
 def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) -> None:
@@ -263,8 +273,3 @@ def _line(said: bytes) -> str:
 
 def _shown(path: Path) -> str:
     return display_path(os.fsencode(path))
-
-
-def _to_disk(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

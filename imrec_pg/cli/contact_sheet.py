@@ -1,6 +1,6 @@
 """The picture of a search: the query images beside their neighbours, nearest first, with distances."""
 
-import secrets
+import os
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,18 +11,37 @@ from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ExifTags, Image, ImageDraw, ImageFont, PngImagePlugin
 
+from imrec_pg import outputs
 from imrec_pg.errors import DecodeError, ImrecError, UsageError
 from imrec_pg.images import content, decode
 from imrec_pg.paths import display_path
 
+# By it an earlier sheet is known, and may be replaced.
+_MARK = "imrec-pg contact sheet"
+_HEADS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF", b"%PDF-")
+
+
+def _png_mark() -> PngImagePlugin.PngInfo:
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Software", _MARK)
+    return mark
+
+
+def _exif_mark() -> Image.Exif:
+    mark = Image.Exif()
+    mark[ExifTags.Base.Software] = _MARK
+    return mark
+
+
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 90, "subsampling": 0}),  # halved colour would blur the small text
-    ".jpeg": ("JPEG", {"quality": 90, "subsampling": 0}),
-    ".webp": ("WEBP", {"quality": 90}),
-    ".pdf": ("PDF", {"quality": 90, "resolution": 200.0}),
+    ".png": ("PNG", {"pnginfo": _png_mark()}),
+    # Halved colour would blur the small text.
+    ".jpg": ("JPEG", {"quality": 90, "subsampling": 0, "exif": _exif_mark()}),
+    ".jpeg": ("JPEG", {"quality": 90, "subsampling": 0, "exif": _exif_mark()}),
+    ".webp": ("WEBP", {"quality": 90, "exif": _exif_mark()}),
+    ".pdf": ("PDF", {"quality": 90, "resolution": 200.0, "producer": _MARK}),
 }
 MAX_TILES = 500  # up to 190 MB of pixels
 
@@ -55,46 +74,58 @@ class Tile:
     detail: str
 
 
-def check_target(target: Path) -> None:
-    """Check, as far as possible without writing, that the sheet can be written; call it before searching.
+def check_target(
+    target: Path, *, force: bool = False, kept: outputs.Kept = outputs.nothing_kept
+) -> os.stat_result | None:
+    """Return the status of the file that the sheet may replace, None if there is none; see outputs.check.
+
+    Call it before searching, since it says as far as possible whether the sheet can be written.
 
     Raises:
+        KeptFileError: the target is a query or a stored photo.
+        FileInTheWayError: imrec-pg did not write it, and force is False.
         UsageError: the extension is unknown, the folder is missing, or the target is a folder.
     """
     if target.suffix.lower() not in FORMATS:
         raise UsageError(f"{_name(target)}: a plot must end in one of {', '.join(FORMATS)}")
     try:
-        if not target.parent.is_dir():
-            raise UsageError(f"{_name(target.parent)} is not a folder: create it, or choose another one")
-        if target.is_dir():
-            raise UsageError(f"{_name(target)} is a folder: name a file for the plot")
+        return outputs.check(outputs.place(target), "a plot", _is_sheet, force=force, kept=kept)
     except OSError as error:  # no right to look there, or too long a name
         raise UsageError(f"{_name(target)}: {error.strerror}: name another file for the plot") from error
 
 
-def write_contact_sheet(target: Path, title: str, queries: Sequence[Tile], matches: Sequence[Tile]) -> None:
+def _is_sheet(path: Path) -> bool:
+    # A PDF holds it in UTF-16.
+    return outputs.is_marked(path, _HEADS, _MARK.encode(), _MARK.encode("utf-16-be"))
+
+
+def write_contact_sheet(
+    target: Path,
+    title: str,
+    queries: Sequence[Tile],
+    matches: Sequence[Tile],
+    *,
+    force: bool = False,
+    kept: outputs.Kept = outputs.nothing_kept,
+) -> None:
     """Write the sheet, completely or not at all; images that can no longer be read become grey boxes.
 
     Raises:
         UsageError: see check_target; or more images than a sheet can show.
         ImrecError: the file cannot be written.
     """
-    check_target(target)
+    replaced = check_target(target, force=force, kept=kept)
     if len(queries) + len(matches) > MAX_TILES:
         raise UsageError(f"a plot shows at most {MAX_TILES} images: ask for fewer neighbours")
     sheet = _draw_sheet(title, queries, matches)
     format_name, options = FORMATS[target.suffix.lower()]
-    unfinished = target.with_name(f".{secrets.token_hex(8)}.imrec-pg")
     try:
-        with unfinished.open("xb") as file:
+        with outputs.new_file(outputs.place(target), replaced) as file:
             sheet.save(file, format_name, **options)
-        unfinished.replace(target)
     except (OSError, ValueError) as error:  # ValueError: higher than the format allows (WebP: 16,383 pixels)
         reason = getattr(error, "strerror", None) or str(error)
         advice = "name a file you can write, .png if it is large"
         raise ImrecError(f"cannot write the plot {_name(target)}: {reason}: {advice}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _name(path: Path) -> str:

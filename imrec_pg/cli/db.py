@@ -167,18 +167,19 @@ Examples:
   imrec-pg db dump ~/backup/photos.dump --overwrite      in a nightly job""",
 )
 @click.argument("file", type=PATH)
-@click.option("--overwrite", is_flag=True, help="Replace FILE.")
+@click.option("--overwrite", is_flag=True, help="Replace the dump that FILE holds.")
+@click.option("--force", is_flag=True, help="Replace FILE whatever it holds, unless it is a stored photo.")
 @database_options
-def dump(*, file: Path, overwrite: bool) -> None:
+def dump(*, file: Path, overwrite: bool, force: bool) -> None:
     """Write the whole database into FILE with pg_dump, your own tables included.
 
     Only PostgreSQL reads it; imrec-pg export writes files that other programs read too. FILE appears once
-    everything is written.
+    everything is written; only you may read it.
     """
     from imrec_pg.backup import dump as backup
 
     with transferred("dump") as show:
-        backup.dump(invocation().settings(), file, overwrite=overwrite, on_bytes=show)
+        backup.dump(invocation().settings(), file, overwrite=overwrite, force=force, on_bytes=show)
     say(f"wrote {size(file.expanduser().stat().st_size)}")
 
 

@@ -28,6 +28,7 @@ def command(*, folder: Path, overwrite: bool, as_json: bool) -> None:
 
     All tables are a snapshot of one moment; photos can be stored meanwhile. The export does not contain
     the photos themselves. FOLDER appears once everything is written: an aborted export leaves nothing.
+    Only you may read it.
     """
     with invocation().library() as library, steps("export", quiet=as_json) as show:
         done = library.export(folder, overwrite=overwrite, on_progress=show)

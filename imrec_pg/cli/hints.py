@@ -8,6 +8,8 @@ _HINTS: dict[type[errors.ImrecError], str] = {
     errors.RootExistsError: "imrec-pg root list shows them",
     errors.UnknownRoleError: "--create creates it",
     errors.NoIndexError: "imrec-pg index build {error.feature} {error.metric}",
+    errors.OutputExistsError: "--overwrite replaces it",
+    errors.FileInTheWayError: "--force replaces it",
     errors.EmbeddedServerError: "--data names its folder, --dsn another server",
     errors.ServerStoppedError: "the next command starts the server",
     errors.OtherModelWeightsError: "--allow-other-weights allows them",

@@ -28,7 +28,7 @@ _INTERRUPTED = 130
 
 
 def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Feature, ...]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
+    names = [name.strip().lower() for name in value.split(",") if name.strip()]
     unknown = sorted(set(names) - set(Feature))
     if unknown or not names:
         raise click.BadParameter(

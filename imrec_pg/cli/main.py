@@ -12,10 +12,12 @@ from typing import NoReturn
 
 import click
 
+from imrec_pg.cli import streams
 from imrec_pg.cli.common import Invocation, database_options
 from imrec_pg.cli.hints import with_hint
-from imrec_pg.errors import ImrecError
-from imrec_pg.paths import terminal_text
+from imrec_pg.cli.streams import StdoutError
+from imrec_pg.errors import ImrecError, UsageError
+from imrec_pg.paths import display_path, is_text, terminal_text
 
 _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
@@ -38,8 +40,8 @@ _COMMANDS = {
 _INTERRUPTED = 130
 
 
-class _ReaderGoneError(Exception):
-    """The reader of stdout has gone, as in `imrec-pg search … | head`."""
+class _BrokenPipeError(Exception):
+    """A BrokenPipeError, but not of stdout; click would turn it into exit code 1, and say nothing."""
 
 
 class _Commands(click.Group):
@@ -49,8 +51,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
-            # click would turn a BrokenPipeError into exit code 1.
-            raise _ReaderGoneError from error
+            raise _BrokenPipeError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -110,18 +111,30 @@ def run(command: click.Command, name: str) -> NoReturn:
 
 
 def _run(command: click.Command, name: str, arguments: list[str]) -> int:
+    streams.guard()
     invocation = Invocation()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_Formatter("imrec-pg: %(message)s"))
     # It warns about the rollback that fails after a second Ctrl-C; it raises what matters.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path with a letter that the terminal's encoding lacks must not stop the program.
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        try:
+            return _exit_code(command, name, arguments, invocation)
+        finally:
+            sys.stdout.flush()
+    except StdoutError as error:
+        streams.drop_stdout()
+        if error.reader_gone:
+            return 0
+        _explain(str(error), debug=invocation.debug)
+        return 1
+
+
+def _exit_code(command: click.Command, name: str, arguments: list[str], invocation: Invocation) -> int:
+    try:
+        _refuse_empty(arguments)
         result = command.main(arguments, prog_name=name, standalone_mode=False, obj=invocation)
-        sys.stdout.flush()
     except click.ClickException as error:
         text = io.StringIO()
         error.show(file=text)
@@ -130,20 +143,55 @@ def _run(command: click.Command, name: str, arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         print("imrec-pg: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except (_ReaderGoneError, BrokenPipeError):
-        # Else Python complains again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except StdoutError:
+        raise
     except ImrecError as error:
         _explain(with_hint(error), debug=invocation.debug)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the user gets one line, and a traceback on request
-        _explain(
-            f"internal error, {type(error).__name__}: {error} (--debug shows where; please report it)",
-            debug=invocation.debug,
-        )
-        return 1
+        said, code = _unforeseen(error, arguments)
+        _explain(said, debug=invocation.debug)
+        return code
     return result if isinstance(result, int) else 0
+
+
+def _unforeseen(error: Exception, arguments: list[str]) -> tuple[str, int]:
+    """Return what to say of an error that is none of ours, and the exit code."""
+    if isinstance(error, _BrokenPipeError) and error.__cause__ is not None:
+        return f"lost the connection to another program: {error.__cause__}", 1
+    if isinstance(error, FileNotFoundError) and not error.filename:  # of os.getcwd()
+        return "the working folder was deleted: change to another one", UsageError.exit_code
+    if isinstance(error, OSError):  # a full disk, say, or no right to a folder
+        named = f"{display_path(os.fsencode(error.filename))}: " if error.filename else ""
+        return f"{named}{error.strerror or error}", 1
+    if isinstance(error, UnicodeEncodeError):
+        for number, word in enumerate(arguments):
+            if not is_text(word):
+                # The word itself may be a DSN, with a password.
+                return f"{_place(arguments, number)} is not valid UTF-8", UsageError.exit_code
+    return f"internal error, {type(error).__name__}: {error} (--debug shows where; please report it)", 1
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Return when no argument is empty: an unset variable must not become the working folder.
+
+    Raises:
+        UsageError: one is.
+    """
+    for number, word in enumerate(arguments):
+        option, _, value = word.partition("=")
+        # What goes to psql may be empty: --set name= or --command "".
+        ours = "psql" not in arguments[:number] or {"--dsn", "--data"} & {arguments[number - 1], option}
+        if ours and not word:
+            raise UsageError(f"{_place(arguments, number)} is empty: is a variable not set?")
+        if ours and option.startswith("--") and "=" in word and not value:
+            raise UsageError(f"{_place(arguments, number)} is empty: is a variable not set?")
+
+
+def _place(arguments: list[str], number: int) -> str:
+    """Return words for an argument that do not show it, nor another one than an option."""
+    option = arguments[number] if "=" in arguments[number] else arguments[max(0, number - 1)]
+    return f"what follows {option.partition('=')[0]}" if option.startswith("--") else f"argument {number + 1}"
 
 
 def _explain(message: str, *, debug: bool) -> None:

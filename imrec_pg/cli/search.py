@@ -1,5 +1,8 @@
 """imrec-pg search."""
 
+import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,8 @@ from imrec_pg.cli.common import (
     say,
 )
 from imrec_pg.cli.filters import Weights, filter_from, filter_options
+from imrec_pg.errors import UsageError
+from imrec_pg.paths import absolute
 from imrec_pg.records import Combine, Feature, Metric
 
 if TYPE_CHECKING:
@@ -89,7 +94,10 @@ A filtered search returns k photos whenever there are k. Photos without a date a
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.png",
-    help="Draw the queries beside the matches.",
+    help="Draw the queries beside the matches; an earlier plot is replaced.",
+)
+@click.option(
+    "--force", is_flag=True, help="With --plot: replace any other file, unless it is a query or stored."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the time of each step and how it was answered.")
 @click.option("--explain", is_flag=True, help="Show PostgreSQL's plan too, which takes a second search.")
@@ -112,6 +120,7 @@ def command(
     as_paths: bool,
     null: bool,
     plot: Path | None,
+    force: bool,
     verbose: bool,
     explain: bool,
     weights: Path | None,
@@ -132,10 +141,6 @@ def command(
         raise click.UsageError("--fuse takes all features: --feature and --metric don't go with it")
     if fuse and explain:
         raise click.UsageError("--explain shows the plan of one feature: it does not go with --fuse")
-    if plot is not None:
-        from imrec_pg.cli.contact_sheet import check_target
-
-        check_target(plot)
     shared: dict[str, Any] = {
         "k": k,
         "dislikes": dislikes,
@@ -147,6 +152,11 @@ def command(
     with invocation().library(
         weights=weights, device=device, allow_other_weights=allow_other_weights
     ) as library:
+        kept = partial(_kept, library, images + dislikes)
+        if plot is not None:
+            from imrec_pg.cli.contact_sheet import check_target
+
+            check_target(plot, force=force, kept=kept)
         answer: Answer | FusedAnswer
         if fuse:
             answer = library.fuse(images, weights=feature_weights, **shared)
@@ -156,17 +166,27 @@ def command(
             )
         asked_for = "all features" if fuse else str(feature or Feature.EMBEDDING)
         hint = None if answer.neighbours else _why_empty(library, asked_for, filtered=any(filters.values()))
-    from imrec_pg.cli import search_output
+        from imrec_pg.cli import search_output
 
-    search_output.print_answer(answer, as_json=as_json, as_csv=as_csv, as_paths=as_paths, null=null)
-    if plot is not None:
-        search_output.draw(answer, plot)
+        search_output.print_answer(answer, as_json=as_json, as_csv=as_csv, as_paths=as_paths, null=null)
+        if plot is not None:
+            search_output.draw(answer, plot, force=force, kept=kept)
     if hint is not None:
         say(hint)
     if verbose or explain:
         search_output.explain(answer)
         if not as_json:
             search_output.print_plan(answer)
+
+
+def _kept(library: "Library", queries: tuple[Path, ...], target: Path) -> str | None:
+    """Return what a file is that no plot may replace."""
+    for query in queries:
+        with suppress(OSError, UsageError):  # that the query cannot be read, the search will say
+            path = absolute(query)
+            if path == os.fsencode(target) or os.path.samefile(path, target):  # noqa: PTH121 - bytes
+                return "a query"
+    return "a stored photo" if library.holds(target) else None
 
 
 def _why_empty(library: "Library", feature: str, *, filtered: bool) -> str:

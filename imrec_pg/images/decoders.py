@@ -1,5 +1,6 @@
 """Which decoders are installed: HEIC, AVIF and camera raws need extras that may be missing."""
 
+import importlib
 import io
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -45,6 +46,21 @@ def check(found: str | None, name: str) -> None:
     refused = refusal(found)
     if refused is not None:
         raise DecodeError(name, refused.kind, refused.reason)
+
+
+def load() -> None:
+    """Load all decoders that are installed, which otherwise load with the first file of their format."""
+    Image.init()
+    # ImageCms turns CIELAB into RGB; multiprocessing comes with the first array of rawpy.
+    for module in (
+        "imrec_pg.images.raw",
+        "PIL.ImageCms",
+        "multiprocessing.reduction",
+        "pillow_heif",
+        "rawpy",
+    ):
+        if _is_installed(module):
+            importlib.import_module(module)
 
 
 def open_heic(data: bytes) -> Image.Image:

@@ -24,6 +24,10 @@ OTHER_EXTENSIONS = frozenset(
 )
 """Images to a person, but not read by imrec-pg: such a file becomes a failure that says so."""
 
+VIDEO_EXTENSIONS = frozenset(
+    b"3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv".split(),
+)
+
 CANDIDATE_EXTENSIONS = READ_EXTENSIONS | OTHER_EXTENSIONS
 
 HEAD_SIZE = 64
@@ -100,6 +104,18 @@ def recognise(head: bytes, suffix: bytes) -> str | None:
     if found is None and suffix in OTHER_EXTENSIONS:
         return suffix.decode().upper()
     return found
+
+
+def is_video(head: bytes, suffix: bytes) -> bool:
+    """Return whether a file with this head and extension, which is no image that is read, is a video."""
+    if identify(head) is not None:
+        return False
+    return (
+        suffix in VIDEO_EXTENSIONS
+        or head[4:8] == b"ftyp"
+        or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+        or head.startswith((b"\x1a\x45\xdf\xa3", b"\0\0\1\xba", b"FLV\1"))  # Matroska and WebM, MPEG, Flash
+    )
 
 
 def is_raw(name: str | None) -> bool:

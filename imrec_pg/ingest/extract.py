@@ -141,7 +141,7 @@ class _Decoding:
 
     def _schedule(self, item: Content) -> None:
         # Only now: a run that finds nothing new starts no process.
-        self._pool = self._pool or Workers(self._number)
+        self._pool = self._pool or Workers(self._number, _task)
         path = display_path(item.files[0].path)
         arguments = (item.content, path, item.lacking, self._limits)
         future = self._pool.schedule(_task, arguments, ProcessLimits(_MEMORY, _CPU_S), _TIMEOUT_S)

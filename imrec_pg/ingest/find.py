@@ -18,7 +18,7 @@ from imrec_pg.errors import UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 from imrec_pg.images.walk import VANISHED, Walk
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.paths import display_path, slashed, stored_path
+from imrec_pg.paths import absolute, display_path, is_url, slashed, stored_path
 from imrec_pg.records import FoundFile, Root, Wanted
 from imrec_pg.settings import this_host
 
@@ -109,12 +109,17 @@ def new_root(known: Sequence[Root], folder: bytes, name: str | None = None) -> R
 def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
     """Return absolute folders, none inside another, as given otherwise.
 
-    Links are not resolved: the database shows the paths that the user knows.
+    Links stay as they are spelled: the database shows the paths that the user knows.
 
     Raises:
-        UsageError: one does not exist or is no folder.
+        UsageError: one is empty, does not exist or is no folder.
     """
-    folders = sorted({os.path.abspath(os.fsencode(path)) for path in paths})  # noqa: PTH100 - bytes
+    for path in paths:
+        if is_url(path) and not os.path.lexists(path):
+            raise UsageError(
+                f"{display_path(os.fsencode(path))} is a URL: copy its photos into a folder first"
+            )
+    folders = sorted({absolute(path) for path in paths})
     for folder in folders:
         if not os.path.lexists(folder):
             raise UsageError(f"{display_path(folder)} does not exist: check the spelling, or mount it")

@@ -8,8 +8,9 @@ from imrec_pg.catalogue.index import index_name
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.tuning import tuning
 from imrec_pg.db.connection import Connection
+from imrec_pg.errors import InvalidQueryError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.paths import absolute_path
+from imrec_pg.paths import absolute_path, is_text
 from imrec_pg.records import Certainty, Combine, Feature, Filter, Metric
 from imrec_pg.search import ranking
 from imrec_pg.search.query import Queries, Query, Stopwatch, extract_features, look_up
@@ -140,6 +141,9 @@ def _conditions(conn: Connection, chosen: Filter) -> dict[str, object]:
     conditions: dict[str, object] = {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in chosen.items()
     }
+    for name in ("root", "camera", "format"):
+        if not is_text(str(conditions.get(name))):
+            raise InvalidQueryError(f"the {name} to filter by is not valid UTF-8")
     under = chosen.get("under")
     if under is not None:
         conditions["under"] = roots_here(conn, this_host()).canonical(absolute_path(under))

@@ -4,7 +4,7 @@ import io
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -15,11 +15,12 @@ from PIL import Image, ImageOps
 
 from imrec_pg.catalogue.model import check_model
 from imrec_pg.db.connection import Connection
-from imrec_pg.errors import InvalidQueryError
+from imrec_pg.errors import DecodeError, InvalidQueryError
 from imrec_pg.extraction import extract
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images import formats
 from imrec_pg.images.content import FileContent, image_id_of, read
-from imrec_pg.paths import display_path
+from imrec_pg.paths import absolute, display_path, is_url
 from imrec_pg.records import Feature, Features
 from imrec_pg.search import ranking
 from imrec_pg.search.results import QueryImage
@@ -68,6 +69,7 @@ def extract_features(query: Query, embedders: EmbedderSource, features: Sequence
     """Return features of one image, as an ingest would store them; those not asked for are None.
 
     Raises:
+        InvalidQueryError: it is a folder, a video or a URL.
         DecodeError: it is no image that can be read.
         WeightsError: the model's weights were not found.
     """
@@ -87,7 +89,7 @@ def look_up(
     """Return the query images with the features asked for; what is stored is not extracted again.
 
     Raises:
-        InvalidQueryError: no image.
+        InvalidQueryError: no image; or a folder, a video or a URL.
         DecodeError: one is no image that can be read.
         ModelMismatchError: the embeddings here were made by another model.
     """
@@ -125,8 +127,39 @@ def _opened(query: Query) -> tuple[bytes | None, str, FileContent]:
         return None, "the Pillow image", _content(_png(query))
     if isinstance(query, np.ndarray):
         return None, "the array of pixels", _content(_png(_from_pixels(query)))
-    path = os.path.abspath(os.fsencode(query))  # noqa: PTH100 - bytes
-    return path, display_path(path), read(path)
+    path = absolute(query)
+    try:
+        content = read(path)
+    except DecodeError as error:
+        _explain(query, path, error)
+        raise
+    if formats.is_video(content.data[: formats.HEAD_SIZE], formats.extension(path)):
+        raise _video(display_path(path))
+    return path, display_path(path), content
+
+
+def _explain(query: str | os.PathLike[str], path: bytes, error: DecodeError) -> None:
+    """Return if the error itself says best why a query could not be read.
+
+    Raises:
+        InvalidQueryError: it is something else than an image file.
+    """
+    name = display_path(os.fsencode(query))
+    if os.path.isdir(path):  # noqa: PTH112 - bytes
+        raise InvalidQueryError(f"{name} is a folder: name an image in it") from error
+    if os.path.isfile(path):  # noqa: PTH113 - bytes
+        # One that is too large, or may not be read.
+        with suppress(OSError), open(path, "rb") as file:  # noqa: PTH123 - bytes
+            if formats.is_video(file.read(formats.HEAD_SIZE), formats.extension(path)):
+                raise _video(name) from error
+    elif is_url(query):
+        raise InvalidQueryError(f"{name} is a URL: download the image, and name its file") from error
+    elif name == "-":
+        raise InvalidQueryError("images are not read from standard input: name a file") from error
+
+
+def _video(name: str) -> InvalidQueryError:
+    return InvalidQueryError(f"{name} is a video: save a frame of it as an image, and search for that")
 
 
 def _content(data: bytes) -> FileContent:

@@ -126,6 +126,7 @@ def downgrade() -> None:
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
     ):
         op.drop_table(table, schema="imrec")
+    op.execute("DROP FUNCTION IF EXISTS imrec_internal.hash_chunk(bit, integer)")
 
 
 def _key(name: str = "image_id") -> sa.Column[object]:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _DECODES, _DECODE_S = "IMREC_FAULTS_DECODES", "IMREC_FAULTS_DECODE_S"
 
 
+FEATURES = ("histogram", "average_hash", "difference_hash")
+"""Those that need no model, and that faults.checks computes by itself."""
+
+
 @dataclass(frozen=True)
 class Orders:
     """What to ingest, and where.
@@ -52,7 +56,7 @@ class Orders:
     log: str
     dsn: str = ""
     data_dir: str = "/nonexistent"
-    features: tuple[str, ...] = ("histogram", "hash")
+    features: tuple[str, ...] = FEATURES
     batch: int = 8
     workers: int = 1
     retry_for_s: float = 120
@@ -66,13 +70,20 @@ class Orders:
         return json.dumps(asdict(self))
 
 
+# Opened when a worker loads this module: later, a worker of root's may open nothing of root's.
+_decodes = (
+    os.open(os.environ[_DECODES], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    if _DECODES in os.environ
+    else None
+)
+
+
 def counted(
     content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> "Extracted | DecodeError":
     """Stand in for the decoder: counts, takes its time, and has bugs that the file's name brings out."""
-    descriptor = os.open(os.environ[_DECODES], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(descriptor, f"{path}\n".encode())
-    os.close(descriptor)
+    assert _decodes is not None
+    os.write(_decodes, f"{path}\n".encode())
     time.sleep(float(os.environ[_DECODE_S]))
     if "deadly" in path:
         os.kill(os.getpid(), signal.SIGSEGV)

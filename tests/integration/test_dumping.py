@@ -22,7 +22,7 @@ from imrec_pg.db.retry import wait_until
 from imrec_pg.db.session import open_session
 from imrec_pg.doctor import Level
 from imrec_pg.embedded import client_path
-from imrec_pg.errors import ImrecError, SchemaError, UsageError
+from imrec_pg.errors import FileInTheWayError, ImrecError, SchemaError, UsageError
 from imrec_pg.records import Feature, GrantedRole, Metric, ModelIdentity
 
 TABLES = ("root", "image", "file", *Feature, "model", "hamming_flip", "tuning")
@@ -288,9 +288,9 @@ def test_a_dump_is_whole_or_not_there(library: str, empty_dsn: str, tmp_path: Pa
         dump.dump(settings, file, on_bytes=interrupt)
     assert not list(tmp_path.iterdir())
     file.write_text("another dump")
-    with pytest.raises(UsageError, match="say --overwrite"):
-        dump.dump(settings, file)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(FileInTheWayError):
+        dump.dump(settings, file, overwrite=True)
+    with pytest.raises(UsageError, match="is not a folder"):
         dump.dump(settings, tmp_path / "nowhere" / "a.dump")
     with pytest.raises(SchemaError, match="holds no library"):
         dump.dump(settings_for(empty_dsn), file, overwrite=True)

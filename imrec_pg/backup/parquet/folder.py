@@ -2,38 +2,38 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from imrec_pg.errors import ImrecError, UsageError
+from imrec_pg import outputs
+from imrec_pg.errors import ImrecError, OutputExistsError, UsageError
 from imrec_pg.paths import display_path
 
 SUFFIX = ".parquet"
+_MARK = b"imrec.schema"  # in the metadata at the end of each file
 
 
 @contextmanager
 def whole_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a folder to write into, which becomes the target when the block ends well; else it is removed.
 
-    It lies beside the target as TARGET.partial. What a killed export left there is removed first.
-
     Raises:
-        UsageError: the target holds something already, or cannot be made.
+        OutputExistsError: the target holds an export, and overwrite is False.
+        UsageError: it holds something else, or cannot be made.
         ImrecError: the disk is full, or another trouble of the file system.
     """
-    target = target.expanduser().absolute()
-    _check(target, overwrite=overwrite)
-    partial = target.with_name(f"{target.name}.partial")
+    target = outputs.place(target)
     try:
-        with _locked(partial):
-            _clear(partial)
-            try:
-                yield partial
-                _keep(partial, target)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+        replaced = _check(target, overwrite=overwrite)
+        partial = outputs.new_folder(target)
+        try:
+            yield partial
+            _keep(partial, target, replaced)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     except OSError as error:
         raise ImrecError(
             f"{shown(target)} could not be written ({error.strerror or error}): nothing is left of it; "
@@ -46,79 +46,52 @@ def shown(path: Path) -> str:
     return display_path(os.fsencode(path))
 
 
-def _check(target: Path, *, overwrite: bool) -> None:
+def _check(target: Path, *, overwrite: bool) -> os.stat_result | None:
+    """Return the status of the folder that is to be replaced, or None if there is none."""
     if not target.parent.is_dir():
         raise UsageError(f"{shown(target.parent)} is no folder: name a new folder in one that is there")
-    if not os.path.lexists(target):
-        return
-    if not target.is_dir() or target.is_symlink():
+    found = outputs.status(target)
+    if found is None:
+        return None
+    if not stat.S_ISDIR(found.st_mode):
         raise UsageError(f"{shown(target)} is no folder: name a new one")
-    if not any(target.iterdir()):
-        return
-    if not _is_export(target):
-        raise UsageError(f"{shown(target)} holds other things than an export: name a new folder")
-    if not overwrite:
-        raise UsageError(f"{shown(target)} holds an export: name a new folder, or say --overwrite")
+    if any(target.iterdir()):
+        if not _is_export(target):
+            raise UsageError(f"{shown(target)} holds other things than an export: name a new folder")
+        if not overwrite:
+            raise OutputExistsError(shown(target), "an export")
+    return found
 
 
 def _is_export(folder: Path) -> bool:
-    names = [entry.name for entry in folder.iterdir()]
-    return f"image{SUFFIX}" in names and all(name.endswith(SUFFIX) for name in names)
+    """Return whether a folder holds files of an export, and nothing else, not even other Parquet files."""
+    files = list(folder.iterdir())
+    return any(file.name == f"image{SUFFIX}" for file in files) and all(
+        file.name.endswith(SUFFIX) and outputs.is_marked(file, (b"PAR1",), _MARK) for file in files
+    )
 
 
-@contextmanager
-def _locked(partial: Path) -> Iterator[None]:
-    """Hold the folder against a second export, which would clear what this one has written."""
-    partial.mkdir(exist_ok=True)
-    if os.name == "nt":
-        yield
-        return
-    import fcntl
-
-    lock = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"another export is writing to {shown(partial)}: wait for it") from None
-        except OSError:  # many network disks lock no folders; backups go there all the same
-            pass
-        # Else what is locked may by now be the target itself.
-        if not partial.exists() or not os.path.samestat(os.fstat(lock), partial.stat()):
-            raise UsageError(f"another export has just written to {shown(partial)}: try again")
-        yield
-    finally:
-        os.close(lock)
-
-
-def _clear(partial: Path) -> None:
-    for entry in partial.iterdir():
-        if not entry.name.endswith(SUFFIX):
-            raise UsageError(f"{shown(partial)} holds {shown(entry)}, which is in the way: move it")
-        entry.unlink()
-
-
-def _keep(partial: Path, target: Path) -> None:
+def _keep(partial: Path, target: Path, replaced: os.stat_result | None) -> None:
     for path in (*partial.iterdir(), partial):
-        _to_disk(path)
-    # Two renames, since no single one puts a folder in the place of a full one.
-    old = target.with_name(f".{target.name}.replaced") if target.exists() else None
-    if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
+        outputs.to_disk(path)
+    if not outputs.is_unchanged(target, replaced):
+        raise ImrecError(
+            f"another program has just written to {shown(target)}: nothing was replaced; try again"
+        )
+    old = None
+    if replaced is not None and any(target.iterdir()):
+        # Two renames, since no single one puts a folder in the place of a full one.
+        old = outputs.unused_name(target)
         target.rename(old)
-    partial.rename(target)
-    _to_disk(target.parent)
-    if old is not None:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a power cut could not take it any more."""
-    if path.is_file():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    elif os.name != "nt":
-        opened = os.open(path, os.O_RDONLY)
-        with suppress(OSError):  # some network disks do that by themselves, and refuse to be told
-            os.fsync(opened)
-        os.close(opened)
+    try:
+        partial.rename(target)
+    except OSError:
+        if old is not None:
+            old.rename(target)
+        raise
+    outputs.to_disk(target.parent)
+    if old is not None and _is_export(old):
+        # Its files one by one: what somebody else put there meanwhile stays.
+        for file in old.iterdir():
+            file.unlink()
+        old.rmdir()

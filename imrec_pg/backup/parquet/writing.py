@@ -15,6 +15,7 @@ from psycopg import IsolationLevel
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Table
 
+from imrec_pg import outputs
 from imrec_pg.backup.parquet.columns import codec_of
 from imrec_pg.backup.parquet.folder import SUFFIX, whole_folder
 from imrec_pg.backup.parquet.tables import exported_tables
@@ -58,7 +59,8 @@ def export_library(
         on_progress: what to tell; see OnProgress.
 
     Raises:
-        UsageError: the folder holds something already, or cannot be made.
+        OutputExistsError: the folder holds an export, and overwrite is False.
+        UsageError: it holds something else, or cannot be made.
         ImrecError: the disk is full, or another trouble of the file system.
         StoreError: a value has no place in Parquet.
     """
@@ -106,7 +108,7 @@ def _count(conn: Connection, table: Table) -> int:
 def _writer(path: Path, table: Table, about: dict[str, str]) -> Iterator[Any]:
     with (
         # Python's file, since pyarrow's takes no name that is not UTF-8.
-        path.open("wb") as file,
+        outputs.create(path) as file,
         pq.ParquetWriter(
             file,
             _schema(table),
