@@ -150,13 +150,14 @@ def check_pgvector(conn: Connection) -> None:
 
 
 def vector_schema(conn: psycopg.Connection[Any]) -> str:
-    """Return the schema of pgvector, which must be there, quoted."""
-    return value(
+    """Return the schema of pgvector, quoted; "public", in which nothing is found, where there is none."""
+    found = value_or_none(
         conn,
         str,
         "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e "
         "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'",
     )
+    return found or "public"
 
 
 def schema_version(conn: Connection) -> str | None:
