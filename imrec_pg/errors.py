@@ -11,6 +11,7 @@ ImrecError
 │   ├── FileInTheWayError       path
 │   ├── KeptFileError           path, reason
 │   └── NoIndexError            feature, metric
+├── NoWorkersError
 ├── DatabaseUnreachableError
 │   └── EmbeddedServerError
 │       └── ServerStoppedError  data_dir
@@ -145,6 +146,10 @@ class InvalidQueryError(UsageError):
 
 class LibraryInUseError(ImrecError):
     """A library cannot be used from here: a fork of the process that opened it shares its connections."""
+
+
+class NoWorkersError(ImrecError):
+    """Photos are decoded in processes of their own, and this process may not start any."""
 
 
 class DatabaseUnreachableError(ImrecError):

@@ -1,7 +1,6 @@
 """The Python API: one photo library in one database. The command line uses nothing else."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,10 +15,10 @@ from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
-from imrec_pg.db.connection import Connection
-from imrec_pg.db.session import Session, open_session
+from imrec_pg.db.session import open_session
+from imrec_pg.db.sessions import Sessions
 from imrec_pg.decoding import Decoders
-from imrec_pg.errors import ImrecError, LibraryInUseError, UsageError
+from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import Limits
@@ -27,6 +26,7 @@ from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
 from imrec_pg.ingest.tally import Tally
+from imrec_pg.ingest.workers import check_may_start
 from imrec_pg.records import (
     Combine,
     Feature,
@@ -44,6 +44,7 @@ from imrec_pg.settings import Settings, this_host
 if TYPE_CHECKING:
     from imrec_pg.backup.parquet import Exported, Imported
     from imrec_pg.doctor import Finding
+    from imrec_pg.ingest.watch import WatchOptions
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -51,6 +52,9 @@ _MAX_WORKERS = 256
 
 class Library:
     """Photos in a database; use it in a with statement, or close it. Threads may share it.
+
+    Each call that runs has a connection of its own. One that was lost, such as by a restart of the server, is
+    opened anew, and the call made once more.
 
     Args:
         settings: which database, which weights.
@@ -71,10 +75,7 @@ class Library:
         self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
         self._decoders = Decoders()
         self._settings = settings
-        self._process = os.getpid()
-        self._threads = threading.local()
-        self._sessions: list[Session] = []
-        self._session  # noqa: B018 - what is wrong with the database shows here
+        self._sessions = Sessions(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -88,28 +89,7 @@ class Library:
         """Close the connections and end the decoders; an embedded server goes on running."""
         self._decoders.close()
         self._decoders = Decoders()
-        while self._sessions:
-            self._sessions.pop().close()
-        self._threads = threading.local()
-
-    @property
-    def _session(self) -> Session:
-        """The calling thread's own connection: several threads may search at once."""
-        if os.getpid() != self._process:
-            raise LibraryInUseError(
-                "this library was opened by the parent process: open another one after fork()"
-            )
-        session: Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = Session(self._settings)
-            self._threads.session = session
-            self._sessions.append(session)
-        return session
-
-    @property
-    def _conn(self) -> Connection:
-        # A long ingest may have opened it anew.
-        return self._session.conn
+        self._sessions.close()
 
     def ingest(
         self,
@@ -162,14 +142,12 @@ class Library:
             limits=Limits(accept_truncated=accept_truncated),
             retry_for_s=retry_for,
         )
-        return ingest(
-            self._session,
-            folders_of(self._conn, _paths(paths)),
-            self._embedders,
-            options,
-            on_progress=on_progress,
-            stopping=stopping,
-        )
+        check_may_start()
+        folders = self._sessions.run(folders_of, _paths(paths))
+        with self._sessions.lent() as session:
+            return ingest(
+                session, folders, self._embedders, options, on_progress=on_progress, stopping=stopping
+            )
 
     def watch(
         self,
@@ -200,22 +178,29 @@ class Library:
         Raises:
             As ingest(), and ImrecError: a folder that is watched is gone.
         """
-        from imrec_pg.ingest.watch import WatchOptions, watch
+        from imrec_pg.ingest.watch import WatchOptions
 
+        check_may_start()
         options = IngestOptions(
             features=tuple(chosen(Feature, name) for name in features),
             workers=_checked(workers, 1),
             exclude=_patterns(exclude),
             retry_for_s=retry_for,
         )
-        return watch(
-            self._session,
-            folders_of(self._conn, _paths(paths)),
-            self._embedders,
-            options,
-            WatchOptions(settle, rescan, polling),
-            stopping=stopping,
-        )
+        folders = self._sessions.run(folders_of, _paths(paths))
+        return self._watched(folders, options, WatchOptions(settle, rescan, polling), stopping)
+
+    def _watched(
+        self,
+        folders: Sequence[bytes],
+        options: IngestOptions,
+        watching: "WatchOptions",
+        stopping: Callable[[], bool],
+    ) -> Iterator[IngestResult]:
+        from imrec_pg.ingest.watch import watch
+
+        with self._sessions.lent() as session:
+            yield from watch(session, folders, self._embedders, options, watching, stopping=stopping)
 
     def search(
         self,
@@ -252,8 +237,8 @@ class Library:
             DecodeError: a query is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
         """
-        return search(
-            self._conn,
+        return self._sessions.run(
+            search,
             several(query),
             self._decoders,
             self._query_embedders,
@@ -297,8 +282,8 @@ class Library:
             DecodeError: a query is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
         """
-        return fuse(
-            self._conn,
+        return self._sessions.run(
+            fuse,
             several(query),
             self._decoders,
             self._query_embedders,
@@ -337,8 +322,8 @@ class Library:
         Raises:
             UsageError: a number is out of range, no usable index, or too few images.
         """
-        return tuning.tune(
-            self._conn,
+        return self._sessions.run(
+            tuning.tune,
             chosen(Feature, feature),
             chosen(Metric, metric),
             k=k,
@@ -349,7 +334,7 @@ class Library:
 
     def tunings(self) -> list[tuning.Tuning]:
         """Return what was measured of each index."""
-        return tuning.tunings(self._conn)
+        return self._sessions.run(tuning.tunings)
 
     def grant(
         self, kind: GrantedRole | str, role: str, *, create: bool = False, roots: Sequence[str] = ()
@@ -364,7 +349,7 @@ class Library:
                 all photos in another way.
             PermissionDeniedError: only the schema's owner may.
         """
-        grants.grant(self._conn, chosen(GrantedRole, kind), role, create=create, roots=roots)
+        self._sessions.run(grants.grant, chosen(GrantedRole, kind), role, create=create, roots=roots)
 
     def revoke(self, role: str) -> None:
         """Take from a PostgreSQL role what grant() gave it, at once, whoever uses the tables.
@@ -374,19 +359,19 @@ class Library:
             BlockedError: others hold locks that keep some of it from being done; the text says what.
             PermissionDeniedError: only the schema's owner may.
         """
-        grants.revoke(self._conn, role)
+        self._sessions.run(grants.revoke, role)
 
     def prune(self, older_than: timedelta = timedelta(0), *, dry_run: bool = False) -> Pruned:
         """Forget files that have been missing for so long, and images that no other file holds.
 
         dry_run only counts them.
         """
-        return prune(self._conn, older_than, dry_run=dry_run)
+        return self._sessions.run(prune, older_than, dry_run=dry_run)
 
     @property
     def roots(self) -> NamedRoots:
         """The named folders that hold the photos, and where they lie on this host."""
-        return NamedRoots(self._conn, this_host())
+        return NamedRoots(self._sessions.run, this_host())
 
     def export(
         self, folder: PathLike, *, overwrite: bool = False, on_progress: OnProgress | None = None
@@ -406,7 +391,7 @@ class Library:
         """
         with _pyarrow_needed():
             from imrec_pg.backup.parquet import export_library
-        return export_library(self._conn, _path(folder), overwrite=overwrite, on_progress=on_progress)
+        return self._sessions.run(export_library, _path(folder), overwrite=overwrite, on_progress=on_progress)
 
     def import_(
         self, folder: PathLike, *, replace: bool = False, on_progress: OnProgress | None = None
@@ -428,7 +413,7 @@ class Library:
         """
         with _pyarrow_needed():
             from imrec_pg.backup.parquet import import_library
-        return import_library(self._conn, _path(folder), replace=replace, on_progress=on_progress)
+        return self._sessions.run(import_library, _path(folder), replace=replace, on_progress=on_progress)
 
     def dump(self, file: PathLike, *, overwrite: bool = False, force: bool = False) -> None:
         """Write the whole database into one file, which imrec_pg.restore reads; it appears at the end.
@@ -451,7 +436,7 @@ class Library:
 
     def status(self) -> Status:
         """Return counts, sizes and versions."""
-        return library_status(self._conn, this_host(), wanted())
+        return self._sessions.run(library_status, this_host(), wanted())
 
     def doctor(self, *, full: bool = False) -> "list[Finding]":
         """Return what is well and what is not in this database, each finding with what mends it.
@@ -468,26 +453,28 @@ class Library:
 
     def has_embeddings(self) -> bool:
         """Return whether any embedding is stored."""
-        return has_embeddings(self._conn)
+        return self._sessions.run(has_embeddings)
 
     def holds(self, path: PathLike) -> bool:
         """Return whether a file is a stored photo, or one that could not be read.
 
         It is known by its path on this host, through links as well, and by its content.
         """
-        return stored_files.holds(self._conn, roots_here(self._conn, this_host()), _path(path))
+        return self._sessions.run(
+            lambda conn: stored_files.holds(conn, roots_here(conn, this_host()), _path(path))
+        )
 
     def failures(self) -> list[catalogue_files.Failure]:
         """Return the files that could not be read, by path."""
-        return catalogue_files.failures(self._conn, roots_here(self._conn, this_host()))
+        return self._sessions.run(lambda conn: catalogue_files.failures(conn, roots_here(conn, this_host())))
 
     def missing(self) -> list[MissingFile]:
         """Return the files that were not there any more when ingest last looked, the first ones first."""
-        return missing_files(self._conn, roots_here(self._conn, this_host()))
+        return self._sessions.run(lambda conn: missing_files(conn, roots_here(conn, this_host())))
 
     def indexes(self) -> list[index.IndexState]:
         """Return every (feature, metric) pair with its index, if it has one."""
-        return index.index_states(self._conn)
+        return self._sessions.run(index.index_states)
 
     def build_index(
         self,
@@ -505,9 +492,13 @@ class Library:
         """
         feature, metric = chosen(Feature, feature), chosen(Metric, metric)
         if on_progress is None:
-            return index.build_index(self._conn, feature, metric)
-        with open_session(self._settings) as watcher, index.watched(watcher, self._conn, on_progress):
-            return index.build_index(self._conn, feature, metric)
+            return self._sessions.run(index.build_index, feature, metric)
+        with (
+            self._sessions.lent() as session,
+            open_session(self._settings) as watcher,
+            index.watched(watcher, session.conn, on_progress),
+        ):
+            return index.build_index(session.conn, feature, metric)
 
     def drop_index(self, feature: Feature | str, metric: Metric | str) -> bool:
         """Drop the index of a pair; False when there was none.
@@ -515,7 +506,7 @@ class Library:
         Raises:
             UsageError: the pair is always searched exactly.
         """
-        return index.drop_index(self._conn, chosen(Feature, feature), chosen(Metric, metric))
+        return self._sessions.run(index.drop_index, chosen(Feature, feature), chosen(Metric, metric))
 
 
 def _checked(workers: int | None, batch: int) -> int:

@@ -25,6 +25,29 @@ def display_path(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace").translate(_CONTROLS)
 
 
+def terminal_text(text: str) -> str:
+    r"""Return text as one line that does nothing to a terminal, for whatever comes from a database or a file.
+
+    Escape sequences, line breaks, marks that turn the direction of writing (U+202E) and other characters
+    without a shape become escapes such as \x1b and \u202e. The two joiners stay: Persian and emoji need them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if unicodedata.category(character) not in _SHAPELESS or character in _JOINERS:
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004
+
+
+# Controls, formats, separators of lines and paragraphs.
+_SHAPELESS = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"
+
+
 def absolute(path: str | bytes | os.PathLike[str]) -> bytes:
     """Return an absolute path that leads where the system would go; the file need not be there.
 

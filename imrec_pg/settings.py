@@ -4,7 +4,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
@@ -29,7 +29,8 @@ class Settings:
         dsn_source: where the dsn came from, for messages.
     """
 
-    dsn: str | None
+    # Not in tracebacks and logs: it may hold a password.
+    dsn: str | None = field(repr=False)
     data_dir: Path
     weights: Path | None
     dsn_source: str

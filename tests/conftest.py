@@ -11,11 +11,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
-from support import AddImage, new_database, settings_for
+from support import AddImage, bare_session, new_database, settings_for
 
 from imrec_pg.db import migrate
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.session import open_session
 from imrec_pg.embedded import EmbeddedServer
 from imrec_pg.features import weights
 from imrec_pg.settings import Settings
@@ -90,7 +89,7 @@ def settings(dsn: str) -> Settings:
 
 @pytest.fixture
 def conn(settings: Settings) -> Iterator[Connection]:
-    with open_session(settings) as opened:
+    with bare_session(settings) as opened:
         yield opened
 
 

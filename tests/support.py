@@ -17,7 +17,8 @@ from psycopg.sql import SQL, Identifier
 
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.session import Session
+from imrec_pg.db.session import Session, open_session
+from imrec_pg.db.sessions import Run
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
@@ -41,6 +42,14 @@ def new_database(server_dsn: str, template: str) -> Iterator[str]:
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
+@contextmanager
+def bare_session(settings: Settings) -> Iterator[Connection]:
+    """Yield a session in which tests write bare names, as psql users do; ours are pinned to pg_catalog."""
+    with open_session(settings) as conn:
+        conn.execute("SET search_path TO DEFAULT")
+        yield conn
+
+
 @dataclass(frozen=True)
 class Stored:
     """What was stored."""
@@ -59,6 +68,15 @@ def ingest_into(
     """Ingest into the connection's database, on a session of its own."""
     with closing(Session(settings_for(conn.info.dsn))) as session:
         return ingest(session, paths, embedders, options, stopping=stopping)
+
+
+def running_on(conn: Connection) -> Run:
+    """Return what calls functions with this connection."""
+
+    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return function(conn, *args, **kwargs)
+
+    return run
 
 
 class AddImage:

@@ -28,6 +28,7 @@ from imrec_pg.db.connection import (
     translated,
 )
 from imrec_pg.db.locks import bounded
+from imrec_pg.db.pooler import execute_alone
 from imrec_pg.db.rows import value, values
 from imrec_pg.embedded import client_path
 from imrec_pg.errors import ImrecError, SchemaError, UsageError
@@ -134,7 +135,7 @@ def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) 
             renew_access(conn)
         for table in values(conn, str, _TABLES):
             # Also sets the visibility map, which the first searches would else have to.
-            conn.execute(SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", table)))
+            execute_alone(conn, SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", table)))
 
 
 def _check_empty(conn: Connection) -> None:
@@ -183,7 +184,7 @@ def _pour(
             writing += ["--command", statement]
         writing += ["--file=-"]
         with (
-            _running(reading, {}, stdout=subprocess.PIPE) as (source, source_said),
+            _running(reading, dict(os.environ), stdout=subprocess.PIPE) as (source, source_said),
             _running(writing, environment, stdin=subprocess.PIPE) as (target, target_said),
         ):
             assert source.stdout is not None
@@ -248,9 +249,7 @@ def _running(
 ) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes]]]:
     """Yield a started program and what it says on stderr; it does not outlive the block."""
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout, stderr=said, env=os.environ | environment
-        )
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=said, env=environment)
         try:
             yield process, said
         finally:

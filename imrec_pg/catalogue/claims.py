@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import errors as pg
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.pooler import is_pooled
 from imrec_pg.db.retry import split_on_timeout
 from imrec_pg.db.rows import all_rows, one_row, value
 from imrec_pg.records import FoundFile
@@ -37,7 +38,12 @@ def renew(conn: Connection, worker: Worker, *, locked: bool) -> None:
 
 
 def lock(conn: Connection, worker: Worker) -> bool:
-    """Hold the lock by which others see at once when this process dies; return whether it is held."""
+    """Hold the lock by which others see at once when this process dies; return whether it is held.
+
+    Through a pooler it never is: it would outlive this process, in a session of somebody else.
+    """
+    if is_pooled(conn):
+        return False
     with translated(conn):
         return value(
             conn, bool, "SELECT pg_try_advisory_lock(imrec_internal.worker_lock(%s))", (worker.worker_id,)

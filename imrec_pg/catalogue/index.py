@@ -9,8 +9,9 @@ from functools import partial
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.connection import Connection, translated, vector_schema
 from imrec_pg.db.locks import held, in_tries
+from imrec_pg.db.pooler import execute_alone
 from imrec_pg.db.rows import all_rows, value, value_or_none
 from imrec_pg.errors import BlockedError, UsageError
 from imrec_pg.records import Feature, Metric
@@ -134,7 +135,8 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
             return False
         _drop(conn, name)
         with _removed_on_error(conn, name):
-            conn.execute(
+            execute_alone(
+                conn,
                 SQL(
                     "CREATE INDEX CONCURRENTLY {} ON {} USING hnsw ({} {}) "
                     "WITH (m = {}, ef_construction = {})"
@@ -145,7 +147,7 @@ def build_index(conn: Connection, feature: Feature, metric: Metric) -> bool:
                     _operators(conn, operators),
                     Literal(_M),
                     Literal(_EF_CONSTRUCTION),
-                )
+                ),
             )
         conn.execute(_comment(conn, name))
     return True
@@ -205,15 +207,9 @@ def watched(
         thread.join()
 
 
-def _operators(conn: Connection, name: str) -> Identifier:
+def _operators(conn: Connection, name: str) -> Composed:
     """Return an operator class of pgvector with its schema, which need not be on the search path."""
-    schema = value(
-        conn,
-        str,
-        "SELECT n.nspname FROM pg_catalog.pg_extension AS e "
-        "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'",
-    )
-    return Identifier(schema, name)
+    return SQL("{}.{}").format(SQL(vector_schema(conn)), Identifier(name))
 
 
 def _comment(conn: Connection, name: str) -> Composed:

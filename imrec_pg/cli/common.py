@@ -14,6 +14,7 @@ import click
 
 from imrec_pg import settings as settings_module
 from imrec_pg.errors import UsageError
+from imrec_pg.paths import terminal_text
 from imrec_pg.settings import Settings
 
 if TYPE_CHECKING:
@@ -155,12 +156,22 @@ def ask(question: str, *, unasked: str) -> None:
     """
     if not sys.stdin.isatty():
         raise UsageError(unasked)
-    click.confirm(question, abort=True, err=True)
+    click.confirm(terminal_text(question), abort=True, err=True)
 
 
 def print_json(value: object) -> None:
     """Print JSON to stdout, with dates, ids and bytes as text."""
-    print(json.dumps(value, indent=2, default=_plain, ensure_ascii=not sys.stdout.isatty()))
+    text = json.dumps(value, indent=2, default=_plain, ensure_ascii=not sys.stdout.isatty())
+    # What is left of controls is within strings, where JSON has escapes for it.
+    print("\n".join(map(_json_escaped, text.split("\n"))))
+
+
+def _json_escaped(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(
+        c if terminal_text(c) == c else json.dumps(c)[1:-1].replace("\x7f", "\\u007f") for c in line
+    )
 
 
 def _plain(value: object) -> object:
@@ -181,4 +192,10 @@ def size(value: int) -> str:
 
 def say(message: str) -> None:
     """Print a message to stderr; stdout belongs to the data."""
-    print(message, file=sys.stderr)
+    start = "\n" if message.startswith("\n") else ""
+    print(start + terminal_text(message.removeprefix("\n")), file=sys.stderr)
+
+
+def print_line(text: str) -> None:
+    """Print a line of text for people to stdout, at once."""
+    print(terminal_text(text), flush=True)

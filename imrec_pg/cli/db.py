@@ -12,6 +12,7 @@ from imrec_pg.cli.common import (
     invocation,
     json_option,
     print_json,
+    print_line,
     say,
     size,
 )
@@ -48,7 +49,7 @@ Examples:
 @database_options
 def start() -> None:
     """Start the embedded PostgreSQL and print its connection string."""
-    print(_server().start())
+    print_line(_server().start())
 
 
 @command.command(
@@ -79,12 +80,12 @@ def status(*, as_json: bool) -> None:
         print_json(dataclasses.asdict(found))
         return
     if found.running:
-        print(f"running    PostgreSQL {found.version}, pid {found.pid}, socket in {found.socket_dir}")
+        print_line(f"running    PostgreSQL {found.version}, pid {found.pid}, socket in {found.socket_dir}")
     else:
-        print("running    no (any command starts it)")
+        print_line("running    no (any command starts it)")
     stored = "" if found.size_bytes is None else f" ({size(found.size_bytes)})"
-    print(f"data       {found.data_dir}{stored}")
-    print(f"log        {found.log}")
+    print_line(f"data       {found.data_dir}{stored}")
+    print_line(f"log        {found.log}")
 
 
 @command.command(

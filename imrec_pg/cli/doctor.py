@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from imrec_pg.cli.common import database_options, invocation, json_option, print_json
+from imrec_pg.paths import terminal_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,10 +78,14 @@ def _print_one(finding: "Finding", console: "Console") -> None:
         console.print(Text(_INDENT + _folded(finding.why, console.width)))
     if finding.fix:
         # Not wrapped, so that it can be copied.
-        console.print(Text(f"{_INDENT}fix: {finding.fix}", style="bold"))
+        console.print(Text(f"{_INDENT}fix: {terminal_text(finding.fix)}", style="bold"))
 
 
 def _folded(text: str, width: int) -> str:
     return textwrap.fill(
-        text, max(width, 40), initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+        terminal_text(text),
+        max(width, 40),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_on_hyphens=False,
     ).removeprefix(_INDENT)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import click
 
-from imrec_pg.cli.common import database_options, invocation, json_option, print_json, say
+from imrec_pg.cli.common import database_options, invocation, json_option, print_json, print_line, say
 
 # What each class of failure means and what helps, the most common first.
 _MEANING = {
@@ -56,7 +56,7 @@ def command(*, kind: str | None, missing: bool, as_json: bool) -> None:
         print_json([dataclasses.asdict(failure) for failure in failures])
         return
     for failure in failures:
-        print(f"{failure.path}: {failure.error_class}: {failure.error}")
+        print_line(f"{failure.path}: {failure.error_class}: {failure.error}")
     say(f"{len(failures):,} files could not be read" if failures else "no file failed")
     for name, number in Counter(failure.error_class for failure in failures).most_common():
         say(f"  {number:,} {name}: {_MEANING.get(name, 'unknown to this version of imrec-pg')}")
@@ -69,5 +69,5 @@ def _list_missing(*, as_json: bool) -> None:
         print_json([dataclasses.asdict(file) for file in gone])
         return
     for file in gone:
-        print(f"{file.path}: missing since {file.since.astimezone():%Y-%m-%d %H:%M}")
+        print_line(f"{file.path}: missing since {file.since.astimezone():%Y-%m-%d %H:%M}")
     say(f"{len(gone):,} files are missing: imrec-pg prune forgets them" if gone else "no file is missing")

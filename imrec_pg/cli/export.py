@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, size
+from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, print_line, size
 from imrec_pg.cli.progress import steps
 
 
@@ -36,4 +36,4 @@ def command(*, folder: Path, overwrite: bool, as_json: bool) -> None:
         print_json({"folder": folder, "tables": [dataclasses.asdict(table) for table in done.tables]})
         return
     for table in done.tables:
-        print(f"{table.table:<15} {table.rows:>12,} rows  {size(table.size):>9}")
+        print_line(f"{table.table:<15} {table.rows:>12,} rows  {size(table.size):>9}")

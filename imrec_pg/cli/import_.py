@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, say
+from imrec_pg.cli.common import PATH, database_options, invocation, json_option, print_json, print_line, say
 from imrec_pg.cli.index import build_after_load
 from imrec_pg.cli.progress import steps
 
@@ -45,7 +45,7 @@ def command(*, folder: Path, replace: bool, no_index: bool, as_json: bool) -> No
         parts = [f"{table.table:<15} {table.rows:>12,} rows  {table.added:>12,} new"]
         parts += [f"{table.replaced:,} replaced"] if table.replaced else []
         parts += [f"{table.conflicts:,} left out"] if table.conflicts else []
-        print(", ".join(parts))
+        print_line(", ".join(parts))
     if done.conflicts:
         say(
             f"{done.conflicts:,} rows were left out because this library disagrees: "

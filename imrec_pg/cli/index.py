@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.common import EnumChoice, database_options, invocation, json_option, print_json, say, size
+from imrec_pg.cli.common import (
+    EnumChoice,
+    database_options,
+    invocation,
+    json_option,
+    print_json,
+    print_line,
+    say,
+    size,
+)
 from imrec_pg.cli.progress import steps
 from imrec_pg.errors import PermissionDeniedError
 from imrec_pg.records import Feature, Metric
@@ -54,7 +63,7 @@ def list_(*, as_json: bool) -> None:
         kind = "exact scan"
         if state.name:
             kind = f"HNSW {size(state.size)}" if state.valid else "HNSW, incomplete: build it again"
-        print(f"{state.feature:<{width}}  {state.metric:<9}  {kind}")
+        print_line(f"{state.feature:<{width}}  {state.metric:<9}  {kind}")
 
 
 @command.command(

@@ -14,6 +14,7 @@ from imrec_pg.cli.common import (
     json_option,
     model_options,
     print_json,
+    print_line,
     say,
 )
 from imrec_pg.cli.index import build_after_load
@@ -187,7 +188,7 @@ def command(
     if as_json:
         print_json(counts(result) | {"index_built": built})
     else:
-        print(summary(result), flush=True)
+        print_line(summary(result))
         explain(result)
     if result.interrupted:
         return _INTERRUPTED

@@ -1,6 +1,7 @@
 """The entry point: global options, and every error as one line and an exit code."""
 
 import importlib
+import io
 import keyword
 import logging
 import os
@@ -16,7 +17,7 @@ from imrec_pg.cli.common import Invocation, database_options
 from imrec_pg.cli.hints import with_hint
 from imrec_pg.cli.streams import StdoutError
 from imrec_pg.errors import ImrecError, UsageError
-from imrec_pg.paths import display_path, is_text
+from imrec_pg.paths import display_path, is_text, terminal_text
 
 _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
@@ -112,7 +113,9 @@ def run(command: click.Command, name: str) -> NoReturn:
 def _run(command: click.Command, name: str, arguments: list[str]) -> int:
     streams.guard()
     invocation = Invocation()
-    logging.basicConfig(level=logging.WARNING, format="imrec-pg: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Formatter("imrec-pg: %(message)s"))
     # It warns about the rollback that fails after a second Ctrl-C; it raises what matters.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
@@ -133,7 +136,9 @@ def _exit_code(command: click.Command, name: str, arguments: list[str], invocati
         _refuse_empty(arguments)
         result = command.main(arguments, prog_name=name, standalone_mode=False, obj=invocation)
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(file=text)
+        _print_lines(text.getvalue())
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print("imrec-pg: interrupted", file=sys.stderr)
@@ -191,5 +196,17 @@ def _place(arguments: list[str], number: int) -> str:
 
 def _explain(message: str, *, debug: bool) -> None:
     if debug:
-        traceback.print_exc()
-    print(f"imrec-pg: {' '.join(message.split())}", file=sys.stderr)
+        _print_lines(traceback.format_exc())
+    _print_lines(f"imrec-pg: {' '.join(message.split())}")
+
+
+def _print_lines(text: str) -> None:
+    for line in text.splitlines():
+        print(terminal_text(line), file=sys.stderr)
+
+
+class _Formatter(logging.Formatter):
+    """Messages name files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(terminal_text, super().format(record).split("\n")))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from imrec_pg.paths import terminal_text
+
 if TYPE_CHECKING:
     from typing import Never
 
@@ -26,7 +28,7 @@ def steps(name: str, *, quiet: bool = False, unit: str = " rows") -> Iterator[On
             nonlocal shown
             if step != shown:
                 shown = step
-                bar.set_description(f"{name}: {step}", refresh=False)
+                bar.set_description(f"{name}: {terminal_text(step)}", refresh=False)
                 bar.reset(total)
             bar.update(done - bar.n)
 

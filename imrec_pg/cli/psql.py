@@ -20,10 +20,12 @@ Examples:
 @database_options
 def command(*, arguments: tuple[str, ...]) -> None:
     """Open psql on the database in use; options are passed on to it."""
-    from imrec_pg.db.connection import psql_call
+    from imrec_pg.db.connection import check_reachable, psql_call
     from imrec_pg.embedded import psql_path
 
-    connection, environment = psql_call(invocation().settings())
+    settings = invocation().settings()
+    check_reachable(settings)
+    connection, environment = psql_call(settings)
     psql = str(psql_path())
     # Not a subprocess: psql takes over the terminal, its signals and the exit code.
-    os.execve(psql, [psql, *connection, *arguments], os.environ | environment)  # noqa: S606
+    os.execve(psql, [psql, *connection, *arguments], environment)  # noqa: S606

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.common import PATH, ask, database_options, invocation, json_option, print_json, say
+from imrec_pg.cli.common import (
+    PATH,
+    ask,
+    database_options,
+    invocation,
+    json_option,
+    print_json,
+    print_line,
+    say,
+)
 from imrec_pg.cli.progress import counted
 from imrec_pg.paths import display_path
 from imrec_pg.settings import this_host
@@ -78,7 +87,7 @@ def list_(*, as_json: bool) -> None:
         return
     width = max((len(root.name) for root in roots), default=0)
     for root in roots:
-        print(f"{root.name:<{width}}  {described(root)}")
+        print_line(f"{root.name:<{width}}  {described(root)}")
     if not roots:
         say("no root yet: imrec-pg ingest FOLDER, or imrec-pg root add NAME FOLDER")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from imrec_pg.catalogue.tuning import summary
-from imrec_pg.cli.common import print_json, say
+from imrec_pg.cli.common import print_json, print_line, say
 from imrec_pg.outputs import Kept, shown
+from imrec_pg.paths import display_path, terminal_text
 from imrec_pg.records import Certainty, Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer, FusedNeighbour, Neighbour
 
@@ -27,8 +28,12 @@ def print_answer(answer: AnyAnswer, *, as_json: bool, as_csv: bool, as_paths: bo
         _print_csv(answer)
     elif as_paths or null:
         end = b"\0" if null else b"\n"
-        sys.stdout.buffer.write(b"".join(n.raw_path + end for n in answer.neighbours))
-        sys.stdout.buffer.flush()
+        if as_paths and sys.stdout.isatty():
+            for n in answer.neighbours:
+                print_line(display_path(n.raw_path))
+        else:
+            sys.stdout.buffer.write(b"".join(n.raw_path + end for n in answer.neighbours))
+            sys.stdout.buffer.flush()
     elif answer.neighbours:
         _print_table(answer)
 
@@ -111,6 +116,10 @@ def _print_csv(answer: AnyAnswer) -> None:
         ["rank", *near, "path", "copies", "image_id", "file_id", "width", "height", "missing"],
     )
     writer.writeheader()
+    if sys.stdout.isatty():
+        rows = [
+            {name: terminal_text(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows
+        ]
     writer.writerows(rows)
 
 
@@ -127,7 +136,7 @@ def _print_table(answer: AnyAnswer) -> None:
     table.add_column("path", overflow="fold")
     for n in answer.neighbours:
         # Text, not a string: a path such as [red].jpg is no markup.
-        path = Text(n.path)
+        path = Text(terminal_text(n.path))
         if n.copies > 1:
             path.append(f"  (+{n.copies - 1} more)", style="dim")
         if n.missing:

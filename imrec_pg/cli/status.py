@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.common import database_options, invocation, json_option, print_json, size
+from imrec_pg.cli.common import database_options, invocation, json_option, print_json, print_line, size
 
 if TYPE_CHECKING:
     from imrec_pg.catalogue.roots import RootState
@@ -30,7 +30,7 @@ def command(*, as_json: bool) -> None:
         print_json(dataclasses.asdict(status) | {"imrec_pg_version": version("imrec-pg")})
         return
     for name, value in _lines(status):
-        print(f"{name:<10} {value}")
+        print_line(f"{name:<10} {value}")
 
 
 def _root(root: "RootState") -> str:

@@ -4,7 +4,15 @@ import dataclasses
 
 import click
 
-from imrec_pg.cli.common import EnumChoice, database_options, invocation, json_option, print_json, say
+from imrec_pg.cli.common import (
+    EnumChoice,
+    database_options,
+    invocation,
+    json_option,
+    print_json,
+    print_line,
+    say,
+)
 from imrec_pg.cli.progress import steps
 from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature, Metric
@@ -48,7 +56,7 @@ def command(
         print_json([dataclasses.asdict(tuning) for tuning in measured])
         return
     for tuning in measured:
-        print(
+        print_line(
             f"{tuning.feature} {tuning.metric}: ef_search {tuning.ef_search}, "
             f"recall@{tuning.k} {tuning.recall:.4f} on {tuning.queries} of {tuning.images:,} images, "
             f"{tuning.p50_ms:.1f} ms a search"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from imrec_pg.cli.common import PATH, database_options, invocation, model_options, say
+from imrec_pg.cli.common import PATH, database_options, invocation, model_options, print_line, say
 from imrec_pg.cli.index import build_after_load
 from imrec_pg.cli.ingest import exclude_option, feature_option, retry_for_option, stoppable, workers_option
 from imrec_pg.cli.ingest_output import counts, explain, has_news, summary
@@ -91,7 +91,7 @@ def command(
         for number, result in enumerate(results):
             first = number == 0
             if first or has_news(result):
-                print(json.dumps(counts(result)) if as_json else summary(result), flush=True)
+                print_line(json.dumps(counts(result)) if as_json else summary(result))
                 if not as_json:
                     explain(result)
             if first and Feature.EMBEDDING in features and not stopping():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from imrec_pg.cli.common import invocation, json_option, print_json, say
+from imrec_pg.cli.common import invocation, json_option, print_json, print_line, say
 
 
 @click.command(
@@ -57,5 +57,5 @@ def command(*, weights: Path | None, no_fetch: bool, as_json: bool) -> None:
         )
         return
     for file in found.candidates:
-        print(f"{file.name}: {file.path}: {file.problem or f'ok, {file.sha256}'}")
+        print_line(f"{file.name}: {file.path}: {file.problem or f'ok, {file.sha256}'}")
     say(f"used: {found.taken.path}" if found.taken else "no weights here: imrec-pg weights fetches them")

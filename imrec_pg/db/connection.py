@@ -1,17 +1,20 @@
 """Connections to the database in use, checked before anything else is done on them."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from imrec_pg.db.pooler import ServerConnection
 from imrec_pg.db.rows import all_rows, value, value_or_none
-from imrec_pg.db.sqlstate import connection_error, error_of, line_of
-from imrec_pg.embedded import EmbeddedServer
-from imrec_pg.errors import DatabaseUnreachableError, SchemaError
+from imrec_pg.db.sqlstate import ENCODE, connection_error, error_of, lacks_password
+from imrec_pg.embedded import EmbeddedServer, no_variables, parameters, program_environment
+from imrec_pg.errors import DatabaseUnreachableError, LoginRefusedError, SchemaError
 from imrec_pg.settings import Settings
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -48,9 +51,10 @@ class _ForeignSchema:
     owner: str
 
 
-def connect(settings: Settings, *, again: bool = False) -> Connection:
+def connect(settings: Settings, *, again: bool = False) -> ServerConnection:
     """Return a connection in autocommit mode, starting the embedded server when that is the one in use.
 
+    Names in its statements mean those of pg_catalog, unless they are qualified: the search_path is pinned.
     Nothing is checked; what needs the schema opens a session (db.session). With again, an embedded server
     that somebody has stopped meanwhile stays so.
 
@@ -59,46 +63,88 @@ def connect(settings: Settings, *, again: bool = False) -> Connection:
         LoginRefusedError: the server does not let the role into the database.
     """
     dsn = dsn_of(settings, again=again)
+    parts = _parts(dsn, settings)
+    if settings.embedded:
+        parts = parameters(dsn) | parts
     try:
-        return psycopg.connect(
-            make_conninfo("", **(_DEFAULTS | conninfo_to_dict(dsn))),
-            autocommit=True,
-            fallback_application_name="imrec-pg",
-            # A database in SQL_ASCII would hand out bytes where all others hand out text.
-            client_encoding="utf8",
-        )
-    except psycopg.ProgrammingError as error:
-        raise DatabaseUnreachableError(
-            f"{settings.dsn_source} is no connection string that PostgreSQL knows: {line_of(error)}",
-            "write postgresql://user@host:5432/database",
-        ) from error
+        with no_variables() if settings.embedded else nullcontext():
+            conn = ServerConnection.connect(
+                make_conninfo("", **(_DEFAULTS | parts)),
+                autocommit=True,
+                fallback_application_name="imrec-pg",
+                # A database in SQL_ASCII would hand out bytes where all others hand out text.
+                client_encoding="utf8",
+            )
     except psycopg.OperationalError as error:
-        raise connection_error(error, settings.dsn_source) from error
+        # None: the text of the cause may quote the password, and a traceback would show it.
+        raise connection_error(error, settings.dsn_source, parts) from None
+    try:
+        with translated():
+            conn.pin()
+            conn.another = partial(connect, settings, again=True)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
-def another(conn: psycopg.Connection[Any]) -> Connection:
-    """Return a second connection, by the same role to the same database, in autocommit mode."""
-    parts: dict[str, Any] = dict(conn.info.get_parameters())
-    if conn.info.password:
-        parts["password"] = conn.info.password
-    return psycopg.connect(make_conninfo("", **parts), autocommit=True)
+def another(conn: psycopg.Connection[Any]) -> ServerConnection:
+    """Return a second connection, by the same role to the same database."""
+    assert isinstance(conn, ServerConnection)
+    return conn.another()
 
 
 def psql_call(settings: Settings) -> tuple[list[str], dict[str, str]]:
-    """Return psql's arguments and extra environment for the database in use.
+    """Return arguments and environment, as a whole, of psql and other programs for the database in use.
 
-    The password goes into the environment: arguments are shown to all users by ps.
+    What of the connection string a variable can say is in the environment: arguments are shown to all users
+    by ps, and a password that is not encoded may be part of any of them.
+
+    Raises:
+        DatabaseUnreachableError: a wrong DSN.
     """
     dsn = dsn_of(settings)
-    if not dsn:
-        return [], {}
-    parts = conninfo_to_dict(dsn)
-    password = parts.pop("password", None)
-    environment = {"PGPASSWORD": str(password)} if password is not None else {}
-    return [
-        "--dbname",
-        make_conninfo(**{name: str(value) for name, value in parts.items() if value is not None}),
-    ], environment
+    environment = program_environment() if settings.embedded else dict(os.environ)
+    variables = {
+        option.keyword.decode(): option.envvar.decode()
+        for option in psycopg.pq.Conninfo.get_defaults()
+        if option.envvar
+    }
+    rest = {}
+    for name, given in _parts(dsn, settings).items():
+        if given is None:
+            continue
+        if name in variables:
+            environment[variables[name]] = str(given)
+        else:
+            rest[name] = str(given)
+    return (["--dbname", make_conninfo(**rest)] if rest else []), environment
+
+
+def check_reachable(settings: Settings) -> None:
+    """Return when the database can be connected to, perhaps by a password that is still to be asked for.
+
+    psql would answer with the parts of a connection string that went wrong, and these may be of a password.
+
+    Raises:
+        DatabaseUnreachableError: it cannot, or the connection string is wrong.
+    """
+    try:
+        connect(settings).close()
+    except LoginRefusedError as error:
+        if not lacks_password(error):
+            raise
+
+
+def _parts(dsn: str, settings: Settings) -> dict[str, Any]:
+    try:
+        return conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # Without what libpq says, which quotes the part that it does not understand: of a password, perhaps.
+        raise DatabaseUnreachableError(
+            f"{settings.dsn_source} is no connection string that PostgreSQL knows",
+            f"write postgresql://user@host:5432/database; {ENCODE}",
+        ) from None
 
 
 def dsn_of(settings: Settings, *, again: bool = False) -> str:
@@ -123,6 +169,17 @@ def check_pgvector(conn: Connection) -> None:
             f"pgvector {version} has known faults: install 0.8.4 or newer on the server, then run "
             "ALTER EXTENSION vector UPDATE, and REINDEX indexes that the old one built"
         )
+
+
+def vector_schema(conn: psycopg.Connection[Any]) -> str:
+    """Return the schema of pgvector, quoted; "public", in which nothing is found, where there is none."""
+    found = value_or_none(
+        conn,
+        str,
+        "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e "
+        "INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'",
+    )
+    return found or "public"
 
 
 def schema_version(conn: Connection) -> str | None:

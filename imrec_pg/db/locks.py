@@ -26,6 +26,10 @@ _TRY, _TRY_FOR_S = "300ms", 15
 _LOOK_S = 0.05
 _ADD = "INSERT INTO imrec_internal.lock (name) VALUES (%s) ON CONFLICT DO NOTHING"
 _LOCK = "SELECT FROM imrec_internal.lock WHERE name = %s FOR UPDATE"
+_NO_TIMEOUTS = (
+    "SELECT set_config(s.name, '0', true) FROM pg_catalog.pg_settings AS s "
+    "WHERE s.name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
 _BLOCKERS = """
 SELECT b.pid, a.usename::text AS role, coalesce(a.application_name, '') AS application, a.xact_start AS since
 FROM (SELECT DISTINCT n.pid FROM unnest(pg_catalog.pg_blocking_pids(%s)) AS n (pid)) AS b
@@ -51,17 +55,15 @@ def held(conn: psycopg.Connection[Any], name: str, on_wait: Callable[[], None]) 
     all that run, and both would wait for ever.
     """
     with closing(another(conn)) as holder:
-        # The holder is idle in its transaction for as long as the work takes, an hour for an index.
-        holder.execute(
-            "SELECT set_config(s.name, '0', false) FROM pg_catalog.pg_settings AS s "
-            "WHERE s.name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
-        )
         holder.execute(_ADD, (name,))
         waiting = False
 
         def locked() -> bool:
             nonlocal waiting
-            holder.execute("BEGIN ISOLATION LEVEL READ COMMITTED")  # else it keeps a snapshot
+            holder.execute_alone("BEGIN ISOLATION LEVEL READ COMMITTED")  # else it keeps a snapshot
+            holder.set_for_transaction()
+            # The holder is idle in its transaction for as long as the work takes, an hour for an index.
+            holder.execute(_NO_TIMEOUTS)
             if holder.execute(f"{_LOCK} SKIP LOCKED", (name,)).rowcount:
                 # Without parameters, so that it ends the portal of the statement before, which keeps a snapshot.
                 holder.execute("SELECT")

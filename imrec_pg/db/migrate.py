@@ -22,8 +22,10 @@ from imrec_pg.db.connection import (
     refuse_development_schema,
     refuse_foreign_schema,
     translated,
+    vector_schema,
 )
 from imrec_pg.db.locks import bounded, limit, lock
+from imrec_pg.db.pooler import ServerConnection, set_for_session
 from imrec_pg.db.retry import retry_conflicts
 from imrec_pg.db.rows import value, values
 from imrec_pg.errors import SchemaError
@@ -62,17 +64,6 @@ UNION ALL
 SELECT o.oid::pg_catalog.regoperator::text FROM pg_catalog.pg_operator AS o
 WHERE o.oprnamespace IN (SELECT oid FROM ours)
 ORDER BY 1
-"""
-
-# A role named like the schema has it as its default one ("$user"), and Alembic then looks for our tables
-# under no schema at all. pgvector may lie in a schema of its own; nothing else may be found by a bare name.
-_PLAIN_SEARCH_PATH = """
-SELECT pg_catalog.set_config(
-    'search_path', pg_catalog.concat('pg_catalog, ', pg_catalog.quote_ident(n.nspname), ', pg_temp'), false
-)
-FROM pg_catalog.pg_extension AS e
-INNER JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
-WHERE e.extname OPERATOR(pg_catalog.=) 'vector'
 """
 
 
@@ -121,8 +112,11 @@ def connection(settings: Settings | None = None) -> Iterator[sqlalchemy.Connecti
         "postgresql+psycopg://", creator=lambda: _plain(used), poolclass=sqlalchemy.NullPool
     )
     with translated(), _unwrapped(), engine.begin() as conn:
+        # Where a pooler is between, SQLAlchemy's first questions have seen another path.
+        conn.dialect.default_schema_name = "pg_catalog"
         raw = conn.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
+        assert isinstance(raw, ServerConnection)
+        raw.set_for_transaction()
         with bounded(raw, _WAIT_FOR_UPGRADE), _unwrapped():
             _lock(raw)
             limit(raw, _WAIT_FOR_TABLE)
@@ -178,7 +172,10 @@ def _refuse_what_was_there(conn: psycopg.Connection[Any]) -> None:
 
 def _plain(settings: Settings) -> psycopg.Connection[tuple[object, ...]]:
     conn = connect(settings)
-    conn.execute(_PLAIN_SEARCH_PATH)
+    # pgvector may lie in a schema of its own; nothing else may be found by a bare name. A role named like our
+    # schema would have it on its path ("$user"), and Alembic then looks for our tables under no schema at all.
+    with translated():
+        set_for_session(conn, "search_path", f"pg_catalog, {vector_schema(conn)}, pg_temp")
     conn.autocommit = False
     return conn
 
@@ -206,7 +203,7 @@ def ensure_pgvector(settings: Settings) -> None:
             )
         try:
             # IF NOT EXISTS alone still raises when two sessions create it in the same moment.
-            retry_conflicts(lambda: conn.execute("CREATE EXTENSION IF NOT EXISTS vector"))
+            retry_conflicts(lambda: _create_extension(conn))
         except (pg.UndefinedFile, pg.FeatureNotSupported) as error:
             raise SchemaError(
                 "this server has no pgvector: install it there (Debian: postgresql-NN-pgvector; "
@@ -218,3 +215,10 @@ def ensure_pgvector(settings: Settings) -> None:
                 "in this database once; nothing else here needs one"
             ) from error
         check_pgvector(conn)
+
+
+def _create_extension(conn: ServerConnection) -> None:
+    with conn.transaction():
+        # Where this role creates things by default, and not in pg_catalog.
+        conn.execute("SET LOCAL search_path TO DEFAULT")
+        conn.execute("CREATE EXTENSION IF NOT EXISTS vector")

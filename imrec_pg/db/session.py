@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from pgvector.psycopg import register_vector
+from pgvector.psycopg.bit import register_bit_info
+from pgvector.psycopg.vector import register_vector_info
+from psycopg.types import TypeInfo
 
 from imrec_pg._version import __version__
 from imrec_pg.db.apply_sql import digest
@@ -13,8 +15,10 @@ from imrec_pg.db.connection import (
     refuse_development_schema,
     schema_version,
     translated,
+    vector_schema,
     version_tuple,
 )
+from imrec_pg.db.pooler import set_for_session
 from imrec_pg.db.rows import all_rows
 from imrec_pg.errors import SchemaError
 from imrec_pg.settings import Settings, this_host
@@ -31,9 +35,9 @@ class Session:
         SchemaError: pgvector or the schema is missing or has another version.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, again: bool = False) -> None:
         self._settings = settings
-        self.conn = open_session(settings)
+        self.conn = open_session(settings, again=again)
 
     def restore(self) -> None:
         """Open the connection anew when it was lost; the embedded server is started again if need be."""
@@ -71,13 +75,20 @@ def open_session(settings: Settings, *, again: bool = False) -> Connection:
                 state = state_of(conn)
             _check(state, settings)
             check_pgvector(conn)
-            register_vector(conn)
+            _register_types(conn)
             # By which an image is shown that several hosts know (imrec_internal.image_file).
-            conn.execute("SELECT set_config('imrec.host', %s, false)", (this_host(),))
+            set_for_session(conn, "imrec.host", this_host())
     except BaseException:
         conn.close()
         raise
     return conn
+
+
+def _register_types(conn: Connection) -> None:
+    """Let vectors and bits travel as NumPy arrays and Bit."""
+    # Not pgvector's register_vector(): that finds the type by the search_path.
+    register_vector_info(conn, TypeInfo.fetch(conn, f"{vector_schema(conn)}.vector"))
+    register_bit_info(conn, TypeInfo.fetch(conn, "pg_catalog.bit"))
 
 
 @dataclass(frozen=True, slots=True)

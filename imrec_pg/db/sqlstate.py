@@ -4,6 +4,7 @@ The codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
 import re
+from collections.abc import Mapping
 
 import psycopg
 
@@ -103,12 +104,48 @@ def _refused(state: str, line: str) -> StoreError:
     return StoreError(f"{problem} ({line}): {advice}")
 
 
-def connection_error(error: psycopg.OperationalError, source: str) -> DatabaseUnreachableError:
-    """Return our error for a connection attempt that failed; source says where its DSN is from."""
-    problem = f"no connection to the database named by {source}: {line_of(error)}"
+def connection_error(
+    error: psycopg.OperationalError, source: str, parts: Mapping[str, object]
+) -> DatabaseUnreachableError:
+    """Return our error for a connection attempt that failed, without any part of its connection string.
+
+    Args:
+        error: of the attempt.
+        source: says where the connection string is from.
+        parts: its parameters.
+    """
+    problem = f"no connection to the database named by {source}: {_without(parts, str(error))}"
+    # Where a password holds @ or / as they are, what follows them is taken for the host or the port.
+    advice = ENCODE if _MISREAD.search(str(error)) else ""
     if (error.sqlstate or "")[:2] in _REFUSED_CLASSES or _REFUSALS.search(str(error)):
-        return LoginRefusedError(problem)
-    return DatabaseUnreachableError(problem)
+        return LoginRefusedError(problem, advice)
+    return DatabaseUnreachableError(problem, advice)
+
+
+ENCODE = "in a URL, characters such as % @ / : # of a name or a password are written %25 %40 %2F %3A %23"
+"""A hint for whoever wrote a connection string."""
+
+
+def lacks_password(error: LoginRefusedError) -> bool:
+    """Return whether the server only wants a password, and none was given."""
+    return "no password supplied" in error.problem
+
+
+def _without(parts: Mapping[str, object], text: str) -> str:
+    """Return what libpq says of the last attempt, without the values that it quotes."""
+    # "connection to server at "HOST" (ADDRESS), port PORT failed: FATAL: role "USER" does not exist"
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("\t") and line.strip()] or [""]
+    said = re.sub(r"^.* failed: (?=\S)|^connection is bad: ", "", lines[-1])
+    said = re.sub(r"""(["']).*\1""", "…", said)
+    given = {str(value) for name, value in parts.items() if name not in _DRY and value is not None}
+    for value in sorted(given, key=len, reverse=True):
+        said = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", said) if value else said
+    return " ".join(said.split()) or "it failed"
+
+
+_MISREAD = re.compile(r"resolve host|translate host name|^.*invalid |password authentication failed")
+# Numbers of ours, and words of a closed set.
+_DRY = frozenset({"connect_timeout", "sslmode", "gssencmode", "client_encoding", "target_session_attrs"})
 
 
 def line_of(error: psycopg.Error) -> str:

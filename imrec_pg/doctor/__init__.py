@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors as pg
 
 from imrec_pg.db.connection import connect, translated
+from imrec_pg.db.pooler import set_for_session
 from imrec_pg.doctor import (
     contents,
     indexes,
@@ -36,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "objects": objects.objects,
     "storage": objects.storage,
     "privileges": privileges.privileges,
+    "search-path": privileges.search_path,
     "read-only": server.read_only,
     "features": contents.features,
     "files": contents.files,
@@ -75,12 +77,9 @@ def examine(settings: Settings, *, full: bool = False) -> list[Finding]:
 
 def _limit_time(conn: psycopg.Connection[tuple[object, ...]], *, full: bool) -> None:
     """Don't wait for locks, nor, unless all rows are read, longer than a minute for one statement."""
-    conn.execute("SELECT set_config('lock_timeout', '1s', false) WHERE current_setting('lock_timeout') = '0'")
-    if not full:
-        conn.execute(
-            "SELECT set_config('statement_timeout', '1min', false) "
-            "WHERE current_setting('statement_timeout') = '0'"
-        )
+    for name, limit in [("lock_timeout", "1s")] + ([] if full else [("statement_timeout", "1min")]):
+        if conn.execute("SELECT current_setting(%s) = '0'", (name,)).fetchone() == (True,):
+            set_for_session(conn, name, limit)
 
 
 def _run(name: str, check: Check, examined: Examined) -> list[Finding]:

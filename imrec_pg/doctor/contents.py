@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Composed, Identifier
 
+from imrec_pg.db.connection import vector_schema
 from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
 from imrec_pg.paths import display_path
@@ -27,11 +28,13 @@ _FILELESS = SQL(
 # NaN sorts above all numbers: it is greater than 0, and not less than infinity.
 _ODD = SQL(
     "SELECT count(*) AS seen, count(*) FILTER (WHERE NOT ("
-    "vector_norm({column}) > 0 AND vector_norm({column}) < 'infinity'::double precision)) AS wrong "
+    "{vector}.vector_norm({column}) > 0 AND {vector}.vector_norm({column}) < 'infinity'::double precision"
+    ")) AS wrong "
     "FROM {table} TABLESAMPLE SYSTEM (%s)"
 )
 _DELETE_ODD = SQL(
-    "DELETE FROM {table} WHERE NOT (vector_norm({column}) > 0 AND vector_norm({column}) < 'infinity');"
+    "DELETE FROM {table} WHERE NOT "
+    "({vector}.vector_norm({column}) > 0 AND {vector}.vector_norm({column}) < 'infinity');"
 )
 _DELETE_FILELESS = (
     "DELETE FROM imrec.image AS i WHERE NOT EXISTS "
@@ -144,7 +147,11 @@ def vectors(examined: Examined) -> Iterator[Finding]:
         table = examined.tables.get(name)
         if table is None:
             continue
-        parts = {"table": Identifier("imrec", name), "column": Identifier(name)}
+        parts = {
+            "table": Identifier("imrec", name),
+            "column": Identifier(name),
+            "vector": SQL(vector_schema(examined.conn)),
+        }
         sample, which = _sampled(examined, _ODD.format(**parts), table, _SAMPLE)
         if sample.wrong:
             yield error(

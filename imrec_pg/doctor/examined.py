@@ -200,6 +200,15 @@ class Examined:
             return None
         return this_machine() if abs(created - backend.started) < _CLOCK_SECONDS else None
 
+    @cached_property
+    def search_path(self) -> list[str]:
+        """The schemas in which a new session of this role finds bare names; ours is pinned to pg_catalog."""
+        with self.conn.transaction():
+            self.conn.execute("SET LOCAL search_path TO DEFAULT")
+            # No operator, and no function by a bare name: others may have planted some.
+            (names,) = self.values("SELECT pg_catalog.current_schemas(true)::pg_catalog.text[]")
+        return list(names)
+
     def records(
         self, kind: type[Record], statement: Statement, parameters: Params | None = None
     ) -> list[Record]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from psycopg.rows import scalar_row
 from psycopg.sql import SQL, Composed, Identifier
 
+from imrec_pg.db.connection import vector_schema
 from imrec_pg.doctor.examined import WORTH_AN_INDEX, Examined
 from imrec_pg.doctor.finding import Finding, notice, ok, warning
 from imrec_pg.records import Feature, Metric
 
-_TABLE = SQL("SELECT image_id FROM {table} ORDER BY {column} {operator} %s::vector LIMIT 10")
+_TABLE = SQL("SELECT image_id FROM {table} ORDER BY {column} {operator} %s::{vector}.vector LIMIT 10")
 # As in the README and the guide.
 _VIEW = SQL(
     "SELECT path FROM imrec.photo ORDER BY {column} {operator} "
@@ -62,7 +63,7 @@ def psql(examined: Examined) -> Iterator[Finding]:
     if not examined.hnsw:
         return
     # A session knows pgvector's settings only once it has used a vector.
-    examined.conn.execute("SELECT '[1]'::vector")
+    examined.conn.execute(SQL("SELECT '[1]'::{}.vector").format(SQL(vector_schema(examined.conn))))
     ef_search = int(examined.setting("hnsw.ef_search"))
     if examined.setting("hnsw.iterative_scan") == "off":
         fix = examined.set_database("hnsw.iterative_scan", "strict_order")
@@ -99,12 +100,14 @@ def _queries(examined: Examined) -> Iterator[_Query]:
         if not stored:
             continue
         rows, operator = examined.tables[table].rows, _OPERATORS[metric]
+        vector = SQL(vector_schema(examined.conn))
+        qualified = SQL("OPERATOR({}.{})").format(vector, operator)
         order = f"ORDER BY {feature} {operator.as_string()} … LIMIT"
         for where, statement, parameter in (
             (f"imrec.{table}", _TABLE, stored[0]),
             ("imrec.photo", _VIEW, "/photos/a.jpg"),
         ):
-            made = statement.format(operator=operator, **parts)
+            made = statement.format(operator=qualified, vector=vector, **parts)
             yield _Query(f"{order} on {where}", table, made, parameter, frozenset(names), rows)
 
 

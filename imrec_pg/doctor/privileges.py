@@ -45,6 +45,29 @@ SELECT (SELECT c.restricted FROM imrec_internal.caller AS c) AS restricted, EXIS
     SELECT FROM imrec_internal.access AS a WHERE pg_has_role(a.role, 'USAGE')
 ) AS granted
 """
+# Schemas on the search_path of any role in this database, in which somebody may create who could not do
+# the same otherwise: not a superuser, the owner of the database or of the library, nor this role itself.
+_PATHS = """
+SELECT s.setting FROM pg_catalog.pg_db_role_setting AS d CROSS JOIN LATERAL unnest(d.setconfig) AS s (setting)
+WHERE s.setting LIKE 'search_path=%%' AND d.setdatabase IN (
+    0, (SELECT b.oid FROM pg_catalog.pg_database AS b WHERE b.datname = current_database())
+)
+"""
+_CREATORS = """
+SELECT
+    quote_ident(n.nspname) AS schema,
+    CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
+FROM pg_catalog.pg_namespace AS n
+CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+WHERE n.nspname = ANY (%s) AND a.privilege_type = 'CREATE' AND a.grantee NOT IN (
+    SELECT r.oid FROM pg_catalog.pg_roles AS r WHERE r.rolsuper OR r.rolname IN (current_user, 'pg_database_owner')
+    UNION ALL
+    SELECT d.datdba FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()
+    UNION ALL
+    SELECT i.nspowner FROM pg_catalog.pg_namespace AS i WHERE i.nspname = 'imrec'
+)
+ORDER BY 1, 2
+"""
 # Needed only where somebody revoked it from PUBLIC.
 _EXECUTE = SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA imrec, imrec_internal TO {role}")
 _INDEXED = (Feature.EMBEDDING, Feature.HISTOGRAM)
@@ -70,6 +93,28 @@ class _Relation:
     reads: bool
     writes: list[str]
     owns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Creator:
+    schema: str
+    role: str
+
+
+def search_path(examined: Examined) -> Iterator[Finding]:
+    """Yield the schemas in which others may plant what psql users then call by a bare name."""
+    named = [str(path).partition("=")[2] for path in examined.values(_PATHS)]
+    schemas = {name.strip().strip('"') for path in named for name in path.split(",")}
+    creators = examined.records(_Creator, _CREATORS, (sorted(schemas | set(examined.search_path)),))
+    for creator in creators:
+        yield warning(
+            f"{creator.role} may create in the schema {creator.schema}, which is on a search_path",
+            "A function or operator planted there can be taken for PostgreSQL's own, and runs with the rights "
+            "of whoever uses it in psql. imrec-pg itself, and its functions, look nowhere but in pg_catalog.",
+            f"REVOKE CREATE ON SCHEMA {creator.schema} FROM {creator.role};",
+        )
+    if not creators:
+        yield ok("nobody else may create in the schemas on the search_path")
 
 
 def privileges(examined: Examined) -> Iterator[Finding]:

@@ -21,8 +21,7 @@ SELECT
     e.extversion AS installed,
     n.nspname AS schema,
     (SELECT a.default_version FROM pg_catalog.pg_available_extensions AS a WHERE a.name = 'vector')
-        AS available,
-    to_regtype('vector') IS NOT NULL AS found
+        AS available
 FROM (SELECT 1) AS one
 LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'vector'
 LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
@@ -36,13 +35,11 @@ class _Extension:
     Attributes:
         installed: its version in this database.
         available: the version of the server's files.
-        found: whether its type is found without its schema's name.
     """
 
     installed: str | None
     schema: str | None
     available: str | None
-    found: bool
 
 
 def postgresql(examined: Examined) -> Iterator[Finding]:
@@ -83,7 +80,7 @@ def pgvector(examined: Examined) -> Iterator[Finding]:
         )
         return
     yield _compared(found)
-    if not found.found:
+    if found.schema not in examined.search_path:
         yield error(
             f"pgvector is in the schema {found.schema}, which is not on this role's search_path",
             "Queries do not find its type and operators.",

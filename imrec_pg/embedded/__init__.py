@@ -5,6 +5,15 @@ recoveries longer than 10 s, and opens other people's folders when run as root.
 """
 
 from imrec_pg.embedded.binaries import client_path, psql_path
+from imrec_pg.embedded.connection import no_variables, parameters, program_environment
 from imrec_pg.embedded.server import EmbeddedServer, ServerStatus
 
-__all__ = ["EmbeddedServer", "ServerStatus", "client_path", "psql_path"]
+__all__ = [
+    "EmbeddedServer",
+    "ServerStatus",
+    "client_path",
+    "no_variables",
+    "parameters",
+    "program_environment",
+    "psql_path",
+]

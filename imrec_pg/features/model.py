@@ -2,6 +2,7 @@
 
 import re
 import sys
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -29,6 +30,9 @@ _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 class EmbedderSource:
     """Finds the weights and loads the model when they are first needed, not before.
 
+    Threads may share it: they take turns, since one computation uses all cores, and OpenVINO's request is busy
+    for a second one.
+
     Args:
         settings: may name a file of weights.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -47,11 +51,18 @@ class EmbedderSource:
         self._settings = settings
         self._device = device
         self._allow_other = allow_other
+        # Reentrant: loading the model asks for the weights.
+        self._turn = threading.RLock()
 
     @cached_property
+    def _weights(self) -> weights.Weights:
+        return weights.resolve(self._settings, allow_other=self._allow_other)
+
+    @property
     def weights(self) -> weights.Weights:
         """The weights; found, or fetched, on first use."""
-        return weights.resolve(self._settings, allow_other=self._allow_other)
+        with self._turn:
+            return self._weights
 
     @property
     def identity(self) -> ModelIdentity:
@@ -76,7 +87,8 @@ class EmbedderSource:
 
     def embed(self, crops: Sequence[RgbArray]) -> NDArray[np.float32]:
         """Return float32 (n, 512), one row for each crop; crops are uint8 (224, 224, 3) RGB."""
-        return self._embedder.embed(crops)
+        with self._turn:
+            return self._embedder.embed(crops)
 
 
 def _may_have_gpu() -> bool:

@@ -115,7 +115,7 @@ class _LeaseRenewal(threading.Thread):
             try:
                 if conn is None or conn.closed:
                     conn = self._database.another()
-                # Each time, since behind a pooler it may be another session's by now.
+                # Each time, since the connection may be a new one.
                 claims.renew(conn, self._worker, locked=claims.lock(conn, self._worker))
             except ImrecError as error:
                 # The main connection says so too; a lease that is not renewed ends by itself.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from imrec_pg.catalogue import root_files
 from imrec_pg.catalogue import roots as store
 from imrec_pg.catalogue.root_files import Contents
-from imrec_pg.db.connection import Connection
+from imrec_pg.db.sessions import Run
 from imrec_pg.errors import UnknownRootError, UsageError
 from imrec_pg.ingest.find import check_folders, new_root
 from imrec_pg.paths import display_path, slashed
@@ -47,15 +47,15 @@ class RootPlacement:
 
 
 class NamedRoots:
-    """The roots of a library as one host sees them."""
+    """The roots of a library as one host sees them; run calls what needs a connection with one."""
 
-    def __init__(self, conn: Connection, host: str) -> None:
-        self._conn = conn
+    def __init__(self, run: Run, host: str) -> None:
+        self._run = run
         self._host = host
 
     def states(self) -> list[store.RootState]:
         """Return all roots with their place on this host and the number of their files, by name."""
-        return store.states(self._conn, self._host)
+        return self._run(store.states, self._host)
 
     def add(
         self,
@@ -73,18 +73,18 @@ class NamedRoots:
             UsageError: the path is no folder, or another root has it, or files in it; or the name is none.
         """
         (folder,) = check_folders([path])
-        here = store.roots_here(self._conn, self._host)
+        here = self._run(store.roots_here, self._host)
         root = here.named(_given(name))
         self._check_free(here, folder, root)
         if root is None:
             root = new_root(here.all, folder, _checked(name))
-            store.add_root(self._conn, root, self._host)
+            self._run(store.add_root, root, self._host)
             return RootPlacement(root, folder, Outcome.NEW, 0)
-        canonical = store.mount(self._conn, root.root_id, self._host, folder)
+        canonical = self._run(store.mount, root.root_id, self._host, folder)
         rewritten = 0
         if canonical:
             moved = Root(root.root_id, root.name, folder)
-            rewritten = root_files.rewrite_paths(self._conn, moved, on_progress)
+            rewritten = self._run(root_files.rewrite_paths, moved, on_progress)
         if canonical and root.raw_path != folder:
             outcome = Outcome.MOVED
         else:
@@ -97,7 +97,7 @@ class NamedRoots:
         Raises:
             UsageError: there is no such root, another has the new name, or that is no name.
         """
-        store.rename(self._conn, self._named(old).root_id, _checked(new))
+        self._run(store.rename, self._named(old).root_id, _checked(new))
 
     def contents(self, name: str) -> Contents:
         """Return what removing a root would forget.
@@ -105,7 +105,7 @@ class NamedRoots:
         Raises:
             UsageError: there is no such root.
         """
-        return root_files.contents(self._conn, self._named(name).root_id)
+        return self._run(root_files.contents, self._named(name).root_id)
 
     def remove(self, name: str, *, on_progress: Callable[[int], None] = lambda _files: None) -> Contents:
         """Forget a root, its files, and images that no other file holds; return how many of the two.
@@ -115,7 +115,7 @@ class NamedRoots:
         Raises:
             UsageError: there is no such root.
         """
-        return root_files.forget(self._conn, self._named(name).root_id, on_progress)
+        return self._run(root_files.forget, self._named(name).root_id, on_progress)
 
     def forget_host(self, name: str, host: str) -> bool:
         """Forget where a root lies on a host, and nothing else; return whether that was known.
@@ -123,10 +123,10 @@ class NamedRoots:
         Raises:
             UsageError: there is no such root.
         """
-        return store.unmount(self._conn, self._named(name).root_id, _given(host))
+        return self._run(store.unmount, self._named(name).root_id, _given(host))
 
     def _named(self, name: str) -> Root:
-        root = store.roots_here(self._conn, self._host).named(_given(name))
+        root = self._run(store.roots_here, self._host).named(_given(name))
         if root is None:
             raise UnknownRootError(_given(name))
         return root
@@ -146,7 +146,7 @@ class NamedRoots:
             raise UsageError(
                 f"{display_path(folder)} is the root {other.name} already: rename that root, or remove it"
             )
-        if root_files.holds_below(self._conn, other.root_id, folder[len(slashed(other.here)) :]):
+        if self._run(root_files.holds_below, other.root_id, folder[len(slashed(other.here)) :]):
             raise UsageError(
                 f"files in {display_path(folder)} are known already, as part of the root {other.name}: "
                 "use that root, else they would be stored twice"

@@ -15,11 +15,32 @@ from pebble import ProcessPool
 
 from imrec_pg.bounded.limits import ProcessLimits, give_up_root, harden, limited
 from imrec_pg.bounded.unpickling import carefully
+from imrec_pg.errors import NoWorkersError
 from imrec_pg.paths import working_folder
 
 T = TypeVar("T")
 # Starting takes a second; a worker that takes this long has died.
 _START_S = 10
+
+
+def check_may_start() -> None:
+    """Return when this process may start processes of its own.
+
+    Raises:
+        NoWorkersError: it may not; to go on would wait for ever, or fail without saying why.
+    """
+    this = multiprocessing.current_process()
+    # So multiprocessing itself knows that the main module is being imported by a process that was just started.
+    if getattr(this, "_inheriting", False):
+        raise NoWorkersError(
+            "a process that was just started imports this script, and comes to this call before its own work: "
+            "put the call under if __name__ == '__main__'"
+        )
+    if this.daemon:
+        raise NoWorkersError(
+            "photos are decoded in processes of their own, and a daemonic process may start none: call this "
+            "from a process with daemon=False, or from concurrent.futures.ProcessPoolExecutor"
+        )
 
 
 class Workers:
@@ -29,9 +50,13 @@ class Workers:
         number: how many processes.
         function: what they will run. Its module is loaded at the start, while it can be read: a worker of root's
             then becomes nobody.
+
+    Raises:
+        NoWorkersError: this process may not start any.
     """
 
     def __init__(self, number: int, function: Callable[..., object]) -> None:
+        check_may_start()
         # Not "fork": a fork of a process with threads and a loaded model can deadlock.
         method = "spawn" if sys.platform == "darwin" else "forkserver"
         context = multiprocessing.get_context(method)
@@ -77,8 +102,10 @@ class Workers:
         try:
             # A worker still starting would not find the semaphores of a stopped pool, and print a traceback.
             latest = time.monotonic() + _START_S
-            for _ in range(self._number):
-                self._started.acquire(timeout=max(0, latest - time.monotonic()))
+            left = self._number
+            # Of a pool that broke, some never start.
+            while left and time.monotonic() < latest and self._pool.active:
+                left -= self._started.acquire(timeout=0.1)
         finally:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()

@@ -11,7 +11,7 @@ import numpy as np
 from pgvector import Bit
 from psycopg import errors as pg
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Composed, Identifier, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
 from imrec_pg.db.connection import Connection, translated
@@ -22,6 +22,7 @@ from imrec_pg.records import Certainty, Combine, Feature, Features, FloatRow, Me
 from imrec_pg.search.results import FeatureRank, FusedNeighbour, Neighbour
 
 T = TypeVar("T")
+_VECTOR = Identifier("vector")
 
 
 def recommend(
@@ -45,7 +46,11 @@ def recommend(
         InvalidQueryError: the question makes no sense, such as a pair of feature and metric.
     """
     parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact)
-    rows = _fetch(conn, _RECOMMEND, parameters | {"feature": str(feature), "metric": metric and str(metric)})
+    rows = _fetch(
+        conn,
+        _statement(conn, _RECOMMEND),
+        parameters | {"feature": str(feature), "metric": metric and str(metric)},
+    )
     return [Neighbour(distance=row["distance"], **_shown(row)) for row in rows], _certainty(rows)
 
 
@@ -70,7 +75,7 @@ def fuse(
     """
     named = None if weights is None else Jsonb({str(name): weight for name, weight in weights.items()})
     parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact)
-    rows = _fetch(conn, _FUSE, parameters | {"weights": named})
+    rows = _fetch(conn, _statement(conn, _FUSE), parameters | {"weights": named})
     neighbours = [
         FusedNeighbour(
             fused=row["fused"],
@@ -124,7 +129,11 @@ def plan(
 ) -> list[str]:
     """Return PostgreSQL's plan of the ranking, carried out and timed, line by line."""
     parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact)
-    rows = _fetch(conn, _EXPLAIN, parameters | {"feature": str(feature), "metric": metric and str(metric)})
+    rows = _fetch(
+        conn,
+        _statement(conn, _EXPLAIN),
+        parameters | {"feature": str(feature), "metric": metric and str(metric)},
+    )
     return [row["line"] for row in rows]
 
 
@@ -199,6 +208,20 @@ def _certainty(rows: Sequence[Mapping[str, Any]]) -> Certainty:
     return Certainty(rows[0]["certainty"]) if rows else Certainty.EXACT
 
 
+def _statement(conn: Connection, template: Composed) -> Composed:
+    """Return a statement with the type vector by its full name."""
+    vector = conn.adapters.types["vector"].regtype
+    return Composed([SQL(vector) if part is _VECTOR else part for part in _flat(template)])
+
+
+def _flat(composed: Composed) -> Iterator[Composable]:
+    for part in composed:
+        if isinstance(part, Composed):
+            yield from _flat(part)
+        else:
+            yield part
+
+
 def _feature(value: Any) -> FloatRow | bytes | None:  # noqa: ANN401 - what psycopg makes of a vector or bits
     if value is None:
         return None
@@ -211,11 +234,14 @@ def _feature(value: Any) -> FloatRow | bytes | None:  # noqa: ANN401 - what psyc
 
 
 def _features(side: str) -> Composed:
-    """Return an imrec.features[] of one side's parameters; its fields are in the order of Feature."""
+    """Return an imrec.features[] of one side's parameters; its fields are in the order of Feature.
+
+    The type vector is left open, since its schema is another in each database (see _statement).
+    """
     names = SQL(", ").join(Identifier(feature.value) for feature in Feature)
     arrays = SQL(", ").join(
         SQL("{}::{}[]").format(
-            Placeholder(f"{side}_{feature}"), SQL("bit(64)") if feature.is_hash else SQL("vector")
+            Placeholder(f"{side}_{feature}"), SQL("bit(64)") if feature.is_hash else _VECTOR
         )
         for feature in Feature
     )

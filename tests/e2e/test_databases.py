@@ -40,7 +40,7 @@ def as_role(dsn: str, role: str, **more: str) -> str:
     [
         ("postgresql://localhost:1/photos", "Connection refused"),
         ("host=/nowhere port=1", "No such file or directory"),
-        ("postgresql://nobody:secret@no-such-host.invalid/x", "no-such-host.invalid"),
+        ("postgresql://nobody:secret@no-such-host.invalid/x", "Name or service not known"),
         ("nonsense", "write postgresql://user@host:5432/database"),
         ("host=localhost prot=1", "write postgresql://user@host:5432/database"),
     ],
@@ -52,6 +52,24 @@ def test_no_server_or_a_wrong_dsn_exits_with_4(dsn: str, says: str, imrec: Imrec
         assert source in done.message
         assert "secret" not in done.message
         assert not done.raw_out
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://me:p%zzSECRET@localhost/db",
+        "host=127.0.0.1 port=1 password='half'SECRET'",
+        "postgresql://me:SECRET@127.0.0.1:1/db",
+        "postgresql://me:x@127.0.0.1:1/db?sslmode=SECRET",
+    ],
+)
+def test_no_command_shows_a_part_of_a_connection_string(dsn: str, imrec: Imrec, tmp_path: Path) -> None:
+    run = imrec.on(dsn)
+    calls: list[list[Argument]] = [["status"], ["psql", "-c", "SELECT 1"], ["db", "dump", tmp_path / "d"]]
+    for arguments in (*calls, *([*call, "--debug"] for call in calls[:2])):
+        done = run(*arguments, code=4)
+        assert "SECRET" not in done.err
+        assert "IMREC_DATABASE_URL" in done.err
 
 
 def test_every_command_exits_with_4_without_a_server(imrec: Imrec, folder: Path) -> None:

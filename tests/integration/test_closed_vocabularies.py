@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 from support import AddImage, settings_for
 
+from imrec_pg.db.connection import Connection
 from imrec_pg.db.rows import value
 from imrec_pg.errors import InvalidQueryError, UsageError
 from imrec_pg.library import Library
@@ -53,9 +53,8 @@ def test_a_filter_of_unknown_names_or_values_is_refused(
         getattr(library, how)(PIXELS, **ask, **condition)
 
 
-def test_a_date_will_do_where_a_time_is_asked_for(library: Library) -> None:
-    with psycopg.connect(library._conn.info.dsn) as conn:
-        conn.execute("UPDATE imrec.image SET taken_at = '2024-05-01 10:00'")
+def test_a_date_will_do_where_a_time_is_asked_for(library: Library, conn: Connection) -> None:
+    conn.execute("UPDATE imrec.image SET taken_at = '2024-05-01 10:00'")
     found = [
         len(library.search(PIXELS, feature="average_hash", after=day).neighbours)  # type: ignore[arg-type]
         for day in (date(2024, 5, 1), date(2024, 5, 2), datetime(2024, 5, 1, 10))  # noqa: DTZ001 - as in EXIF
@@ -63,8 +62,7 @@ def test_a_date_will_do_where_a_time_is_asked_for(library: Library) -> None:
     assert found == [1, 0, 1]
 
 
-def test_the_kind_of_a_granted_role_may_be_a_word(library: Library) -> None:
-    conn = library._conn
+def test_the_kind_of_a_granted_role_may_be_a_word(library: Library, conn: Connection) -> None:
     conn.execute("DROP ROLE IF EXISTS imrec_test_word")
     conn.execute("CREATE ROLE imrec_test_word")
     try:

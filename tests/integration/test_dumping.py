@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
-from support import AddImage, new_database, settings_for
+from support import AddImage, bare_session, new_database, settings_for
 
 from imrec_pg import doctor
 from imrec_pg.access import grants
@@ -55,7 +55,7 @@ QUESTIONS = (
 @pytest.fixture(scope="module")
 def library(template: str) -> Iterator[str]:
     """Yield the dsn of a library with an index, odd names and a table of its user's."""
-    with new_database(template, "imrec_template") as dsn, open_session(settings_for(dsn)) as conn:
+    with new_database(template, "imrec_template") as dsn, bare_session(settings_for(dsn)) as conn:
         claim_model(conn, ModelIdentity("resnet18", "ab" * 32))
         add = AddImage(conn)
         add.many([{"name": f"{number}.jpg"} for number in range(40)])

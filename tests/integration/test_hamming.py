@@ -14,11 +14,10 @@ from PIL import Image
 from psycopg import errors as pg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
-from support import AddImage, settings_for
+from support import AddImage, bare_session, settings_for
 
 from imrec_pg.db import migrate
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.session import open_session
 from imrec_pg.errors import StoreError
 from imrec_pg.features.hashes import average_hash, difference_hash, perceptual_hash
 from imrec_pg.records import Feature
@@ -76,7 +75,7 @@ def stored_dsn(template: str, stored: Hashes) -> Iterator[str]:
     dsn = make_conninfo(template, dbname=name.as_string().strip('"'))
     with psycopg.connect(template, autocommit=True) as admin:
         admin.execute(SQL("CREATE DATABASE {} TEMPLATE imrec_template").format(name))
-        with open_session(settings_for(dsn)) as conn:
+        with bare_session(settings_for(dsn)) as conn:
             conn.execute(
                 "CREATE TEMP TABLE given (image_id uuid,"
                 " average_hash bit(64), difference_hash bit(64), perceptual_hash bit(64))"
@@ -106,7 +105,7 @@ def store_given(conn: Connection) -> None:
 
 @pytest.fixture
 def photos(stored_dsn: str) -> Iterator[Connection]:
-    with open_session(settings_for(stored_dsn)) as conn, conn.transaction(force_rollback=True):
+    with bare_session(settings_for(stored_dsn)) as conn, conn.transaction(force_rollback=True):
         yield conn
 
 
@@ -267,7 +266,7 @@ def test_the_scan_runs_in_parallel(stored_dsn: str) -> None:
         ).fetchone()
         return int(str(row and row[0]))
 
-    with open_session(settings_for(stored_dsn)) as conn:
+    with bare_session(settings_for(stored_dsn)) as conn:
         if conn.info.server_version < 180000:
             pytest.skip("PostgreSQL counts parallel workers from 18 on")
         for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):

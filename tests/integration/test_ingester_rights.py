@@ -13,7 +13,7 @@ from PIL import Image
 from psycopg import errors as pg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
-from support import AddImage, settings_for
+from support import AddImage, running_on, settings_for
 
 from imrec_pg import doctor
 from imrec_pg.access import grants
@@ -73,7 +73,7 @@ def test_all_that_ingest_prune_and_root_write_is_granted(
     assert (changed.tally.replaced, changed.changes.gone) == (1, 1)
     with psycopg.connect(ingester, autocommit=True) as own:
         assert prune(own, timedelta(0), dry_run=False).files == 1
-        roots = NamedRoots(own, "a")
+        roots = NamedRoots(running_on(own), "a")
         roots.rename(str(tmp_path), "photos")
         roots.add("photos", tmp_path)
         roots.forget_host("photos", "a")
@@ -190,7 +190,7 @@ def test_a_retry_without_folders_reads_only_roots_that_were_said_to_lie_here(
     assert conn.execute(stored).fetchall() == [(str(folders["mine"] / "photo.png"),)]
     # Named, or mounted here, it is read.
     assert ingest_as(conn.info.dsn, folders["planted"], options=replace(LIGHT, retry=True)).tally.new == 1
-    NamedRoots(conn, this_host()).add("elsewhere", folders["elsewhere"])
+    NamedRoots(running_on(conn), this_host()).add("elsewhere", folders["elsewhere"])
     assert ingest_as(conn.info.dsn).tally.new == 1
 
 

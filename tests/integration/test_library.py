@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -125,8 +126,8 @@ def test_what_is_no_image_is_a_decode_error_with_its_data(library: Library) -> N
 def test_embed_gives_what_an_ingest_stores(library: Library, folder: Path, dsn: str) -> None:
     made = library.embed(folder / "00.png", ["histogram", "average_hash"])
     assert made.embedding is None
-    with imrec_pg.open(dsn) as other:
-        stored = other._conn.execute(
+    with psycopg.connect(dsn) as other:
+        stored = other.execute(
             "SELECT average_hash::text FROM imrec.average_hash AS a INNER JOIN imrec.file AS f USING (image_id) "
             "WHERE path LIKE '%/00.png'"
         ).fetchone()

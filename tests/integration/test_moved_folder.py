@@ -10,6 +10,7 @@ from PIL import Image
 from support import settings_for
 
 from imrec_pg.catalogue.roots import mount
+from imrec_pg.db.connection import Connection
 from imrec_pg.db.rows import value, values
 from imrec_pg.doctor import examine
 from imrec_pg.errors import FolderNotFoundError
@@ -42,53 +43,59 @@ def first(library: Library, photo: Path) -> str:
     return found.path
 
 
-def in_sql(library: Library) -> set[str]:
-    return set(values(library._conn, str, "SELECT path FROM imrec_internal.image_file"))
+def in_sql(conn: Connection) -> set[str]:
+    return set(values(conn, str, "SELECT path FROM imrec_internal.image_file"))
 
 
-def test_answers_name_the_living_file_once_the_new_folder_is_ingested(library: Library, lib: Path) -> None:
+def test_answers_name_the_living_file_once_the_new_folder_is_ingested(
+    library: Library, lib: Path, conn: Connection
+) -> None:
     moved = lib.rename(lib.parent / "lib2")
     result = library.ingest(moved, **LIGHT)  # type: ignore[arg-type]
     assert (result.tally.duplicates, result.changes.gone) == (3, 3)
     assert first(library, moved / "1.png") == str(moved / "1.png")
-    assert in_sql(library) == {str(moved / f"{i}.png") for i in range(3)}
+    assert in_sql(conn) == {str(moved / f"{i}.png") for i in range(3)}
     # They come back with their folder.
     moved.rename(lib)
     assert library.ingest(lib, **LIGHT).changes.back == 3  # type: ignore[arg-type]
 
 
-def test_a_copy_marks_nothing(library: Library, lib: Path) -> None:
+def test_a_copy_marks_nothing(library: Library, lib: Path, conn: Connection) -> None:
     copy = lib.parent / "copy"
     copy.mkdir()
     for path in lib.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     assert library.ingest(copy, **LIGHT).changes.gone == 0  # type: ignore[arg-type]
-    assert value(library._conn, int, "SELECT count(*) FROM imrec.missing") == 0
+    assert value(conn, int, "SELECT count(*) FROM imrec.missing") == 0
 
 
-def test_photos_that_were_not_met_elsewhere_are_not_marked(library: Library, lib: Path) -> None:
+def test_photos_that_were_not_met_elsewhere_are_not_marked(
+    library: Library, lib: Path, conn: Connection
+) -> None:
     moved = lib.rename(lib.parent / "lib2")
     (moved / "1.png").rename(lib.parent / "1.png")
     library.ingest(moved, **LIGHT)  # type: ignore[arg-type]
     left = "SELECT path FROM imrec.file WHERE file_id NOT IN (SELECT file_id FROM imrec.missing) ORDER BY 1"
-    assert values(library._conn, str, left) == [
+    assert values(conn, str, left) == [
         str(lib / "1.png"),
         str(moved / "0.png"),
         str(moved / "2.png"),
     ]
 
 
-def test_files_of_a_root_that_other_hosts_have_are_left_alone(library: Library, lib: Path) -> None:
+def test_files_of_a_root_that_other_hosts_have_are_left_alone(
+    library: Library, lib: Path, conn: Connection
+) -> None:
     (root,) = library.roots.states()
-    mount(library._conn, root.root_id, "nas", b"/volume1/lib")
+    mount(conn, root.root_id, "nas", b"/volume1/lib")
     moved = lib.rename(lib.parent / "lib2")
     assert library.ingest(moved, **LIGHT).changes.gone == 0  # type: ignore[arg-type]
 
 
 def test_status_and_doctor_say_what_to_do_about_a_root_without_its_folder(
-    library: Library, lib: Path
+    library: Library, lib: Path, conn: Connection
 ) -> None:
-    dsn = library._conn.info.dsn
+    dsn = conn.info.dsn
     assert [root.gone for root in library.status().roots] == [False]
     lib.rename(lib.parent / "lib2")
     assert [root.gone for root in library.status().roots] == [True]

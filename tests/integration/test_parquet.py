@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support import AddImage, at_angle, new_database, settings_for
+from support import AddImage, at_angle, bare_session, new_database, settings_for
 
 from imrec_pg.backup.parquet import export_library, import_library
 from imrec_pg.catalogue import missing
@@ -67,7 +67,7 @@ def awkward(conn: Connection, add_image: AddImage) -> Connection:
 
 @pytest.fixture
 def empty(template: str) -> Iterator[Connection]:
-    with new_database(template, "imrec_template") as dsn, open_session(settings_for(dsn)) as opened:
+    with new_database(template, "imrec_template") as dsn, bare_session(settings_for(dsn)) as opened:
         yield opened
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from support import AddImage, at_angle, new_database, settings_for
+from support import AddImage, at_angle, bare_session, new_database, settings_for
 
 from imrec_pg.backup.parquet import export_library, import_library
 from imrec_pg.backup.parquet.columns import codec_of
@@ -44,7 +44,7 @@ Change = Callable[[pa.Table], pa.Table]
 def good(template: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an export of three images, which no test changes."""
     folder = tmp_path_factory.mktemp("good") / "export"
-    with new_database(template, "imrec_template") as dsn, open_session(settings_for(dsn)) as conn:
+    with new_database(template, "imrec_template") as dsn, bare_session(settings_for(dsn)) as conn:
         claim_model(conn, MODEL)
         add = AddImage(conn)
         for number in (1, 2, 3):
@@ -58,7 +58,7 @@ def good(template: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def library(template: str) -> Iterator[Connection]:
     """Return an empty library, in which nothing here may store anything."""
-    with new_database(template, "imrec_template") as dsn, open_session(settings_for(dsn)) as conn:
+    with new_database(template, "imrec_template") as dsn, bare_session(settings_for(dsn)) as conn:
         yield conn
 
 

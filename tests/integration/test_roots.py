@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import AddImage, ingest_into, settings_for
+from support import AddImage, ingest_into, running_on, settings_for
 
 from imrec_pg.catalogue import root_files
 from imrec_pg.catalogue.root_files import Contents
@@ -82,7 +82,7 @@ def test_paths_follow_in_batches_and_a_second_call_finds_nothing(
     monkeypatch.setattr(root_files, "_BATCH", 3)
     moved = folder.rename(folder.parent / "moved")
     told: list[int] = []
-    roots = NamedRoots(conn, "a")
+    roots = NamedRoots(running_on(conn), "a")
     placed = roots.add(str(folder), moved, on_progress=told.append)
     assert (placed.outcome, placed.rewritten) == (Outcome.MOVED, 11)
     assert told == [3, 6, 9, 10, 11]
@@ -102,7 +102,7 @@ def test_a_move_that_broke_off_is_completed_by_the_same_call(
         if done == 6:
             raise KeyboardInterrupt
 
-    roots = NamedRoots(conn, "a")
+    roots = NamedRoots(running_on(conn), "a")
     with pytest.raises(KeyboardInterrupt):
         roots.add(str(folder), moved, on_progress=interrupt)
     # Ingest already knows where the files are.
@@ -121,7 +121,7 @@ def test_a_removal_that_broke_off_is_completed_by_the_same_call(
     (folder / "again.png").write_bytes((folder / "5.png").read_bytes())
     (folder / "7.png").unlink()
     run(conn, folder, other)
-    roots = NamedRoots(conn, "a")
+    roots = NamedRoots(running_on(conn), "a")
     assert roots.contents(str(folder)) == Contents(11, 9)
 
     def interrupt(done: int) -> None:
@@ -155,7 +155,7 @@ def test_another_hosts_photos_at_the_same_path_are_not_judged(
     save(folder / "b.png", 77)
     (folder / "bad.png").write_bytes(b"no image at all, but long enough")
     monkeypatch.setenv("IMREC_HOST", "b")
-    assert NamedRoots(conn, "b").add("b's", folder).outcome is Outcome.NEW
+    assert NamedRoots(running_on(conn), "b").add("b's", folder).outcome is Outcome.NEW
     result = run(conn, folder)
     assert (result.tally.new, result.tally.failed, result.changes) == (1, 1, Changes(known=1))
     assert ingest_into(conn, [], EmbedderSource(settings_for("")), LIGHT).tally.found == 1
@@ -179,13 +179,13 @@ def test_what_a_root_inside_hides_on_this_host_is_not_judged(
     save(folder / "scans" / "hidden.png", 70)
     run(conn, folder)
     away = save(folder.parent / "elsewhere" / "scan.png", 71).parent
-    NamedRoots(conn, "a").add("scans", away)
+    NamedRoots(running_on(conn), "a").add("scans", away)
     run(conn, away)
     # On b the second root is mounted over a folder of the first one.
     monkeypatch.setenv("IMREC_HOST", "b")
     (folder / "scans" / "hidden.png").unlink()
     (away / "scan.png").rename(folder / "scans" / "scan.png")
-    NamedRoots(conn, "b").add(str(folder), folder)
+    NamedRoots(running_on(conn), "b").add(str(folder), folder)
     conn.execute(
         "INSERT INTO imrec.mount SELECT root_id, 'b', %s FROM imrec.root WHERE name = 'scans'",
         (os.fsencode(folder / "scans"),),
@@ -212,7 +212,7 @@ def test_an_answer_prefers_a_place_on_the_host_that_asks(conn: Connection, add_i
 def test_the_canonical_path_moves_only_with_a_root_that_no_other_host_has(
     conn: Connection, folder: Path
 ) -> None:
-    roots = NamedRoots(conn, "b")
+    roots = NamedRoots(running_on(conn), "b")
     assert roots.add(str(folder), folder.parent).outcome is Outcome.MOUNTED
     assert roots_here(conn, "c").all[0].here == os.fsencode(folder)
     assert roots_here(conn, "c").all[0].elsewhere == ("a", "b")
@@ -226,7 +226,7 @@ def test_what_would_store_files_twice_is_refused(conn: Connection, folder: Path)
     save(folder / "sub" / "a.png", 20)
     (folder / "empty").mkdir()
     run(conn, folder)
-    roots = NamedRoots(conn, "a")
+    roots = NamedRoots(running_on(conn), "a")
     for place, says in (
         (folder, f"is the root {folder} already: rename that root"),
         (folder / "sub", "are known already, as part of the root"),
@@ -244,13 +244,13 @@ def test_what_would_store_files_twice_is_refused(conn: Connection, folder: Path)
     with pytest.raises(UsageError, match="there is no root nothing"):
         roots.remove("nothing")
     # The same path on another host may be another folder.
-    assert NamedRoots(conn, "b").add("photos of b", folder).outcome is Outcome.NEW
+    assert NamedRoots(running_on(conn), "b").add("photos of b", folder).outcome is Outcome.NEW
 
 
 def test_a_bare_word_names_a_root_unless_a_file_has_that_name(
     conn: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    NamedRoots(conn, "a").rename(str(folder), "pictures")
+    NamedRoots(running_on(conn), "a").rename(str(folder), "pictures")
     monkeypatch.chdir(folder.parent)
     assert folders_of(conn, [b"pictures", b"unknown"]) == [os.fsencode(folder), b"unknown"]
     assert folders_of(conn, [b"./pictures", b"/pictures"]) == [b"./pictures", b"/pictures"]

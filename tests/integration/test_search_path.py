@@ -3,13 +3,17 @@
 import re
 from datetime import timedelta
 from itertools import product
+from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import psycopg
 import pytest
+from PIL import Image
 from psycopg.sql import SQL, Identifier
-from support import AddImage, at_angle, settings_for
+from support import AddImage, at_angle, new_database, settings_for
 
+import imrec_pg
 from imrec_pg.catalogue import claims, files
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.catalogue.status import status
@@ -17,7 +21,7 @@ from imrec_pg.db import migrate
 from imrec_pg.db.apply_sql import folder
 from imrec_pg.db.connection import Connection
 from imrec_pg.extraction import wanted
-from imrec_pg.records import Feature, Metric
+from imrec_pg.records import Feature, GrantedRole, Metric
 
 VECTOR = "[" + ",".join(["1"] * 512) + "]"
 CALLS = [
@@ -193,3 +197,84 @@ def test_a_planted_function_of_a_caller_does_raise_when_it_is_called(
     library.execute("SET search_path = planted, pg_catalog")
     with pytest.raises(psycopg.errors.RaiseException, match="a planted cardinality"):
         library.execute("SELECT cardinality('{}'::pg_catalog.uuid[])")
+
+
+def use(dsn: str, folder: Path, target: Path) -> list[object]:
+    """Return what a program gets that does everything once."""
+    photo = folder / "00.png"
+    with imrec_pg.open(dsn) as library:
+        result = library.ingest(folder, features=["histogram", "average_hash"], workers=1)
+        seen: list[object] = [result.tally.new, result.tally.failed]
+        answers = (library.search(photo, k=3, feature=f, explain=True) for f in ("histogram", "average_hash"))
+        seen += [[n.path for n in answer] for answer in answers]
+        seen.append(
+            [n.path for n in library.search([photo], k=3, feature="histogram", dislikes=folder / "01.png")]
+        )
+        seen.append([n.path for n in library.fuse(photo, k=3, weights={"histogram": 1, "average_hash": 1})])
+        seen.append(library.build_index("histogram", "cosine"))
+        seen.append(library.tune("histogram", "cosine", k=2, queries=3).images)
+        status_ = library.status()
+        seen += [status_.images, status_.files, status_.failures]
+        seen += [library.failures(), library.missing(), library.has_embeddings(), len(library.indexes())]
+        seen.append([root.files for root in library.roots.states()])
+        library.export(target)
+        seen.append(library.import_(target, replace=True) is not None)
+        role = f"planted_{uuid4().hex}"
+        library.grant(GrantedRole.READER, role, create=True)
+        library.revoke(role)
+        seen.append(library.prune(dry_run=True).files)
+        (folder / "00.png").rename(folder / "moved.png")
+        seen.append(library.ingest(folder, features=["histogram", "average_hash"], workers=1).changes.gone)
+        (folder / "moved.png").rename(folder / "00.png")
+        seen.append([f.what for f in library.doctor() if f.level == "error"])
+    return seen
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(3)
+    (tmp_path / "pictures").mkdir()
+    for i in range(6):
+        pixels = rng.integers(0, 256, (30, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i:02}.png")
+    return tmp_path / "pictures"
+
+
+def set_path(dsn: str, path: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET search_path = {path}".encode())
+
+
+def test_no_call_of_python_meets_what_others_have_planted(
+    template: str, dsn: str, pictures: Path, tmp_path: Path
+) -> None:
+    expected = use(dsn, pictures, tmp_path / "before")
+    assert expected[:2] == [6, 0]
+    with new_database(template, "imrec_template") as other:
+        with psycopg.connect(other, autocommit=True) as admin:
+            plant(admin, "planted")
+            plant(admin, "public")
+        set_path(other, "planted, public, pg_catalog")
+        assert use(other, pictures, tmp_path / "after") == expected
+
+
+@pytest.mark.parametrize("path", ["''", "extensions", "nowhere", "public, extensions"])
+def test_python_works_wherever_pgvector_is_and_whatever_the_path(
+    empty_dsn: str, pictures: Path, tmp_path: Path, path: str
+) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as admin:
+        admin.execute("CREATE SCHEMA extensions")
+        admin.execute("CREATE EXTENSION vector SCHEMA extensions")
+    set_path(empty_dsn, path)
+    migrate.upgrade(settings_for(empty_dsn))
+    seen = use(empty_dsn, pictures, tmp_path / "export")
+    assert seen[:2] == [6, 0]
+
+
+def test_the_extension_goes_where_the_role_creates_things(empty_dsn: str) -> None:
+    migrate.upgrade(settings_for(empty_dsn))
+    with psycopg.connect(empty_dsn) as conn:
+        row = conn.execute(
+            "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+        )
+        assert row.fetchone() == ("public",)

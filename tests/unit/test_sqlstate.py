@@ -117,9 +117,10 @@ def test_without_a_sqlstate_the_connection_tells_whether_it_was_lost() -> None:
     ],
 )
 def test_a_connection_that_the_server_refuses_is_never_waited_for(text: str) -> None:
-    error = connection_error(psycopg.OperationalError(f"connection failed: {text}"), "--dsn")
+    error = connection_error(psycopg.OperationalError(f"connection failed: {text}"), "--dsn", {})
     assert type(error) is LoginRefusedError
-    assert text.replace("  ", " ") in str(error)
+    assert text.replace("  ", " ").partition('"')[0] in str(error)
+    assert "ann" not in str(error)
     assert not _may_pass(error)
 
 
@@ -134,6 +135,6 @@ def test_a_connection_that_the_server_refuses_is_never_waited_for(text: str) -> 
     ],
 )
 def test_a_server_that_cannot_be_reached_is_waited_for(text: str) -> None:
-    error = connection_error(psycopg.OperationalError(text), "--dsn")
+    error = connection_error(psycopg.OperationalError(text), "--dsn", {})
     assert type(error) is DatabaseUnreachableError
     assert _may_pass(error)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
+from pgvector.sqlalchemy import VECTOR
 from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import Table
 
@@ -182,7 +183,9 @@ def _merge(conn: Connection, table: Table, columns: Sequence[str], *, replace: b
 def _compare(conn: Connection, table: Table, columns: Sequence[str]) -> _Compared:
     """Return how many staged rows have a row here, and how many of those differ in their content."""
     content = [name for name in content_of(table) if name in columns]
-    differs = SQL("ROW({}) IS DISTINCT FROM ROW({})").format(names_of(content, "t"), names_of(content, "i"))
+    differs = SQL("ROW({}) IS DISTINCT FROM ROW({})").format(
+        _comparable(table, content, "t"), _comparable(table, content, "i")
+    )
     return one_row(
         conn,
         _Compared,
@@ -193,6 +196,16 @@ def _compare(conn: Connection, table: Table, columns: Sequence[str]) -> _Compare
     )
 
 
+def _comparable(table: Table, names: Sequence[str], alias: str) -> Composed:
+    """Return columns for a comparison; vectors as arrays, whose operators need no search_path."""
+    return SQL(", ").join(
+        SQL("{}::real[]" if isinstance(table.columns[name].type, VECTOR) else "{}").format(
+            Identifier(alias, name)
+        )
+        for name in names
+    )
+
+
 def _insert(table: Table, columns: Sequence[str], *, replace: bool) -> Composed:
     key = key_of(table)
     others = [name for name in columns if name not in key]
@@ -200,8 +213,8 @@ def _insert(table: Table, columns: Sequence[str], *, replace: bool) -> Composed:
     if replace and others:
         action = SQL("DO UPDATE SET {} WHERE ROW({}) IS DISTINCT FROM ROW({})").format(
             SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(name)) for name in others),
-            names_of(others, "t"),
-            names_of(others, "excluded"),
+            _comparable(table, others, "t"),
+            _comparable(table, others, "excluded"),
         )
     return SQL(
         "INSERT INTO {table} AS t ({columns}) SELECT {columns} FROM {rows} ORDER BY {key} "

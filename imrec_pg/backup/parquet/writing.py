@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from psycopg import IsolationLevel
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Table
 
@@ -89,10 +90,14 @@ def export_library(
 
 @contextmanager
 def _snapshot(conn: Connection) -> Iterator[None]:
-    with conn.transaction():
-        # All tables of one moment, though an ingest goes on meanwhile.
-        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
+    # All tables of one moment, though an ingest goes on meanwhile.
+    conn.isolation_level, conn.read_only = IsolationLevel.REPEATABLE_READ, True
+    try:
+        with conn.transaction():
+            yield
+    finally:
+        if not conn.closed:
+            conn.isolation_level = conn.read_only = None
 
 
 def _count(conn: Connection, table: Table) -> int:
