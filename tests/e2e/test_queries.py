@@ -127,7 +127,7 @@ def test_a_query_that_cannot_be_read_is_one_line(
 
 def test_a_folder_or_fifo_as_query_is_one_line(run: Imrec, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jpg")
-    assert "Is a directory" in run("search", tmp_path, code=1).message
+    assert "is a folder: name an image in it" in run("search", tmp_path, code=2).message
     assert "not a regular file" in run("search", tmp_path / "fifo.jpg", code=1).message
 
 
