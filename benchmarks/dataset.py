@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.feature_rows import FeatureRows, joined
 from benchmarks.generated import BLOCK, Mixture
 from benchmarks.measure import bar
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
+from imrec_pg.paths import file_id
 from imrec_pg.records import Feature, FoundFile, ImageInfo, Root, StoredImage
 
 _ROOT = b"/imrec-pg-bench"

@@ -4,6 +4,7 @@ ImrecError
 ├── UsageError                  wrong arguments
 │   ├── UnknownRootError        name
 │   ├── RootExistsError         name
+│   ├── FolderNotFoundError     path
 │   ├── UnknownRoleError        name
 │   ├── ImageNotFoundError      image
 │   ├── OutputExistsError       path
@@ -27,6 +28,7 @@ The text of an error is one line: what is wrong, and how to fix it. It speaks of
 command line, which adds its own hints (imrec_pg.cli.hints).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -61,6 +63,18 @@ class RootExistsError(UsageError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a root {name} already: choose another name")
         self.name = name
+
+
+class FolderNotFoundError(UsageError):
+    """A folder does not exist, or its disk is not mounted.
+
+    Attributes:
+        path: the folder, for display.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} does not exist: check the spelling, or mount it")
+        self.path = path
 
 
 class UnknownRoleError(UsageError):
@@ -203,16 +217,17 @@ class WeightsError(ImrecError):
 
 
 class OtherModelWeightsError(WeightsError):
-    """The weights are those of another ResNet-18 than torchvision's.
+    """A file is not one of torchvision's ResNet-18 that is known, and was not parsed.
 
     Attributes:
-        sha256: the digest of their tensors, in hex.
+        sha256: the digest of the file, in hex.
     """
 
-    def __init__(self, path: Path, sha256: str, expected: str) -> None:
+    def __init__(self, path: Path, sha256: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"{path} holds another model than torchvision's ResNet-18 (digest {sha256[:16]}, not "
-            f"{expected[:16]}): other weights must be allowed, and need a database of their own"
+            f"{path} is no known file of torchvision's ResNet-18 (SHA-256 {sha256[:16]}, not "
+            f"{' or '.join(one[:16] for one in known)}) and may hold another model: other weights must be "
+            "allowed, and need a database of their own"
         )
         self.path = path
         self.sha256 = sha256

@@ -1,5 +1,6 @@
 """All features of one image but the embedding's last step, from one decode."""
 
+import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,11 +8,11 @@ from functools import cached_property
 from typing import assert_never
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from imrec_pg.features.embedding import crop
-from imrec_pg.images import exif
-from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, Limits
+from imrec_pg.images import decoders, exif
+from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, Limits, image_id_of
 from imrec_pg.images.decode import decode
 from imrec_pg.records import Feature, Features, FloatRow, ImageInfo, RgbArray, Wanted
 
@@ -138,5 +139,13 @@ def _thinned(pixels: Image.Image) -> Image.Image:
 
 
 def load_libraries() -> None:
-    """Import what the histogram and the hashes need; otherwise the first image does."""
-    from imrec_pg.features import hashes, histogram  # noqa: F401
+    """Load whatever the decoders and features load on first use; afterwards, none reads a file."""
+    decoders.load()
+    buffer = io.BytesIO()
+    # Of a camera, with a time: EXIF is read too.
+    tags = Image.Exif()
+    tags[ExifTags.Base.Make] = "a camera"
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2026:01:01 00:00:00"
+    Image.new("RGB", (_SIDE, _SIDE)).save(buffer, "JPEG", exif=tags)
+    data = buffer.getvalue()
+    extract(FileContent(data, len(data), 0, image_id_of(data)), "", frozenset(Feature))

@@ -18,9 +18,11 @@ from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session, open_session
+from imrec_pg.decoding import Decoders
 from imrec_pg.errors import ImrecError, LibraryInUseError, UsageError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
+from imrec_pg.images.content import Limits
 from imrec_pg.ingest.find import folders_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.roots import NamedRoots
@@ -67,6 +69,7 @@ class Library:
         # One image is done on the CPU before a GPU is even found.
         query_device = "cpu" if device == "auto" else device
         self._query_embedders = EmbedderSource(settings, device=query_device, allow_other=allow_other_weights)
+        self._decoders = Decoders()
         self._settings = settings
         self._process = os.getpid()
         self._threads = threading.local()
@@ -82,7 +85,9 @@ class Library:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; an embedded server goes on running."""
+        """Close the connections and end the decoders; an embedded server goes on running."""
+        self._decoders.close()
+        self._decoders = Decoders()
         while self._sessions:
             self._sessions.pop().close()
         self._threads = threading.local()
@@ -113,9 +118,11 @@ class Library:
         features: Sequence[Feature | str] = tuple(Feature),
         batch: int = 256,
         workers: int | None = None,
+        exclude: Sequence[str] = (),
         retry: bool = False,
         refresh: bool = False,
         accept_deletions: bool = False,
+        accept_truncated: bool = False,
         retry_for: float = 300,
         on_progress: Callable[[Tally], None] | None = None,
         stopping: Callable[[], bool] = lambda: False,
@@ -127,9 +134,11 @@ class Library:
             features: what to compute; the rest can be filled in later.
             batch: rows a transaction.
             workers: decoder processes; None for one a core.
+            exclude: patterns of files and folders to leave out, as in .gitignore.
             retry: try files again that failed and have not changed.
             refresh: compute again what an earlier version of the extraction computed.
             accept_deletions: take files for deleted though suddenly most of a folder is gone.
+            accept_truncated: store JPEGs whose end is missing, marked as truncated; else they are failures.
             retry_for: how long to retry while the database is away (restarting, its disk full), in seconds.
             on_progress: called with the counts so far, often.
             stopping: when it returns True, what is decoded by then is written, and that was all.
@@ -145,9 +154,11 @@ class Library:
             features=tuple(chosen(Feature, name) for name in features),
             batch=batch,
             workers=_checked(workers, batch),
+            exclude=_patterns(exclude),
             retry=retry,
             refresh=refresh,
             accept_deletions=accept_deletions,
+            limits=Limits(accept_truncated=accept_truncated),
             retry_for_s=retry_for,
         )
         return ingest(
@@ -165,6 +176,7 @@ class Library:
         *,
         features: Sequence[Feature | str] = tuple(Feature),
         workers: int | None = None,
+        exclude: Sequence[str] = (),
         settle: float = 2,
         rescan: float = 3600,
         polling: bool = False,
@@ -177,6 +189,7 @@ class Library:
             paths: folders.
             features: what to compute.
             workers: decoder processes; None for one a core.
+            exclude: patterns of files and folders to leave out, as in .gitignore.
             settle: look at a file when nothing has changed in it for so many seconds.
             rescan: look at everything again after so many seconds; 0 for never.
             polling: compare again and again, where the system does not tell of changes.
@@ -191,6 +204,7 @@ class Library:
         options = IngestOptions(
             features=tuple(chosen(Feature, name) for name in features),
             workers=_checked(workers, 1),
+            exclude=_patterns(exclude),
             retry_for_s=retry_for,
         )
         return watch(
@@ -240,6 +254,7 @@ class Library:
         return search(
             self._conn,
             several(query),
+            self._decoders,
             self._query_embedders,
             feature=chosen(Feature, feature),
             metric=None if metric is None else chosen(Metric, metric),
@@ -284,6 +299,7 @@ class Library:
         return fuse(
             self._conn,
             several(query),
+            self._decoders,
             self._query_embedders,
             weights=None if weights is None else {chosen(Feature, name): w for name, w in weights.items()},
             k=k,
@@ -301,7 +317,9 @@ class Library:
             DecodeError: it is no image that can be read.
             WeightsError: the model's weights were not found.
         """
-        return extract_features(query, self._query_embedders, [chosen(Feature, name) for name in features])
+        return extract_features(
+            query, self._decoders, self._query_embedders, [chosen(Feature, name) for name in features]
+        )
 
     def tune(
         self,
@@ -332,18 +350,20 @@ class Library:
         """Return what was measured of each index."""
         return tuning.tunings(self._conn)
 
-    def grant(self, kind: GrantedRole, role: str, *, create: bool = False, roots: Sequence[str] = ()) -> None:
+    def grant(
+        self, kind: GrantedRole | str, role: str, *, create: bool = False, roots: Sequence[str] = ()
+    ) -> None:
         """Let a PostgreSQL role search, or ingest, or do everything; what it had before is replaced.
 
         With roots, by name, a reader sees the photos of these alone.
 
         Raises:
-            UsageError: there is no such role, and create is False; it is the owner itself; or roots are
+            UsageError: there is no such kind or role, and create is False; it is the owner itself; or roots are
                 given, and there are none of these names, the role is to do more than read, or it would see
                 all photos in another way.
             PermissionDeniedError: only the schema's owner may.
         """
-        grants.grant(self._conn, kind, role, create=create, roots=roots)
+        grants.grant(self._conn, chosen(GrantedRole, kind), role, create=create, roots=roots)
 
     def revoke(self, role: str) -> None:
         """Take from a PostgreSQL role what grant() gave it.
@@ -501,6 +521,12 @@ def _checked(workers: int | None, batch: int) -> int:
     if not 1 <= workers <= _MAX_WORKERS or batch < 1:
         raise UsageError(f"the batch is 1 row or more, and the workers are 1 to {_MAX_WORKERS}")
     return workers
+
+
+def _patterns(exclude: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(exclude, str) or not all(isinstance(p, str) and p.strip() for p in exclude):
+        raise UsageError("exclude is a list of patterns, each a word such as '*.gif' or 'cache/'")
+    return tuple(exclude)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Paths as raw bytes, and as text for people."""
 
+import hashlib
 import os
 import re
 import sys
 import unicodedata
+from uuid import UUID
 
 from imrec_pg.errors import UsageError
 
@@ -99,3 +101,8 @@ def stored_path(relative: bytes, platform: str = sys.platform, separator: str = 
         except UnicodeDecodeError:
             return relative
     return relative if separator == "/" else relative.replace(os.fsencode(separator), b"/")
+
+
+def file_id(root_id: UUID, relative_path: bytes) -> UUID:
+    """Return the id of a file: known before any insert, and the same on every host."""
+    return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])

@@ -1,6 +1,7 @@
 """Frozen records and array types that travel between stages."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +36,7 @@ def chosen(kind: type[Choice], value: Choice | str) -> Choice:
     try:
         return kind(value)
     except ValueError:
-        name = kind.__name__.lower()
+        name = re.sub("(?<=.)(?=[A-Z])", " ", kind.__name__).lower()
         raise InvalidQueryError(f"there is no {name} {value!r}: choose from {', '.join(kind)}") from None
 
 
@@ -206,7 +207,7 @@ class FoundFile:
         relative_path: raw bytes below the root, as they are stored (paths.stored_path).
         path: raw bytes of the absolute path on this host.
         size: bytes.
-        mtime_ns: nanoseconds since 1970, as stat gives them.
+        mtime_ns: nanoseconds since 1970, within what a bigint holds.
         known_as: raw bytes of the absolute path by which SQL knows it, where that is another.
         token: of this ingest's claim to the file; 0 where nobody else can be at work on it.
     """
@@ -231,6 +232,7 @@ class ImageInfo:
         format: Pillow's name, such as "JPEG".
         taken_at: EXIF's local time of the camera; no time zone is known.
         version: of the extraction that read all this (images.exif.VERSION).
+        truncated: whether the file ends early: the rest of the picture is grey.
     """
 
     image_id: UUID
@@ -242,6 +244,7 @@ class ImageInfo:
     camera_make: str | None
     camera_model: str | None
     version: int = 1
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

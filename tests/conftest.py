@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,13 @@ _DATABASE_VARIABLES = ("IMREC_DATABASE_URL", "IMREC_DATA", "DATABASE_URL", "IMRE
 def _no_database_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*_DATABASE_VARIABLES, *(name for name in os.environ if name.startswith("PG"))]:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_is_not_ignored() -> None:
+    """Shells start background jobs with SIGINT ignored, which the commands under test would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

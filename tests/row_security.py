@@ -15,7 +15,8 @@ from support import AddImage, at_angle
 from imrec_pg.catalogue import claims
 from imrec_pg.catalogue.claims import Worker
 from imrec_pg.db.connection import Connection
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
+from imrec_pg.paths import file_id
 
 MINE, THEIRS, SHARED = range(1, 41), range(101, 161), 500
 OWN = {*MINE, SHARED}

@@ -19,9 +19,10 @@ from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult, ingest
 from imrec_pg.ingest.write import write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
 from imrec_pg.settings import Settings
 

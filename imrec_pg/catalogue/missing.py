@@ -12,7 +12,7 @@ from imrec_pg.paths import slashed
 
 _BATCH = 5_000
 _UNDER = """
-SELECT l.file_id, r.folder || l.relative_path AS path, m.file_id IS NOT NULL AS missing
+SELECT l.file_id, l.root_id, r.folder || l.relative_path AS path, m.file_id IS NOT NULL AS missing
 FROM imrec.file AS l
 INNER JOIN unnest(%(ids)s::uuid[], %(roots)s::bytea[]) AS r (root_id, folder) ON r.root_id = l.root_id
 LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id
@@ -40,6 +40,7 @@ class KnownFile:
     """
 
     file_id: UUID
+    root_id: UUID
     path: bytes
     missing: bool
 
@@ -81,6 +82,7 @@ def known_files(
 @dataclass(frozen=True, slots=True)
 class _Place:
     file_id: UUID
+    root_id: UUID
     missing: bool
 
 
@@ -90,11 +92,35 @@ def known_places(conn: Connection, places: Mapping[UUID, bytes]) -> list[KnownFi
         rows = all_rows(
             conn,
             _Place,
-            "SELECT l.file_id, m.file_id IS NOT NULL AS missing FROM imrec.file AS l "
+            "SELECT l.file_id, l.root_id, m.file_id IS NOT NULL AS missing FROM imrec.file AS l "
             "LEFT JOIN imrec.missing AS m ON m.file_id = l.file_id WHERE l.file_id = ANY(%s)",
             (list(places),),
         )
-    return [KnownFile(row.file_id, places[row.file_id], row.missing) for row in rows]
+    return [KnownFile(row.file_id, row.root_id, places[row.file_id], row.missing) for row in rows]
+
+
+_OTHERS = """
+SELECT f.file_id, f.root_id, r.folder || f.relative_path AS path, false AS missing
+FROM imrec.file AS f
+INNER JOIN unnest(%(ids)s::uuid[], %(folders)s::bytea[]) AS r (root_id, folder) ON r.root_id = f.root_id
+WHERE f.image_id = ANY(%(images)s) AND f.file_id <> ALL(%(files)s)
+AND NOT EXISTS (SELECT FROM imrec.missing AS m WHERE m.file_id = f.file_id)
+"""
+
+
+def other_files(
+    conn: Connection, roots: RootsHere, image_ids: Sequence[UUID], file_ids: Sequence[UUID]
+) -> list[KnownFile]:
+    """Return the files of these images but those, and but missing ones, in roots that lie on this host alone."""
+    here = [root for root in roots.counting() if not root.elsewhere]
+    parameters = {
+        "ids": [root.root_id for root in here],
+        "folders": [slashed(root.here) for root in here],
+        "images": list(image_ids),
+        "files": list(file_ids),
+    }
+    with translated(conn):
+        return all_rows(conn, KnownFile, _OTHERS, parameters)
 
 
 @dataclass(frozen=True, slots=True)

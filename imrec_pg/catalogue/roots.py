@@ -115,6 +115,7 @@ class RootState:
         canonical: the path by which SQL knows its files.
         mounted: whether it was said where it lies on this host.
         elsewhere: the other hosts for which it was said.
+        gone: whether it was said that it lies on this host, and its folder is not there.
     """
 
     root_id: UUID
@@ -124,6 +125,7 @@ class RootState:
     mounted: bool
     elsewhere: tuple[str, ...]
     files: int
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +165,15 @@ def states(conn: Connection, host: str) -> list[RootState]:
             mounted=root.mounted is not None,
             elsewhere=root.elsewhere,
             files=files.get(root.root_id, 0),
+            gone=is_gone(root),
         )
         for root in roots_here(conn, host).all
     ]
+
+
+def is_gone(root: Root) -> bool:
+    """Return whether it was said that a root lies on this host, and its folder is not there."""
+    return root.mounted is not None and not os.path.isdir(root.mounted)  # noqa: PTH112 - bytes
 
 
 def add_root(conn: Connection, root: Root, host: str | None = None) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +15,9 @@ from typing import Any, cast
 from PIL import ExifTags, Image, ImageDraw, ImageFont, PngImagePlugin
 
 from imrec_pg import outputs
+from imrec_pg.decoding import Decoders, Thumbnail
 from imrec_pg.errors import DecodeError, ImrecError, UsageError
-from imrec_pg.images import content, decode
+from imrec_pg.images import content
 from imrec_pg.paths import display_path
 
 # By it an earlier sheet is known, and may be replaced.
@@ -44,9 +46,10 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     ".pdf": ("PDF", {"quality": 90, "resolution": 200.0, "producer": _MARK}),
 }
 MAX_TILES = 500  # up to 190 MB of pixels
+_TILES_A_DECODER = 16  # a second decoder takes longer to start than so many photos to decode
+_AHEAD = 8  # files in memory while their pictures are decoded
 
 _BOX, _GAP, _MARGIN, _PADDING, _LABEL, _TEXT, _RADIUS = 240, 24, 40, 20, 36, 56, 10
-_ENOUGH = (4 * _BOX) ** 2  # pixels to make a sharp one of
 _TOP = _MARGIN + 56  # below the title
 _STEP_X, _STEP_Y = _BOX + _GAP, _BOX + _TEXT + _GAP
 _QUERY_COLUMNS, _MATCH_COLUMNS = range(1, 4), range(4, 7)
@@ -117,7 +120,8 @@ def write_contact_sheet(
     replaced = check_target(target, force=force, kept=kept)
     if len(queries) + len(matches) > MAX_TILES:
         raise UsageError(f"a plot shows at most {MAX_TILES} images: ask for fewer neighbours")
-    sheet = _draw_sheet(title, queries, matches)
+    with Decoders((len(queries) + len(matches)) // _TILES_A_DECODER) as decoders:
+        sheet = _draw_sheet(title, queries, matches, decoders)
     format_name, options = FORMATS[target.suffix.lower()]
     try:
         with outputs.new_file(outputs.place(target), replaced) as file:
@@ -146,7 +150,9 @@ def _arrange(queries: int, matches: int) -> tuple[int, int]:
     return min(product(sorted(query_columns), sorted(match_columns)), key=empty)
 
 
-def _draw_sheet(title: str, queries: Sequence[Tile], matches: Sequence[Tile]) -> Image.Image:
+def _draw_sheet(
+    title: str, queries: Sequence[Tile], matches: Sequence[Tile], decoders: Decoders
+) -> Image.Image:
     query_columns, match_columns = _arrange(len(queries), len(matches))
     query_rows = max(1, ceil(len(queries) / query_columns))
     rows = max(query_rows, ceil(len(matches) / match_columns))
@@ -160,9 +166,10 @@ def _draw_sheet(title: str, queries: Sequence[Tile], matches: Sequence[Tile]) ->
     panel = (_MARGIN, _TOP, _MARGIN + panel_width, _TOP + _block_height(query_rows))
     draw.rounded_rectangle(panel, radius=_RADIUS + _PADDING // 2, fill=_PANEL)
     label = "Query" if len(queries) == 1 else "Queries"
-    _draw_block(sheet, _MARGIN + _PADDING, label, queries, query_columns, ranked=False)
+    pictures = _Pictures(decoders)
+    _draw_block(sheet, _MARGIN + _PADDING, label, queries, query_columns, pictures, ranked=False)
     label = "Matches, nearest first" if matches else "No matches"
-    _draw_block(sheet, matches_left, label, matches, match_columns, ranked=True)
+    _draw_block(sheet, matches_left, label, matches, match_columns, pictures, ranked=True)
     return sheet
 
 
@@ -178,28 +185,61 @@ def _write_title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
 
 
 def _draw_block(
-    sheet: Image.Image, left: int, label: str, tiles: Sequence[Tile], columns: int, *, ranked: bool
+    sheet: Image.Image,
+    left: int,
+    label: str,
+    tiles: Sequence[Tile],
+    columns: int,
+    pictures: "_Pictures",
+    *,
+    ranked: bool,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.text((left, _TOP + _PADDING + 8), label, _ACCENT, _own_font(20), anchor="lm")
-    for index, tile in enumerate(tiles):
+    for index, (tile, thumbnail) in enumerate(zip(tiles, pictures.of(tiles), strict=True)):
         row, column = divmod(index, columns)
         place = (left + column * _STEP_X, _TOP + _PADDING + _LABEL + row * _STEP_Y)
-        sheet.paste(_picture(tile.path, _TILE if ranked else _PAPER), place, _rounded_mask())
+        sheet.paste(_picture(thumbnail, _TILE if ranked else _PAPER), place, _rounded_mask())
         _write_beneath(draw, place, tile, str(index + 1) if ranked else "")
 
 
-def _picture(path: bytes, ground: str) -> Image.Image:
+class _Pictures:
+    """The pictures of tiles, reduced in other processes."""
+
+    def __init__(self, decoders: Decoders) -> None:
+        self._decoders = decoders
+
+    def of(self, tiles: Sequence[Tile]) -> Iterator[Thumbnail | None]:
+        """Yield one for each tile, None for what cannot be read; a few are decoded ahead, not all held at once."""
+        started: deque[Callable[[], Thumbnail] | None] = deque()
+        for tile in tiles:
+            started.append(self._start(tile.path))
+            if len(started) > _AHEAD:
+                yield self._finish(started.popleft())
+        while started:
+            yield self._finish(started.popleft())
+
+    def _start(self, path: bytes) -> Callable[[], Thumbnail] | None:
+        try:
+            return self._decoders.thumbnail(content.read(path), display_path(path), _BOX)
+        except DecodeError:
+            return None
+
+    def _finish(self, finish: Callable[[], Thumbnail] | None) -> Thumbnail | None:
+        try:
+            return finish() if finish is not None else None
+        except DecodeError:
+            return None
+
+
+def _picture(thumbnail: Thumbnail | None, ground: str) -> Image.Image:
     """Return a box with the image in its middle; small images are not enlarged."""
-    try:
-        read = content.read(path)
-        pixels = decode.decode(read, display_path(path), enough=_ENOUGH).pixels
-    except DecodeError:
+    if thumbnail is None:
         box = Image.new("RGB", (_BOX, _BOX), _GREY)
         middle = (_BOX // 2, _BOX // 2)
         ImageDraw.Draw(box).text(middle, "not readable", _MUTED, _own_font(18), anchor="mm")
         return box
-    pixels.thumbnail((_BOX, _BOX), Image.Resampling.LANCZOS)
+    pixels = Image.frombytes("RGB", (thumbnail.width, thumbnail.height), thumbnail.pixels)
     box = Image.new("RGB", (_BOX, _BOX), ground)
     box.paste(pixels, ((_BOX - pixels.width) // 2, (_BOX - pixels.height) // 2))
     return box

@@ -48,6 +48,7 @@ def command(
     A vector is printed as [0.1,0.2,...], a hash as 64 digits 0 and 1. --json prints all features of each
     image. No database is needed.
     """
+    from imrec_pg.decoding import Decoders
     from imrec_pg.features.model import EmbedderSource
     from imrec_pg.search import extract_features
 
@@ -56,16 +57,17 @@ def command(
         device="cpu" if device == "auto" else device,
         allow_other=allow_other_weights,
     )
-    if not as_json:
-        for image in images:
-            print(extract_features(image, source, (feature,)).literal(feature))
-        return
     rows = []
-    for image in images:
-        features = extract_features(image, source, tuple(Feature))
-        row: dict[str, object] = {"path": display_path(os.fsencode(image))}
-        for name in Feature:
-            literal = features.literal(name)
-            row[name] = json.loads(literal) if literal.startswith("[") else literal
-        rows.append(row)
-    print_json(rows)
+    with Decoders() as decoders:
+        for image in images:
+            if not as_json:
+                print(extract_features(image, decoders, source, (feature,)).literal(feature))
+                continue
+            features = extract_features(image, decoders, source, tuple(Feature))
+            row: dict[str, object] = {"path": display_path(os.fsencode(image))}
+            for name in Feature:
+                literal = features.literal(name)
+                row[name] = json.loads(literal) if literal.startswith("[") else literal
+            rows.append(row)
+    if as_json:
+        print_json(rows)

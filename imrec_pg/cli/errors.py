@@ -17,9 +17,10 @@ _MEANING = {
     "DecoderMissing": "their decoder is not installed: install the extra named above, then ingest --retry",
     "TooLarge": "larger than any photo: skipped",
     "TooManyPixels": "more pixels than any camera has, or a malicious file: skipped",
-    "Unreadable": "no permission to read them, or a disk error: check permissions and the disk",
+    "Unreadable": "no permission to read them, a disk error, or an unfinished download: check permissions and the disk",
     "ChangedWhileRead": "another program was writing them: the next ingest reads them again",
     "OutOfMemory": "decoding took too much memory: ingest --retry with fewer --workers",
+    "Refused": "the database does not take what was read of them: please report it",
     "DecoderTimeout": "decoding did not end: the file is broken or malicious",
     "DecoderCrashed": "they crashed the decoder: the file is broken or malicious",
 }

@@ -6,6 +6,7 @@ from imrec_pg import errors
 _HINTS: dict[type[errors.ImrecError], str] = {
     errors.UnknownRootError: "imrec-pg root list shows them",
     errors.RootExistsError: "imrec-pg root list shows them",
+    errors.FolderNotFoundError: "if it has moved: imrec-pg root add NAME FOLDER",
     errors.UnknownRoleError: "--create creates it",
     errors.NoIndexError: "imrec-pg index build {error.feature} {error.metric}",
     errors.OutputExistsError: "--overwrite replaces it",

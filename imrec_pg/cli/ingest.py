@@ -26,8 +26,16 @@ _PARTLY = 3
 _INTERRUPTED = 130
 
 
+exclude_option = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders, as in .gitignore: '*.gif', cache/, /2019/raw. Repeatable.",
+)
+
+
 def _features(ctx: click.Context, param: click.Parameter, value: str) -> tuple[Feature, ...]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
+    names = [name.strip().lower() for name in value.split(",") if name.strip()]
     unknown = sorted(set(names) - set(Feature))
     if unknown or not names:
         raise click.BadParameter(
@@ -103,6 +111,7 @@ hosts: each photo is handled by one of them.""",
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...")
 @click.option("--retry", is_flag=True, help="Try failed files again; without FOLDER, all of them.")
 @feature_option
+@exclude_option
 @click.option(
     "--batch", type=click.IntRange(min=1), default=256, show_default=True, help="Images per transaction."
 )
@@ -111,6 +120,11 @@ hosts: each photo is handled by one of them.""",
     "--accept-deletions",
     is_flag=True,
     help="Mark files as missing even if most of a folder is suddenly gone.",
+)
+@click.option(
+    "--accept-truncated",
+    is_flag=True,
+    help="Store JPEGs whose end is missing, as far as they go; with --retry also those that failed before.",
 )
 @click.option(
     "--refresh", is_flag=True, help="Compute again what an earlier version of imrec-pg computed otherwise."
@@ -126,9 +140,11 @@ def command(
     retry: bool,
     refresh: bool,
     features: tuple[Feature, ...],
+    exclude: tuple[str, ...],
     batch: int,
     workers: int | None,
     accept_deletions: bool,
+    accept_truncated: bool,
     retry_for: int,
     no_index: bool,
     weights: Path | None,
@@ -152,11 +168,13 @@ def command(
             result = library.ingest(
                 paths,
                 features=features,
+                exclude=exclude,
                 batch=batch,
                 workers=workers,
                 retry=retry,
                 refresh=refresh,
                 accept_deletions=accept_deletions,
+                accept_truncated=accept_truncated,
                 retry_for=retry_for,
                 on_progress=show,
                 stopping=stopping,

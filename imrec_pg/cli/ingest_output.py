@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from imrec_pg.cli.common import say
+from imrec_pg.paths import display_path
 
 if TYPE_CHECKING:
     from imrec_pg.ingest.pipeline import IngestResult
@@ -19,6 +20,8 @@ _COUNTS = (
     "known_failures",
     "unreadable",
     "ignored",
+    "excluded",
+    "previews",
 )
 
 
@@ -31,6 +34,7 @@ def counts(result: "IngestResult") -> dict[str, object]:
         "missing": result.changes.gone,
         "back": result.changes.back,
         "doubted": result.changes.doubted,
+        "doubted_folders": [display_path(doubt.folder) for doubt in result.changes.doubts],
     }
 
 
@@ -50,10 +54,11 @@ def explain(result: "IngestResult") -> None:
     tally, changes = result.tally, result.changes
     if tally.failed or tally.known_failures:
         say("imrec-pg errors lists what could not be read; imrec-pg ingest --retry tries it again")
-    if changes.doubted:
+    for doubt in changes.doubts:
         say(
-            f"{changes.doubted:,} of {changes.known:,} known files are gone, suspiciously many: is a "
-            "disk not mounted? None was marked as missing; if they are deleted, use ingest --accept-deletions"
+            f"{display_path(doubt.folder)}: {doubt.gone:,} of {doubt.known:,} known files are gone, suspiciously "
+            "many: is a disk not mounted? None of them was marked as missing; if they are deleted, use "
+            "ingest --accept-deletions"
         )
     if changes.gone:
         say("missing files keep their features until imrec-pg prune")
@@ -78,6 +83,8 @@ def _rare(result: "IngestResult") -> list[tuple[int, str]]:
         (tally.completed, "completed"),
         (tally.elsewhere, "left to another ingest"),
         (tally.ignored, "other files ignored"),
+        (tally.excluded, "left out by pattern"),
+        (tally.previews, "folders of previews skipped"),
         (tally.unreadable, "unreadable folders"),
         (tally.known_failures, "known failures not retried"),
         (result.changes.gone, "now missing"),

@@ -148,6 +148,8 @@ def described(root: "RootState") -> str:
         notes.append(f"known as {root.canonical}")
     if root.elsewhere:
         notes.append(f"{'also ' if root.mounted else ''}on {', '.join(root.elsewhere)}")
+    if root.gone:
+        notes.append("its folder is not there: see imrec-pg doctor")
     return f"{root.path} ({'; '.join(notes)})"
 
 

@@ -7,7 +7,7 @@ import click
 
 from imrec_pg.cli.common import PATH, database_options, invocation, model_options, say
 from imrec_pg.cli.index import build_after_load
-from imrec_pg.cli.ingest import feature_option, retry_for_option, stoppable, workers_option
+from imrec_pg.cli.ingest import exclude_option, feature_option, retry_for_option, stoppable, workers_option
 from imrec_pg.cli.ingest_output import counts, explain, has_news, summary
 from imrec_pg.records import Feature
 
@@ -25,6 +25,7 @@ deleted ones within seconds. Ctrl-C ends it; nothing stored is lost.""",
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="FOLDER...", required=True)
 @feature_option
+@exclude_option
 @workers_option
 @click.option(
     "--settle",
@@ -55,6 +56,7 @@ def command(
     *,
     paths: tuple[Path, ...],
     features: tuple[Feature, ...],
+    exclude: tuple[str, ...],
     workers: int | None,
     settle: float,
     rescan: float,
@@ -78,6 +80,7 @@ def command(
         results = library.watch(
             paths,
             features=features,
+            exclude=exclude,
             workers=workers,
             settle=settle,
             rescan=rescan,

@@ -38,7 +38,11 @@ SELECT 'VIEW ' || c.oid::pg_catalog.regclass FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND c.relkind = 'v'
 UNION ALL
 SELECT 'FUNCTION ' || p.oid::pg_catalog.regprocedure FROM pg_catalog.pg_proc AS p
-WHERE p.pronamespace = ANY (%(schemas)s::pg_catalog.regnamespace[])
+WHERE p.pronamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend AS d INNER JOIN pg_catalog.pg_index AS i ON i.indexrelid = d.objid
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = p.oid
+)
 """
 _RECORD = """
 INSERT INTO imrec_internal.applied_sql (imrec_version, digest) VALUES (%s, %s)
@@ -105,7 +109,10 @@ def renew_access(conn: psycopg.Connection[TupleRow]) -> None:
 
 
 def drop_all(conn: psycopg.Connection[TupleRow]) -> None:
-    """Drop all policies, functions and views of imrec-pg, and what depends on them."""
+    """Drop all policies, functions and views of imrec-pg, and what depends on them.
+
+    But for functions that indexes are built on: an index is the migrations', and nothing would build it again.
+    """
     schemas = {"schemas": ["imrec", "imrec_internal"]}
     for (name,) in conn.execute(_OURS, schemas).fetchall():
         kind, _, what = str(name).partition(" ")

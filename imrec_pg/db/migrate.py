@@ -23,7 +23,7 @@ from imrec_pg.settings import Settings
 LOCK_KEY = 31_251_708
 
 VERSION_TABLE = "schema_version"
-"""In the schema imrec: which migration the database stands at. Development versions had schema_version."""
+"""In the schema imrec: which migration the database stands at. Development versions had alembic_version."""
 
 # Older ones have no views that read with the caller's rights, without which row-level security is none.
 _MIN_POSTGRESQL = 15

@@ -63,12 +63,12 @@ def open_session(settings: Settings, *, again: bool = False) -> Connection:
     try:
         with translated():
             refuse_development_schema(conn)
-            state = _state(conn)
+            state = state_of(conn)
             if settings.embedded and state.outdated:
                 from imrec_pg.db.migrate import upgrade
 
                 upgrade(settings)
-                state = _state(conn)
+                state = state_of(conn)
             _check(state, settings)
             check_pgvector(conn)
             register_vector(conn)
@@ -81,7 +81,7 @@ def open_session(settings: Settings, *, again: bool = False) -> Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class State:
     """What a database stands at.
 
     Attributes:
@@ -112,15 +112,16 @@ class _Applied:
     digest: str
 
 
-def _state(conn: Connection) -> _State:
+def state_of(conn: Connection) -> State:
+    """Return what a database stands at."""
     schema = schema_version(conn)
     if schema is None:
-        return _State(None)
+        return State(None)
     applied = all_rows(conn, _Applied, "SELECT imrec_version, digest FROM imrec_internal.applied_sql")
-    return _State(schema, applied[0].imrec_version, applied[0].digest) if applied else _State(schema)
+    return State(schema, applied[0].imrec_version, applied[0].digest) if applied else State(schema)
 
 
-def _check(state: _State, settings: Settings) -> None:
+def _check(state: State, settings: Settings) -> None:
     command = f"imrec-pg db upgrade{' --dsn …' if settings.dsn_source == '--dsn' else ''}"
     if state.schema is None:
         raise SchemaError(f"this database has no imrec schema yet: run {command}")

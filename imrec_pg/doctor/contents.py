@@ -1,5 +1,7 @@
 """What is stored: is it complete, can it be found, and does one model explain all embeddings?"""
 
+import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,7 +9,9 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from imrec_pg.doctor.examined import Examined, Table
 from imrec_pg.doctor.finding import Finding, error, notice, ok, warning
+from imrec_pg.paths import display_path
 from imrec_pg.records import Feature
+from imrec_pg.settings import this_host
 
 # Rows read from larger tables, in whole pages from all over: some 40 ms for vectors.
 _SAMPLE = 20_000
@@ -34,6 +38,20 @@ _DELETE_FILELESS = (
     "(SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id); (while no ingest runs)"
 )
 _MODEL = "SELECT name FROM imrec.model"
+
+
+_ROOTS = """
+SELECT r.name, m.raw_path AS folder, (SELECT count(*) FROM imrec.file AS f WHERE f.root_id = r.root_id) AS files
+FROM imrec.root AS r INNER JOIN imrec.mount AS m ON m.root_id = r.root_id AND m.host = %s
+ORDER BY r.name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    name: str
+    folder: bytes
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,27 @@ def files(examined: Examined) -> Iterator[Finding]:
         )
     elif sample.seen:
         yield ok(f"{which} have files")
+
+
+def roots(examined: Examined) -> Iterator[Finding]:
+    """Yield which roots of this host have no folder."""
+    if not {"root", "mount", "file"} <= examined.tables.keys():
+        return
+    gone = [
+        root
+        for root in examined.records(_Root, _ROOTS, (this_host(),))
+        if not os.path.isdir(root.folder)  # noqa: PTH112 - bytes
+    ]
+    for root in gone:
+        name, folder = shlex.quote(root.name), display_path(root.folder)
+        yield notice(
+            f"the folder of the root {root.name} is not there: {folder}, where {root.files:,} files are known",
+            "Answers may name photos in it. Nothing is marked as missing for it, and prune forgets none of it.",
+            f"mount the disk; if the folder has moved, imrec-pg root add {name} NEW_FOLDER, or, if it was ingested "
+            f"under its new path, imrec-pg root remove {name}; if it is deleted, the same",
+        )
+    if not gone:
+        yield ok("every root of this host has its folder")
 
 
 def model(examined: Examined) -> Iterator[Finding]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from psycopg.sql import SQL, Identifier
 
+from imrec_pg._version import __version__
 from imrec_pg.db.connection import MIN_PGVECTOR, version_tuple
-from imrec_pg.db.session import HEAD
+from imrec_pg.db.session import HEAD, state_of
 from imrec_pg.doctor.examined import Examined
 from imrec_pg.doctor.finding import Finding, error, megabytes, notice, ok, warning
 
@@ -95,24 +96,28 @@ def pgvector(examined: Examined) -> Iterator[Finding]:
 
 
 def schema(examined: Examined) -> Iterator[Finding]:
-    """Yield whether the schema has the version that this imrec-pg needs."""
-    version = examined.schema
-    if version is None:
+    """Yield whether the schema, with its functions, has the version that this imrec-pg needs."""
+    if examined.schema is None:
         yield error("there is no schema imrec", "Nothing can be stored yet.", "imrec-pg db upgrade")
-    elif version < HEAD:
-        what = f"the schema is at {version}, this imrec-pg needs {HEAD}"
+        return
+    state = state_of(examined.conn)
+    if state.newer:
+        yield error(
+            f"the schema is at {state.schema}, made by imrec-pg {state.imrec_version}; this one is "
+            f"{__version__} and knows {HEAD}",
+            "All other commands refuse to work with it.",
+            "pip install --upgrade imrec-pg",
+        )
+    elif state.outdated:
+        what = f"the schema is at {state.schema}, this imrec-pg needs {HEAD}"
+        if state.schema == HEAD:
+            what = "the functions in the database are not those of this imrec-pg"
         if examined.settings.embedded:
             yield notice(what, "The next command upgrades it.", "imrec-pg db upgrade")
         else:
             yield error(what, "All other commands refuse to work with it.", "imrec-pg db upgrade")
-    elif version > HEAD:
-        yield error(
-            f"the schema is at {version}, newer than this imrec-pg knows ({HEAD})",
-            "All other commands refuse to work with it.",
-            "pip install --upgrade imrec-pg",
-        )
     else:
-        yield ok(f"the schema is at {version}")
+        yield ok(f"the schema is at {state.schema}")
 
 
 def read_only(examined: Examined) -> Iterator[Finding]:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imrec_pg.errors import UsageError, WeightsError
-from imrec_pg.features.weights import Weights
 from imrec_pg.records import ModelIdentity, RgbArray
 
 if TYPE_CHECKING:
     import torch
+
+    # Loads an HTTP client, which decoders do without.
+    from imrec_pg.features.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Embedder:
         WeightsError: the weights do not fit the model.
     """
 
-    def __init__(self, weights: Weights, *, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, weights: "Weights", *, device: str = "auto", threads: int | None = None) -> None:
         import torch
 
         self.identity = ModelIdentity("resnet18", weights.sha256)
@@ -155,7 +157,7 @@ def _choose_device(device: str) -> str:
     return device
 
 
-def _build(weights: Weights) -> "torch.nn.Module":
+def _build(weights: "Weights") -> "torch.nn.Module":
     import torch
 
     models = import_torchvision().models

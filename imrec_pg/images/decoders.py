@@ -1,13 +1,27 @@
 """Which decoders are installed: HEIC, AVIF and camera raws need extras that may be missing."""
 
+import importlib
 import io
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 
 from PIL import Image, features
 
 from imrec_pg.errors import DecodeError
 from imrec_pg.images import formats
+
+# By name: else the first of these would make Pillow load all 47 of its plugins.
+_PLUGINS = {
+    "TGA": "Tga",
+    "PCX": "Pcx",
+    "PPM": "Ppm",
+    "ICO": "Ico",
+    "DDS": "Dds",
+    "PSD": "Psd",
+    "JPEG2000": "Jpeg2K",
+    "QOI": "Qoi",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +36,13 @@ def refusal(name: str | None) -> Refusal | None:
     """Return why files of a format are not read, or None if decoding is worth a try."""
     if name is None or name in formats.PILLOW_FORMATS:
         return None
+    if name in formats.SINGLE_FORMATS:
+        # Of these only JPEG 2000 needs a library, which Pillow's wheels have.
+        return _missing(
+            "JPEG 2000 images need a Pillow with OpenJPEG",
+            "--force-reinstall pillow",
+            here=name != "JPEG 2000" or bool(features.check("jpg_2000")),
+        )
     if name == "HEIC":
         return _missing("HEIC images need pillow-heif", "'imrec-pg[heif]'", here=_is_installed("pillow_heif"))
     if name == "AVIF":
@@ -47,6 +68,21 @@ def check(found: str | None, name: str) -> None:
         raise DecodeError(name, refused.kind, refused.reason)
 
 
+def load() -> None:
+    """Load all decoders that are installed, which otherwise load with the first file of their format."""
+    Image.init()
+    # ImageCms turns CIELAB into RGB; multiprocessing comes with the first array of rawpy.
+    for module in (
+        "imrec_pg.images.raw",
+        "PIL.ImageCms",
+        "multiprocessing.reduction",
+        "pillow_heif",
+        "rawpy",
+    ):
+        if _is_installed(module):
+            importlib.import_module(module)
+
+
 def open_heic(data: bytes) -> Image.Image:
     """Return the primary picture, not yet decoded; libheif turns it upright and adapts its EXIF."""
     import pillow_heif
@@ -62,6 +98,13 @@ def open_avif(data: bytes) -> Image.Image:
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     return AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+
+
+def open_single(data: bytes, name: str) -> Image.Image:
+    """Return a picture of a format that only its own decoder is asked for, not yet decoded."""
+    pillow = formats.SINGLE_FORMATS[name]
+    import_module(f"PIL.{_PLUGINS[pillow]}ImagePlugin")
+    return Image.open(io.BytesIO(data), formats=(pillow,))
 
 
 def _is_installed(module: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from PIL import ExifTags, Image
 
-VERSION = 1
+VERSION = 2
 """Of what is read of a file beside its pixels. Raise it when EXIF or a header is read otherwise than before:
 status then counts what is outdated, and ingest --refresh reads it again."""
 
@@ -16,6 +16,8 @@ _YEARS = range(1826, 2101)
 _DATE = re.compile(
     r"\s*([0-9]{4})[:/.-]([0-9]{1,2})[:/.-]([0-9]{1,2})(?:[ T]+([0-9]{1,2}):([0-9]{1,2})(?::([0-9]{1,2}))?)?"
 )
+# Of a scan often the year alone is known, or the month; what is not known is 00, blank or left out.
+_PARTIAL = re.compile(r"\s*([0-9]{4})(?:[:/.-]([0-9]{1,2}))?[\s\0:]*")
 _MAX_NAME = 100
 # RW2 and ORF are TIFF except for the number after the byte order.
 _TIFF_HEADS = {
@@ -76,15 +78,22 @@ def _photo_data(exif: Image.Exif) -> PhotoData:
 
 
 def parse_date(value: object) -> datetime | None:
-    """Return EXIF's local time "2003:05:17 12:34:56"; a date alone is its midnight, garbage is None."""
-    found = _DATE.match(_text(value))
+    """Return EXIF's local time "2003:05:17 12:34:56"; garbage is None.
+
+    A date alone is its midnight, a month ("2003:05", "2003:05:00") its first day, a year its first of January.
+    """
+    text = _text(value)
+    found = _DATE.match(text) or _PARTIAL.fullmatch(text)
     if found is None:
         return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    parts = [int(part or 0) for part in found.groups()]
+    year, month, day, hour, minute, second = parts + [0] * (6 - len(parts))
     if year not in _YEARS:
         return None
     try:
-        return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - EXIF's time has no zone
+        return datetime(  # noqa: DTZ001 - EXIF's time has no zone
+            year, month or 1, day if month and day else 1, hour, minute, second
+        )
     except ValueError:
         return None
 
@@ -110,7 +119,15 @@ def _first_date(*values: object) -> datetime | None:
 
 
 def _text(value: object) -> str:
-    # EXIF holds text as ASCII by the standard, as anything by practice; latin-1 never fails.
-    if isinstance(value, bytes):
+    # EXIF holds text as ASCII by the standard, in practice as UTF-8, or as anything else; Latin-1 never fails.
+    if isinstance(value, str):
+        try:
+            value = value.encode("latin-1")  # what Pillow has made of the bytes
+        except UnicodeEncodeError:
+            return str(value)
+    if not isinstance(value, bytes):
+        return ""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
         return value.decode("latin-1")
-    return value if isinstance(value, str) else ""

@@ -4,6 +4,19 @@
 # files took up to 654 MB, with these 108. JPEG covers MPO.
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
+# These too, each by its own decoder alone: TGA has no signature, and PCX hardly one, so that Pillow would take
+# them for what many a broken file is. From the name that recognise() gives to Pillow's.
+SINGLE_FORMATS = {
+    "TGA": "TGA",
+    "PCX": "PCX",
+    "PPM": "PPM",
+    "ICO": "ICO",
+    "DDS": "DDS",
+    "Photoshop": "PSD",
+    "JPEG 2000": "JPEG2000",
+    "QOI": "QOI",
+}
+
 PILLOW_EXTENSIONS = frozenset(
     b"jpg jpeg jpe jfif jif mpo png apng webp gif bmp dib tif tiff".split(),
 )
@@ -16,11 +29,14 @@ RAW_EXTENSIONS = frozenset(
     b"srw x3f".split(),
 )
 
-READ_EXTENSIONS = PILLOW_EXTENSIONS | HEIC_EXTENSIONS | AVIF_EXTENSIONS | RAW_EXTENSIONS
+SINGLE_EXTENSIONS = frozenset(
+    b"tga pcx ppm pgm pbm pnm pfm ico dds psd jp2 j2k j2c jpc jpf jpx jpm qoi".split(),
+)
+
+READ_EXTENSIONS = PILLOW_EXTENSIONS | SINGLE_EXTENSIONS | HEIC_EXTENSIONS | AVIF_EXTENSIONS | RAW_EXTENSIONS
 
 OTHER_EXTENSIONS = frozenset(
-    b"jxl jp2 j2k j2c jpc jpf jpx jpm psd psb tga ico icns dds pcx "
-    b"ppm pgm pbm pnm pfm pam qoi sgi rgb rgba bw xbm xpm fit fits fts exr hdr".split(),
+    b"jxl psb icns pam sgi rgb rgba bw xbm xpm fit fits fts exr hdr".split(),
 )
 """Images to a person, but not read by imrec-pg: such a file becomes a failure that says so."""
 
@@ -44,7 +60,10 @@ _READ_SIGNATURES = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
 )
+# A digit for the kind, f for floats, and white space.
+_PPM = tuple(b"P%c%c" % (kind, space) for kind in b"123456f" for space in b" \t\r\n")
 _OTHER_SIGNATURES = (
+    *((signature, "PPM") for signature in _PPM),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
@@ -100,6 +119,9 @@ def recognise(head: bytes, suffix: bytes) -> str | None:
     """
     found = identify(head)
     if suffix in RAW_EXTENSIONS and found in {None, "TIFF"}:
+        return suffix.decode().upper()
+    # They have no signature worth the name.
+    if found is None and suffix in {b"tga", b"pcx"}:
         return suffix.decode().upper()
     if found is None and suffix in OTHER_EXTENSIONS:
         return suffix.decode().upper()

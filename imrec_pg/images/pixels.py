@@ -70,6 +70,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         high_bytes = (np.asarray(image) >> 8).astype(np.uint8)
         return Image.fromarray(high_bytes).convert("RGB")
+    if (
+        image.mode == "I" and image.format == "PPM"
+    ):  # Pillow stretches a PPM of 9 bits and more to 16, and has it in 32
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in {"I", "F"}:
         return Image.fromarray(_stretched(np.asarray(image))).convert("RGB")
     return image.convert("RGB")

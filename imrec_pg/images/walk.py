@@ -10,10 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from imrec_pg.images.exclude import IGNORE_FILE, Exclusion, exclusion, exclusion_in, is_excluded
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
+from imrec_pg.paths import slashed
 
 VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE})
 """Errors for a file that was there a moment ago (ESTALE: on NFS), or for a dangling link."""
+
+NEVER = -(2**63)
+"""A modification time that mtime_of() gives no file."""
 
 # Thumbnails, recycle bins and resource forks of NAS, Windows and macOS; hidden ones are skipped anyway.
 _SYSTEM_FOLDERS = frozenset(
@@ -29,6 +34,12 @@ _SYSTEM_FOLDERS = frozenset(
     }
 )
 
+# Folders that are one thing to their program. Of Apple's only the originals are photos of the user's; what
+# Lightroom renders into .lrdata is all of it small copies.
+_PACKAGES = frozenset({b"photoslibrary", b"photolibrary", b"migratedphotolibrary", b"aplibrary"})
+_ORIGINALS = frozenset({b"originals", b"masters"})
+_PREVIEWS = b"lrdata"
+
 OnError = Callable[[bytes, OSError], None]
 
 
@@ -39,7 +50,7 @@ class WalkEntry:
     Attributes:
         path: raw bytes of the absolute path; begins with the folder walked, exactly as given.
         size: bytes.
-        mtime_ns: nanoseconds since 1970, from stat.
+        mtime_ns: nanoseconds since 1970, as mtime_of() gives them.
     """
 
     path: bytes
@@ -49,11 +60,18 @@ class WalkEntry:
 
 @dataclass(slots=True)
 class _Listing:
-    """What one folder contains; links to folders wait until all real folders are done."""
+    """What one folder contains; links to folders wait until all real folders are done.
+
+    Attributes:
+        exclusions: what is left out in the folder and below.
+        has_own: whether the folder has an ignore file.
+    """
 
     files: list[bytes]
     folders: list[bytes]
     links: list[bytes]
+    exclusions: tuple[Exclusion, ...]
+    has_own: bool = False
 
 
 class Walk:
@@ -71,16 +89,29 @@ class Walk:
     Attributes:
         ignored: how many files were skipped because their name is not an image's, or because they are
             sockets, FIFOs or devices (never opened: that could hang) or dangling links.
+        excluded: how many files and folders the patterns of the user left out.
+        previews: how many folders of small copies were skipped, inside the libraries of other programs.
     """
 
-    def __init__(self, folders: Sequence[bytes], on_error: OnError) -> None:
+    def __init__(
+        self,
+        folders: Sequence[bytes],
+        on_error: OnError,
+        exclude: Sequence[str] = (),
+        tops: Sequence[bytes] = (),
+    ) -> None:
         """Prepare a walk.
+
+        exclude are patterns (images.exclude) for each of tops, in which the folders lie; without tops, for
+        each of the folders.
 
         on_error is called for each folder and file that cannot be read; then the walk goes on. What lies
         below such a folder is unknown, not gone. What vanishes between listing and stat is skipped silently,
         but a missing folder in folders is an error.
         """
-        self.ignored = 0
+        self.ignored = self.excluded = self.previews = 0
+        self._exclude = tuple(exclude)
+        self._tops = tuple(tops)
         self._folders = [_absolute(folder) for folder in folders]
         self._on_error = on_error
         self._visited: set[tuple[int, int]] = set()
@@ -94,31 +125,43 @@ class Walk:
                 self._report(path, error)
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield WalkEntry(path, status.st_size, status.st_mtime_ns)
+                yield WalkEntry(path, status.st_size, mtime_of(status))
 
     def paths(self) -> Iterator[bytes]:
         """Yield the candidates' paths without a stat for each."""
-        linked: deque[bytes] = deque()
+        linked: deque[tuple[bytes, tuple[Exclusion, ...]]] = deque()
         for folder in self._folders:
-            yield from self._below(folder, linked, named_by_user=True)
+            around = exclusions_around(folder, self._exclude, self._tops, self._on_error)
+            if around is None:
+                self.excluded += 1
+                continue
+            yield from self._below(folder, around, linked, named_by_user=True)
         while linked:
-            yield from self._below(linked.popleft(), linked, named_by_user=False)
+            yield from self._below(*linked.popleft(), linked, named_by_user=False)
 
-    def _below(self, top: bytes, linked: deque[bytes], *, named_by_user: bool) -> Iterator[bytes]:
+    def _below(
+        self,
+        top: bytes,
+        around: tuple[Exclusion, ...],
+        linked: deque[tuple[bytes, tuple[Exclusion, ...]]],
+        *,
+        named_by_user: bool,
+    ) -> Iterator[bytes]:
         # A stack of iterators, not recursion: trees may be deeper than Python's 1000 calls.
-        levels: list[Iterator[bytes]] = [iter((top,))]
+        levels = [(iter((top,)), around)]
         while levels:
-            folder = next(levels[-1], None)
+            folders, exclusions = levels[-1]
+            folder = next(folders, None)
             if folder is None:
                 levels.pop()
                 continue
-            listing = self._list(folder, silent=not (named_by_user and folder == top))
-            linked.extend(listing.links)
+            listing = self._list(folder, exclusions, silent=not (named_by_user and folder == top))
+            linked.extend((link, listing.exclusions) for link in listing.links)
             yield from listing.files
-            levels.append(iter(listing.folders))
+            levels.append((iter(listing.folders), listing.exclusions))
 
-    def _list(self, folder: bytes, *, silent: bool) -> _Listing:
-        listing = _Listing([], [], [])
+    def _list(self, folder: bytes, exclusions: tuple[Exclusion, ...], *, silent: bool) -> _Listing:
+        listing = _Listing([], [], [], exclusions)
         try:
             if not self._is_new(folder):
                 return listing
@@ -128,9 +171,18 @@ class Walk:
         except OSError as error:
             # What was listed before the error (bad sector, lost connection) still counts.
             self._report(folder, error, silent=silent)
-        for paths in (listing.files, listing.folders, listing.links):
+        if listing.has_own:
+            listing.exclusions = _with_own(folder, exclusions, self._on_error)
+        for paths, folders in ((listing.files, False), (listing.folders, True), (listing.links, True)):
+            self._exclude_from(paths, listing.exclusions, folders=folders)
             paths.sort()
         return listing
+
+    def _exclude_from(self, paths: list[bytes], exclusions: tuple[Exclusion, ...], *, folders: bool) -> None:
+        if exclusions:
+            kept = [path for path in paths if not is_excluded(exclusions, path, folder=folders)]
+            self.excluded += len(paths) - len(kept)
+            paths[:] = kept
 
     def _is_new(self, folder: bytes) -> bool:
         status = os.stat(folder)  # noqa: PTH116 - bytes
@@ -145,10 +197,15 @@ class Walk:
 
     def _sort_in(self, entry: os.DirEntry[bytes], listing: _Listing) -> None:
         if entry.name.startswith(b"."):
+            listing.has_own |= entry.name == IGNORE_FILE
             return
         try:
             if entry.is_dir():
-                if entry.name.lower() not in _SYSTEM_FOLDERS:
+                if entry.name.lower() in _SYSTEM_FOLDERS:
+                    return
+                if _is_previews(os.path.dirname(entry.path), entry.name):  # noqa: PTH120 - bytes
+                    self.previews += 1
+                else:
                     (listing.links if entry.is_symlink() else listing.folders).append(entry.path)
             elif entry.is_file() and extension(entry.name) in CANDIDATE_EXTENSIONS:
                 listing.files.append(entry.path)
@@ -162,9 +219,62 @@ class Walk:
             self._on_error(path, error)
 
 
-def is_passed_over(below: bytes) -> bool:
-    """Return whether a walk would skip this path, which is relative to the folder walked."""
-    return any(part.startswith(b".") or part.lower() in _SYSTEM_FOLDERS for part in below.split(b"/"))
+def mtime_of(status: os.stat_result) -> int:
+    """Return the modification time in nanoseconds since 1970, brought within what a bigint holds.
+
+    It holds the years from 1677 to 2262, and file systems more. All times beyond an end are the same one.
+    """
+    return max(NEVER + 1, min(status.st_mtime_ns, 2**63 - 1))
+
+
+def is_passed_over(path: bytes, top: bytes, exclude: Sequence[str] = ()) -> bool:
+    """Return whether a walk of the folder top would skip this path below it."""
+    folder = slashed(top)
+    *above, name = path[len(folder) :].split(b"/")
+    for part in above:
+        if part.lower() in _SYSTEM_FOLDERS or part.startswith(b".") or _is_previews(folder[:-1], part):
+            return True
+        folder += part + b"/"
+    if name.startswith(b".") or name.lower() in _SYSTEM_FOLDERS or _is_previews(folder[:-1], name):
+        return True
+    around = exclusions_around(folder[:-1] or b"/", exclude, (top,), lambda _path, _error: None)
+    if around is None:
+        return True
+    around = _with_own(folder[:-1] or b"/", around, lambda _path, _error: None)
+    return bool(name) and is_excluded(around, path, folder=os.path.isdir(path))  # noqa: PTH112 - bytes
+
+
+def exclusions_around(
+    folder: bytes, exclude: Sequence[str], tops: Sequence[bytes], on_error: OnError
+) -> tuple[Exclusion, ...] | None:
+    """Return what the folders around a folder leave out in it, from the one of tops in which it lies.
+
+    None: they leave out the folder itself.
+    """
+    top = next((top for top in tops if folder.startswith(slashed(top))), folder)
+    found: tuple[Exclusion, ...] = (exclusion(top, exclude),) if exclude else ()
+    at = top
+    for part in folder[len(slashed(top)) :].split(b"/") if folder != top else ():
+        found = _with_own(at, found, on_error)
+        at = slashed(at) + part
+        if is_excluded(found, at, folder=True):
+            return None
+    return found
+
+
+def _with_own(folder: bytes, exclusions: tuple[Exclusion, ...], on_error: OnError) -> tuple[Exclusion, ...]:
+    try:
+        own = exclusion_in(folder)
+    except OSError as error:
+        on_error(slashed(folder) + IGNORE_FILE, error)
+        return exclusions
+    return exclusions if own is None else (*exclusions, own)
+
+
+def _is_previews(parent: bytes, name: bytes) -> bool:
+    if extension(name) == _PREVIEWS:
+        return True
+    return extension(parent) in _PACKAGES and name.lower() not in _ORIGINALS
 
 
 def _absolute(folder: bytes) -> bytes:
@@ -172,9 +282,9 @@ def _absolute(folder: bytes) -> bytes:
     return folder if folder.startswith(b"/") else os.path.join(os.getcwdb(), folder)  # noqa: PTH109, PTH118
 
 
-def count(folder: bytes) -> int:
+def count(folder: bytes, exclude: Sequence[str] = (), tops: Sequence[bytes] = ()) -> int:
     """Return how many candidates a walk of the folder will meet, for a progress bar's total.
 
     It only reads names: one stat per folder, none per file. Errors are left to the walk to report.
     """
-    return sum(1 for _ in Walk([folder], lambda _path, _error: None).paths())
+    return sum(1 for _ in Walk([folder], lambda _path, _error: None, exclude, tops).paths())

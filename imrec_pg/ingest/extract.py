@@ -5,33 +5,25 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pebble import ProcessExpired
-
+from imrec_pg import decoding
+from imrec_pg.bounded.limits import ProcessLimits
 from imrec_pg.errors import DecodeError, ImrecError
-from imrec_pg.images.content import FileContent, Limits
-from imrec_pg.ingest.process_limits import ProcessLimits
+from imrec_pg.images.content import Limits
 from imrec_pg.ingest.read import Content
-from imrec_pg.ingest.workers import Workers
 from imrec_pg.paths import display_path
-from imrec_pg.records import FailedFile, Feature, FoundFile, StoredImage
+from imrec_pg.records import FailedFile, FoundFile, StoredImage
 
 if TYPE_CHECKING:
     # Loads OpenCV, imagehash and SciPy: a second of start-up that only the workers need.
     from imrec_pg.extraction import Extracted
+    from imrec_pg.ingest.workers import Workers  # with Pebble, which only who ingests needs
 
 logger = logging.getLogger(__name__)
 
-# The hungriest picture within the size limits takes 3.2 GB (a lossless WebP of 196 megapixels).
-_MEMORY = 4 * 1024**3
-# The slowest picture takes some seconds of a fast core; a decoder that computes this long hangs.
-_CPU_S = 60
-# Longer, since a core may be shared: by then the decoder waits for something that never comes.
-_TIMEOUT_S = 180
-_KILLED = "the decoder process was killed twice, as the system does when memory runs out"
 # How often in a row all processes may die without a single result.
 _DEATHS = 3
 # How many contents may wait for a worker: enough to keep the workers busy while the model runs.
@@ -124,7 +116,7 @@ class _Decoding:
                     self._killed.add(item.content.image_id)
                     again.append(item)
                     continue
-                result = DecodeError("", "OutOfMemory", _KILLED)
+                result = decoding.killed()
             if isinstance(result, DecodeError):
                 image_id = item.content.image_id
                 yield from (FailedFile(file, image_id, result.kind, result.reason) for file in item.files)
@@ -140,11 +132,17 @@ class _Decoding:
             self._pool = None
 
     def _schedule(self, item: Content) -> None:
+        from imrec_pg.ingest.workers import Workers
+
         # Only now: a run that finds nothing new starts no process.
-        self._pool = self._pool or Workers(self._number)
+        self._pool = self._pool or Workers(self._number, _task)
         path = display_path(item.files[0].path)
-        arguments = (item.content, path, item.lacking, self._limits)
-        future = self._pool.schedule(_task, arguments, ProcessLimits(_MEMORY, _CPU_S), _TIMEOUT_S)
+        # What is stored was accepted when it was stored.
+        limits = replace(self._limits, accept_truncated=self._limits.accept_truncated or item.known)
+        arguments = (item.content, path, item.lacking, limits)
+        future = self._pool.schedule(
+            _task, arguments, ProcessLimits(decoding.MEMORY, decoding.CPU_S), decoding.TIMEOUT_S
+        )
         self.pending[future] = item
 
     def _restart(self, more: list[Content], cause: BrokenExecutor) -> None:
@@ -166,33 +164,21 @@ class _Decoding:
             self.add(item)
 
 
-def _extract_or_error(
-    content: FileContent, path: str, features: frozenset[Feature], limits: Limits
-) -> "Extracted | DecodeError":
-    from imrec_pg.extraction import extract
-
-    try:
-        return extract(content, path, features, limits)
-    except DecodeError as error:
-        # Without its traceback, which would hold the picture until the next file's result.
-        return DecodeError(error.path, error.kind, error.reason)
-    except MemoryError:
-        return DecodeError(path, "OutOfMemory", "not enough memory to compute its features")
-
-
 # What the workers run; a test replaces it by a decoder that dies.
-_task = _extract_or_error
+_task = decoding.extract_or_error
 
 
 def _result(future: Future["Extracted | DecodeError"]) -> "Extracted | DecodeError | None":
     """Return the result for a content; None if something outside killed its process."""
+    from pebble import ProcessExpired
+
     try:
         return future.result()
     except FutureTimeoutError:
-        return DecodeError("", "DecoderTimeout", f"decoding took over {_TIMEOUT_S} s and was stopped")
+        return decoding.timed_out()
     except ProcessExpired as error:
         if error.exitcode == -signal.SIGKILL:
             return None
         if error.exitcode == -signal.SIGXCPU:
-            return DecodeError("", "DecoderTimeout", f"decoding computed for over {_CPU_S} s and was stopped")
-        return DecodeError("", "DecoderCrashed", f"the decoder process died (exit code {error.exitcode})")
+            return decoding.computed_too_long()
+        return decoding.crashed(error.exitcode)

@@ -14,11 +14,11 @@ from imrec_pg.catalogue import roots as stored_roots
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.rows import paged
-from imrec_pg.errors import UsageError
+from imrec_pg.errors import FolderNotFoundError, UsageError
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
-from imrec_pg.images.walk import VANISHED, Walk
+from imrec_pg.images.walk import VANISHED, Walk, mtime_of
 from imrec_pg.ingest.tally import Tally
-from imrec_pg.paths import absolute, display_path, is_url, slashed, stored_path
+from imrec_pg.paths import absolute, display_path, file_id, is_url, slashed, stored_path
 from imrec_pg.records import FoundFile, Root, Wanted
 from imrec_pg.settings import this_host
 
@@ -37,13 +37,19 @@ class Scope:
         folders: walked.
         files: looked at one by one.
         vanished: not there any more when somebody looked, files or folders.
-        top: folders in which all the others lie; each is a root where it lies in none.
+        top: folders in which all the others lie; each is a root where it lies in none, and is judged by
+            itself when files of it are gone.
     """
 
     top: tuple[bytes, ...] = ()
     folders: tuple[bytes, ...] = ()
     files: tuple[bytes, ...] = ()
     vanished: tuple[bytes, ...] = ()
+
+    @property
+    def walked_from(self) -> tuple[bytes, ...]:
+        """The outermost of top: what their ignore files leave out is left out in all the others."""
+        return tuple(outermost(self.top))
 
     def __bool__(self) -> bool:
         return bool(self.folders or self.files or self.vanished)
@@ -82,11 +88,6 @@ class Roots:
         return root, stored_path(path[len(slashed(root.here)) :])
 
 
-def file_id(root_id: UUID, relative_path: bytes) -> UUID:
-    """Return the id of a place: known before any insert, and the same on every host."""
-    return UUID(bytes=hashlib.sha256(root_id.bytes + relative_path).digest()[:16])
-
-
 def root_of(folder: bytes, name: str | None = None) -> Root:
     """Return the root that a folder makes, named by its path where nobody named it."""
     digest = hashlib.sha256(b"root:" + (folder if name is None else name.encode())).digest()
@@ -109,6 +110,15 @@ def new_root(known: Sequence[Root], folder: bytes, name: str | None = None) -> R
 def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
     """Return absolute folders, none inside another, as given otherwise.
 
+    Raises:
+        UsageError: one does not exist or is no folder.
+    """
+    return outermost(named_folders(paths))
+
+
+def named_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes]:
+    """Return absolute folders, sorted, as given otherwise.
+
     Links stay as they are spelled: the database shows the paths that the user knows.
 
     Raises:
@@ -122,11 +132,11 @@ def check_folders(paths: Sequence[str | bytes | os.PathLike[str]]) -> list[bytes
     folders = sorted({absolute(path) for path in paths})
     for folder in folders:
         if not os.path.lexists(folder):
-            raise UsageError(f"{display_path(folder)} does not exist: check the spelling, or mount it")
+            raise FolderNotFoundError(display_path(folder))
         if not os.path.isdir(folder):  # noqa: PTH112 - bytes
             parent = display_path(os.path.dirname(folder))  # noqa: PTH120 - bytes
             raise UsageError(f"{display_path(folder)} is a file: name its folder, {parent}")
-    return outermost(folders)
+    return folders
 
 
 def outermost(folders: Iterable[bytes]) -> list[bytes]:
@@ -154,7 +164,7 @@ def single_files(
             continue
         if stat.S_ISREG(status.st_mode):
             tally.found += 1
-            file = roots.locate(path, status.st_size, status.st_mtime_ns)
+            file = roots.locate(path, status.st_size, mtime_of(status))
             on_file(file.file_id)
             yield file
 
@@ -178,15 +188,17 @@ def walk_files(
     tally: Tally,
     on_error: OnError,
     on_file: Callable[[UUID], None] = lambda _location_id: None,
+    exclude: Sequence[str] = (),
+    tops: Sequence[bytes] = (),
 ) -> Iterator[FoundFile]:
     """Yield every candidate file below the folders; on_file is told of each as well."""
-    walk = Walk(folders, on_error)
+    walk = Walk(folders, on_error, exclude, tops)
     for entry in walk:
         tally.found += 1
         file = roots.locate(entry.path, entry.size, entry.mtime_ns)
         on_file(file.file_id)
         yield file
-    tally.ignored = walk.ignored
+    tally.ignored, tally.excluded, tally.previews = walk.ignored, walk.excluded, walk.previews
 
 
 def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]:
@@ -208,7 +220,7 @@ def failed_files(database: RetryingSession, tally: Tally) -> Iterator[FoundFile]
                 database.run(catalogue_files.forget_failures, [failed.file_id])
             continue
         tally.found += 1
-        yield _found(root, failed.relative_path, path, status.st_size, status.st_mtime_ns)
+        yield _found(root, failed.relative_path, path, status.st_size, mtime_of(status))
 
 
 def files_to_do(

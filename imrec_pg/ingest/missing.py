@@ -3,7 +3,7 @@
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue import missing
+from imrec_pg.catalogue.files import FailedPath
 from imrec_pg.catalogue.missing import KnownFile
 from imrec_pg.catalogue.roots import RootsHere, roots_here
 from imrec_pg.db.retry import RetryingSession
@@ -19,6 +20,7 @@ from imrec_pg.db.rows import paged
 from imrec_pg.images.walk import VANISHED
 from imrec_pg.ingest.find import batched
 from imrec_pg.paths import slashed
+from imrec_pg.records import StoredImage
 from imrec_pg.settings import this_host
 
 # A disk that is not mounted leaves an empty folder, or one with a few files of its own. People delete many
@@ -43,23 +45,89 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtedFolder:
+    """A folder, or a root inside it, of which suddenly most files are gone; none of them was marked.
+
+    Attributes:
+        folder: raw bytes, absolute, on this host.
+        gone: files that are not there.
+        known: files that were believed to be there.
+    """
+
+    folder: bytes
+    gone: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What a walk found out of known files.
 
     Attributes:
         gone: files that are missing from now on.
         back: files that were missing and are there again.
-        doubted: files that seem gone, but are so many that nothing was marked.
         known: files that were believed to be there.
+        doubts: folders of which so many files seem gone that none of them was marked.
     """
 
     gone: int = 0
     back: int = 0
-    doubted: int = 0
     known: int = 0
+    doubts: tuple[DoubtedFolder, ...] = ()
+
+    @property
+    def doubted(self) -> int:
+        """Files that seem gone, but were not marked."""
+        return sum(doubt.gone for doubt in self.doubts)
 
 
 NO_CHANGES = Changes()
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """What is known of the files of one root below one of the folders that the user named."""
+
+    folder: bytes
+    known: int = 0
+    gone: list[UUID] = field(default_factory=list)
+
+    @property
+    def mostly_gone(self) -> bool:
+        return len(self.gone) > _MOST_GONE * self.known
+
+    @property
+    def doubt(self) -> DoubtedFolder:
+        return DoubtedFolder(self.folder.rstrip(b"/") or b"/", len(self.gone), self.known)
+
+
+class _Parts:
+    """The files by root and named folder: each of them may be a disk of its own."""
+
+    def __init__(self, roots: RootsHere, named: Sequence[bytes]) -> None:
+        self._roots = {root.root_id: slashed(root.here) for root in roots.counting()}
+        self._named = frozenset(map(slashed, named))
+        self._parts: dict[tuple[UUID, bytes], _Part] = {}
+
+    def of(self, root_id: UUID, path: bytes) -> _Part:
+        """Return the part in which a file lies."""
+        named = path
+        while named and named not in self._named:
+            named = named[: named.rfind(b"/", 0, -1) + 1]
+        # Of the two the folder that lies inside the other.
+        folder = max(named, self._roots.get(root_id, b""), key=len)
+        return self._parts.setdefault((root_id, named), _Part(folder))
+
+    def all(self) -> list[_Part]:
+        """Return those that hold files, by folder."""
+        return sorted(self._parts.values(), key=lambda part: part.folder)
+
+    def doubted(self) -> list[_Part]:
+        """Return those that suddenly lack most of their files; small ones only if many of them do."""
+        suspects = [part for part in self.all() if part.mostly_gone]
+        large = [part for part in suspects if len(part.gone) > _FEW]
+        small = [part for part in suspects if len(part.gone) <= _FEW]
+        return large + (small if sum(len(part.gone) for part in small) > _FEW else [])
 
 
 def find_missing(
@@ -68,31 +136,59 @@ def find_missing(
     files: Mapping[UUID, bytes],
     seen: Seen,
     *,
+    named: Sequence[bytes] = (),
     accept: bool,
 ) -> Changes:
-    """Mark the known files that are not there, unless suddenly most of them are not.
+    """Mark the known files that are not there, but none of a folder that suddenly lacks most of them.
 
     Those are meant below the folders, and single ones by file_id. A file that the walk did not meet is
-    looked for itself: it may lie in a folder that could not be read. With accept they are marked however many
-    they are.
+    looked for itself: it may lie in a folder that could not be read. Each root below each named folder is
+    judged by itself. With accept the files are marked however many they are.
     """
     keys, roots = seen.sorted(), database.run(roots_here, this_host())
-    known, gone, back = 0, [], []
+    parts, back = _Parts(roots, named or folders), []
+    # What lies below the folders is met there.
+    below = tuple(slashed(folder) for folder in folders)
+    files = {file_id: path for file_id, path in files.items() if not path.startswith(below)}
     for file in chain(_known_files(database, roots, folders), _known_places(database, files)):
-        known += not file.missing
+        part = parts.of(file.root_id, file.path)
+        part.known += not file.missing
         if _among(keys, file.file_id) or not _vanished(file.path):
             if file.missing:
                 back.append(file.file_id)
         elif not file.missing:
-            gone.append(file.file_id)
+            part.gone.append(file.file_id)
     database.run(missing.unmark, back)
-    if len(gone) > max(_FEW, _MOST_GONE * known) and not accept:
-        return Changes(back=len(back), doubted=len(gone), known=known)
+    doubted = [] if accept else parts.doubted()
+    gone = [file_id for part in parts.all() if part not in doubted for file_id in part.gone]
     database.run(missing.mark, gone)
-    forgotten = _vanished_failures(database, roots, folders)
-    forgotten += [key for key, path in files.items() if _vanished(path)]
+    forgotten = [
+        failed.file_id
+        for failed, path in _vanished_failures(database, roots, folders)
+        if parts.of(failed.root_id, path) not in doubted
+    ]
+    if not doubted:
+        forgotten += [key for key, path in files.items() if _vanished(path)]
     database.run(catalogue_files.forget_failures, forgotten)
-    return Changes(gone=len(gone), back=len(back), known=known)
+    known = sum(part.known for part in parts.all())
+    return Changes(len(gone), len(back), known, tuple(part.doubt for part in doubted))
+
+
+def mark_moved(database: RetryingSession, images: Sequence[StoredImage], walked: Sequence[bytes]) -> int:
+    """Mark the other files of images just stored that are gone: the photos have moved; return how many.
+
+    Else a search would go on naming the old path of a folder that was renamed and is never walked again. What
+    lies below the folders that are walked is judged at the end of the walk, all together.
+    """
+    file_ids = [file.file_id for image in images for file in image.files]
+    if not file_ids:
+        return 0
+    roots = database.run(roots_here, this_host())
+    others = database.run(missing.other_files, roots, [image.image_id for image in images], file_ids)
+    below = tuple(slashed(folder) for folder in walked)
+    gone = [file.file_id for file in others if not file.path.startswith(below) and _vanished(file.path)]
+    database.run(missing.mark, gone)
+    return len(gone)
 
 
 def _known_files(
@@ -106,18 +202,18 @@ def _known_places(database: RetryingSession, files: Mapping[UUID, bytes]) -> Ite
         yield from database.run(missing.known_places, dict(places))
 
 
-def _vanished_failures(database: RetryingSession, roots: RootsHere, folders: Sequence[bytes]) -> list[UUID]:
-    """Return the failures of files below the folders that no longer exist."""
+def _vanished_failures(
+    database: RetryingSession, roots: RootsHere, folders: Sequence[bytes]
+) -> Iterator[tuple[FailedPath, bytes]]:
+    """Yield the failures of files below the folders that no longer exist, each with its path."""
     by_id = {root.root_id: slashed(root.here) for root in roots.counting()}
     below = tuple(slashed(folder) for folder in folders)
-    forgotten = []
     for failed in paged(
         lambda after, size: database.run(catalogue_files.failed_paths, list(by_id), after, size), _PAGE
     ):
         path = by_id[failed.root_id] + failed.relative_path
         if path.startswith(below) and _vanished(path):
-            forgotten.append(failed.file_id)
-    return forgotten
+            yield failed, path
 
 
 def _among(keys: NDArray[np.uint64], file_id: UUID) -> bool:

@@ -18,7 +18,7 @@ from imrec_pg.images.walk import count
 from imrec_pg.ingest import find
 from imrec_pg.ingest.claims import Claims
 from imrec_pg.ingest.extract import Decoded, decode_all
-from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing
+from imrec_pg.ingest.missing import NO_CHANGES, Changes, Seen, find_missing, mark_moved
 from imrec_pg.ingest.read import read_contents
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import write_batch
@@ -37,6 +37,7 @@ class IngestOptions:
         batch: rows a transaction, and images a step of the model at most.
         workers: decoder processes.
         refresh: compute again what an earlier version of the extraction computed.
+        exclude: patterns of what is left out (images.exclude).
         retry: whether to try files again that failed and have not changed.
         accept_deletions: take files for deleted though suddenly most of a folder is gone.
         limits: of file size and pixels.
@@ -48,6 +49,7 @@ class IngestOptions:
     refresh: bool = False
     batch: int = 256
     workers: int = 2
+    exclude: tuple[str, ...] = ()
     retry: bool = False
     accept_deletions: bool = False
     limits: Limits = DEFAULT_LIMITS
@@ -98,8 +100,9 @@ def ingest(
         WeightsError: the model's weights were not found.
         DatabaseUnreachableError: the database was away for longer than options.retry_for_s.
     """
-    folders = tuple(find.check_folders(paths))
-    scope = find.Scope(folders, folders)
+    named = tuple(find.named_folders(paths))
+    folders = tuple(find.outermost(named))
+    scope = find.Scope(named, folders)
     if not folders:
         options = replace(options, retry=True)
     result = ingest_scope(session, scope, embedders, options, on_progress=on_progress, stopping=stopping)
@@ -122,9 +125,9 @@ def ingest_scope(
     tally, seen = Tally(on_progress=on_progress), Seen()
     database = RetryingSession(session, options.retry_for_s, stopping)
     with Claims(database, options.lease_s) as claims:
-        run = _Run(database, claims, embedders, options, stopping)
+        run = _Run(database, claims, embedders, options, stopping, scope.top)
         roots = find.Roots(database, scope.top)
-        run.work(_files(database, roots, scope, tally, seen), tally, retry=options.retry)
+        run.work(_files(database, roots, scope, tally, seen, options.exclude), tally, retry=options.retry)
         while claims.held and not stopping():
             # Those are done by now, or their ingest is dead or was stopped, or a batch dropped an image that
             # a file of the next one was known to hold: another walk tells.
@@ -132,20 +135,27 @@ def ingest_scope(
             claims.wait_for_others(stopping)
             again = Tally()
             # What failed just now is not tried once more.
-            run.work(_files(database, roots, scope, again, Seen()), again, retry=False)
+            run.work(_files(database, roots, scope, again, Seen(), options.exclude), again, retry=False)
             tally.add_work_of(again)
     interrupted = stopping()
-    changes = NO_CHANGES
+    changes = replace(NO_CHANGES, gone=run.moved)
     if scope and not interrupted:
         # Of a walk that was cut short, nothing follows.
         single = {roots.place_of(path): path for path in scope.files + scope.vanished}
         folders = scope.folders + scope.vanished
-        changes = find_missing(database, folders, single, seen, accept=options.accept_deletions)
+        changes = find_missing(
+            database, folders, single, seen, named=scope.top, accept=options.accept_deletions
+        )
+        changes = replace(changes, gone=changes.gone + run.moved)
     return IngestResult(tally, time.monotonic() - started, interrupted, changes)
 
 
 class _Run:
-    """From files to rows."""
+    """From files to rows.
+
+    Attributes:
+        moved: files elsewhere that are marked as missing, since their images were met in other files.
+    """
 
     def __init__(
         self,
@@ -154,7 +164,10 @@ class _Run:
         embedders: EmbedderSource,
         options: IngestOptions,
         stopping: Callable[[], bool],
+        walked: Sequence[bytes],
     ) -> None:
+        self._walked = walked
+        self.moved = 0
         self._database = database
         self._claims = claims
         self._embedders = embedders
@@ -200,6 +213,7 @@ class _Run:
             if merged.rows < len(part):
                 # What the server's time limit allows; else each batch would meet it again.
                 self._rows = merged.rows
+            self.moved += mark_moved(self._database, images, self._walked)
             files = sum(len(image.files) for image in images)
             tally.new += merged.new
             tally.duplicates += merged.duplicates
@@ -208,8 +222,9 @@ class _Run:
             if elsewhere:
                 self._claims.held += self._undone(part)
             tally.elsewhere += elsewhere
-            tally.completed += max(0, files - merged.new - merged.duplicates - elsewhere)
-            tally.failed += len(failed)
+            refused = merged.refused
+            tally.completed += max(0, files - merged.new - merged.duplicates - elsewhere - refused)
+            tally.failed += len(failed) + refused
             tally.written += files + len(failed) - elsewhere
             tally.report()
 
@@ -227,20 +242,26 @@ def _check_empty(folders: Sequence[bytes], tally: Tally, changes: Changes) -> No
         ImrecError: otherwise.
     """
     names = ", ".join(display_path(folder) for folder in folders)
-    if changes.doubted:
+    if changes.doubts:
+        doubted = ", ".join(display_path(doubt.folder) for doubt in changes.doubts)
         raise ImrecError(
-            f"no photos in {names}, where {changes.known} are known: mount the disk, or if they are deleted, "
-            "say ingest --accept-deletions"
+            f"no photos in {doubted}, where {changes.doubted:,} are known: mount the disk, or if they are "
+            "deleted, say ingest --accept-deletions"
         )
     if not changes.gone:
         raise ImrecError(
             f"no photos in {names} ({tally.ignored} other files, {tally.unreadable} unreadable folders): "
-            "imrec-pg reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC and camera raws"
+            "imrec-pg reads JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, HEIC, camera raws and others"
         )
 
 
 def _files(
-    database: RetryingSession, roots: find.Roots, scope: find.Scope, tally: Tally, seen: Seen
+    database: RetryingSession,
+    roots: find.Roots,
+    scope: find.Scope,
+    tally: Tally,
+    seen: Seen,
+    exclude: Sequence[str],
 ) -> Iterator[FoundFile]:
     def on_error(path: bytes, error: OSError) -> None:
         tally.unreadable += 1
@@ -251,13 +272,14 @@ def _files(
         return
     if tally.on_progress is not None:
         # Beside the work: names alone are listed fast, and the walk finds them in the cache.
-        threading.Thread(target=_count, args=(scope, tally), name="imrec-count", daemon=True).start()
-    yield from find.walk_files(roots, scope.folders, tally, on_error, seen.add)
+        threading.Thread(target=_count, args=(scope, tally, exclude), name="imrec-count", daemon=True).start()
+    yield from find.walk_files(roots, scope.folders, tally, on_error, seen.add, exclude, scope.walked_from)
     yield from find.single_files(roots, scope.files, tally, on_error, seen.add)
 
 
-def _count(scope: find.Scope, tally: Tally) -> None:
-    tally.total = len(scope.files) + sum(count(folder) for folder in scope.folders)
+def _count(scope: find.Scope, tally: Tally, exclude: Sequence[str]) -> None:
+    tops = scope.walked_from
+    tally.total = len(scope.files) + sum(count(folder, exclude, tops) for folder in scope.folders)
 
 
 def _until(stopping: Callable[[], bool], files: Iterable[FoundFile]) -> Iterator[FoundFile]:

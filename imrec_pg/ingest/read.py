@@ -10,6 +10,7 @@ from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.db.retry import RetryingSession
 from imrec_pg.errors import DecodeError
 from imrec_pg.images.content import CONTENT_KINDS, FileContent, Limits, read
+from imrec_pg.images.walk import NEVER
 from imrec_pg.records import NO_IMAGE, FailedFile, Feature, Features, FoundFile, StoredImage, Wanted
 
 # Threads, not processes: reading and SHA-256 let go of Python's lock.
@@ -17,16 +18,20 @@ _THREADS = 4
 # A group is held in memory and asked about at once; photos of 5 MB end it by bytes, small ones by count.
 _GROUP_FILES = 64
 _GROUP_BYTES = 64 * 1024 * 1024
-_NEVER = -1  # a time that no file has
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of an image that lacks features, and every file of the group that holds them."""
+    """The bytes of an image that lacks features, and every file of the group that holds them.
+
+    Attributes:
+        known: whether the image is stored already.
+    """
 
     content: FileContent
     files: tuple[FoundFile, ...]
     lacking: frozenset[Feature]
+    known: bool = False
 
 
 def read_contents(
@@ -52,7 +57,8 @@ def _ask(
         if lacks is not None and not lacks:
             yield StoredImage(image_id, None, files, Features())
         else:
-            yield Content(same[0][1], files, wanted.features if lacks is None else lacks.features)
+            features = wanted.features if lacks is None else lacks.features
+            yield Content(same[0][1], files, features, known=lacks is not None)
 
 
 def _read(file: FoundFile, limits: Limits) -> tuple[FoundFile, FileContent] | FailedFile | None:
@@ -63,7 +69,7 @@ def _read(file: FoundFile, limits: Limits) -> tuple[FoundFile, FileContent] | Fa
             return None
         if error.kind == "ChangedWhileRead":
             # It may have the old time again by now: the next run must not take it for unchanged.
-            file = dataclasses.replace(file, mtime_ns=_NEVER)
+            file = dataclasses.replace(file, mtime_ns=NEVER)
         held = NO_IMAGE if error.kind in CONTENT_KINDS else None
         return FailedFile(file, held, error.kind, error.reason)
     # What the open file said, not what the walk saw: it may have changed in between.

@@ -20,6 +20,8 @@ class Tally:
         failed: files that could not be read this time.
         unreadable: folders and entries that could not be listed.
         ignored: files whose names are not those of images.
+        excluded: files and folders that the user's patterns left out.
+        previews: folders of small copies that were skipped, inside the libraries of other programs.
         written: files written to the database, failures included.
         total: the number of candidates, once counted.
     """
@@ -35,6 +37,8 @@ class Tally:
     failed: int = 0
     unreadable: int = 0
     ignored: int = 0
+    excluded: int = 0
+    previews: int = 0
     written: int = 0
     total: int | None = None
     on_progress: Callable[["Tally"], None] | None = field(default=None, repr=False)

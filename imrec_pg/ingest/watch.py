@@ -73,7 +73,7 @@ def watch(
             pending.clear()
             yield ingest_scope(session, everything, embedders, options, stopping=stopping)
             looked = time.monotonic()
-        elif scope := scope_of(pending.settled(), folders):
+        elif scope := scope_of(pending.settled(), folders, options.exclude):
             yield ingest_scope(session, scope, embedders, options, stopping=stopping)
 
 
@@ -123,13 +123,13 @@ class Pending:
         self._since.clear()
 
 
-def scope_of(paths: Sequence[str], folders: Sequence[bytes]) -> Scope | None:
+def scope_of(paths: Sequence[str], folders: Sequence[bytes], exclude: Sequence[str] = ()) -> Scope | None:
     """Return where to look because of changed paths below the watched folders; None for nowhere."""
     found: dict[str, set[bytes]] = {"folders": set(), "files": set(), "vanished": set()}
     for path in paths:
         raw = os.fsencode(path)
         folder = next((f for f in folders if raw == f or raw.startswith(slashed(f))), None)
-        if folder is None or is_passed_over(raw[len(folder) :]):
+        if folder is None or (raw != folder and is_passed_over(raw, folder, exclude)):
             continue
         kind = "folders" if os.path.isdir(raw) else "files" if os.path.lexists(raw) else "vanished"  # noqa: PTH112 - bytes
         found[kind].add(raw)
@@ -171,8 +171,14 @@ def _changes(
             ):
                 if stopping():
                     return
-                yield unknown | {path for _change, path in changes}
+                changed = {path for _change, path in changes}
+                yield unknown | changed
                 unknown, begun = set(), True
+                if any(map(_is_linked_folder, changed)) and not watching.polling:
+                    # The system tells nothing of what it leads to until the watch begins anew; what changes
+                    # meanwhile is not told either.
+                    unknown = set(texts)
+                    break
         except (RuntimeError, OSError) as error:
             if not begun:
                 raise ImrecError(
@@ -182,6 +188,10 @@ def _changes(
             # A name that is no UTF-8 ends the watch: the folder it is in is not told, so look everywhere.
             logger.debug("everything is looked at again: %s", error)
             unknown = set(texts)
+
+
+def _is_linked_folder(path: str) -> bool:
+    return os.path.islink(path) and os.path.isdir(path)  # noqa: PTH112, PTH114 - as watchfiles gives it
 
 
 def _key(folder: bytes) -> tuple[int, int] | None:

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from pebble import ProcessPool
 
-from imrec_pg.ingest.process_limits import ProcessLimits, harden, limited
+from imrec_pg.bounded.limits import ProcessLimits, give_up_root, harden, limited
+from imrec_pg.bounded.unpickling import carefully
 from imrec_pg.paths import working_folder
 
 T = TypeVar("T")
@@ -22,9 +23,15 @@ _START_S = 10
 
 
 class Workers:
-    """A running pool of processes; the caller must stop() it."""
+    """A running pool of processes; the caller must stop() it.
 
-    def __init__(self, number: int) -> None:
+    Args:
+        number: how many processes.
+        function: what they will run. Its module is loaded at the start, while it can be read: a worker of root's
+            then becomes nobody.
+    """
+
+    def __init__(self, number: int, function: Callable[..., object]) -> None:
         # Not "fork": a fork of a process with threads and a loaded model can deadlock.
         method = "spawn" if sys.platform == "darwin" else "forkserver"
         context = multiprocessing.get_context(method)
@@ -35,7 +42,9 @@ class Workers:
         working_folder()  # which the processes inherit: without one none starts, and none says why
         self._number = number
         self._started = context.Semaphore(0)
-        self._pool = ProcessPool(number, context=context, initializer=_start, initargs=(self._started,))
+        self._pool = ProcessPool(
+            number, context=carefully(context), initializer=_start, initargs=(self._started, function)
+        )
         # Starting the tracker unblocks the signals (CPython 3.11), so it must come first.
         resource_tracker.ensure_running()
         # Ctrl-C, and SIGTERM from a service manager, reach the whole process group, but only the main process
@@ -75,7 +84,7 @@ class Workers:
             self._pool.join()
 
 
-def _start(started: Semaphore) -> None:
+def _start(started: Semaphore, _function: Callable[..., object]) -> None:
     started.release()
     harden()
     # OpenMP reads it when LibRaw loads: one core per worker.
@@ -84,7 +93,9 @@ def _start(started: Semaphore) -> None:
 
     from imrec_pg import extraction
 
-    # Else loading them counts against the first file's time limit.
+    # Else loading them counts against the first file's time limit, and nobody may be unable to read them.
     extraction.load_libraries()
     # One core per worker; OpenCV's own threads would compete with the other workers.
     cv2.setNumThreads(1)
+    # From here on it reads no file: contents come by a pipe. Nothing of a photo has been seen yet.
+    give_up_root()

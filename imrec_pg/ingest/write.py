@@ -1,5 +1,7 @@
 """Write a batch: COPY into staging tables, then one function that merges them, all in one transaction."""
 
+import logging
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -13,12 +15,25 @@ from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.retry import retry_conflicts, split_on_timeout
 from imrec_pg.db.rows import one_row, values
 from imrec_pg.extraction import version_of
+from imrec_pg.images.decode_errors import one_line
 from imrec_pg.paths import display_path
 from imrec_pg.records import FailedFile, Feature, FoundFile, StoredImage
 
+logger = logging.getLogger(__name__)
 # For a client that froze, or is cut off, between its last statement and COMMIT. Its locks would keep others
 # from taking over what it claimed for as long as the system believes in the connection: two hours.
 _IDLE = "60s"
+
+# A value that COPY cannot send, that its column cannot hold, or that a check or an index rejects.
+_REFUSALS = (
+    psycopg.DataError,
+    pg.CheckViolation,
+    pg.NotNullViolation,
+    pg.ProgramLimitExceeded,
+    UnicodeEncodeError,
+    OverflowError,
+    struct.error,
+)
 
 _FILE_COLUMNS = ("file_id", "root_id", "relative_path", "path", "size", "mtime_ns")
 _FILE_TYPES = ("uuid", "uuid", "bytea", "text", "int8", "int8")
@@ -34,6 +49,7 @@ class Merged:
         replaced: files that held another image before.
         elsewhere: files that another ingest had taken over, or that this batch had stored before.
         gone: files not stored, for their image was known when they were read and is there no more.
+        refused: files recorded as failed, since the database does not take what was read of them.
         rows: how many images and failures went through in one transaction at most.
     """
 
@@ -42,6 +58,7 @@ class Merged:
     replaced: int
     elsewhere: int = 0
     gone: int = 0
+    refused: int = 0
     rows: int = field(default=0, compare=False)
 
     def __add__(self, other: "Merged") -> "Merged":
@@ -51,6 +68,7 @@ class Merged:
             self.replaced + other.replaced,
             self.elsewhere + other.elsewhere,
             self.gone + other.gone,
+            self.refused + other.refused,
             max(self.rows, other.rows),
         )
 
@@ -58,7 +76,8 @@ class Merged:
 def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequence[FailedFile] = ()) -> Merged:
     """Store images, places, features and failures, all or nothing; replaying it changes nothing.
 
-    Where the server allows a statement less time than that takes, it is cut into several transactions.
+    Where the server allows a statement less time than that takes, it is cut into several transactions. So it is
+    around a row whose values the database refuses: its files become failures of their own.
 
     Raises:
         StoreError: the database refused it.
@@ -66,7 +85,24 @@ def write_batch(conn: Connection, images: Sequence[StoredImage], failed: Sequenc
     """
     with translated(conn):
         rows: list[StoredImage | FailedFile] = [*images, *failed]
-        return sum(split_on_timeout(rows, lambda part: _write(conn, part)), Merged(0, 0, 0))
+        return sum(split_on_timeout(rows, lambda part: _write_sound(conn, part)), Merged(0, 0, 0))
+
+
+def _write_sound(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
+    try:
+        return _write(conn, rows)
+    except _REFUSALS as error:
+        reason = one_line(str(error))
+    if len(rows) > 1:
+        half = len(rows) // 2
+        merged = _write_sound(conn, rows[:half]) + _write_sound(conn, rows[half:])
+        return replace(merged, rows=len(rows))
+    (row,) = rows
+    if isinstance(row, FailedFile):
+        logger.warning("%s: its failure cannot be recorded: %s", display_path(row.file.path), reason)
+        return Merged(0, 0, 0, rows=1)
+    failed = [FailedFile(file, row.image_id, "Refused", reason) for file in row.files]
+    return replace(_write_sound(conn, failed), refused=len(failed), rows=1)
 
 
 def _write(conn: Connection, rows: Sequence[StoredImage | FailedFile]) -> Merged:
@@ -137,13 +173,14 @@ def _copy_images(cur: psycopg.Cursor[tuple[object, ...]], images: Sequence[Store
             "taken_at",
             "camera_make",
             "camera_model",
+            "truncated",
             "version",
         ),
-        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text", "int2"),
+        ("uuid", "int8", "int4", "int4", "text", "timestamp", "text", "text", "bool", "int2"),
         (
             (
                 *(i.image_id, i.size, i.width, i.height, i.format),
-                *(i.taken_at, i.camera_make, i.camera_model, i.version),
+                *(i.taken_at, i.camera_make, i.camera_model, i.truncated, i.version),
             )
             for i in infos.values()
         ),

@@ -1,13 +1,15 @@
 """Search: query → features → ranking → answer."""
 
+import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from imrec_pg.catalogue.index import index_name
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.tuning import tuning
 from imrec_pg.db.connection import Connection
+from imrec_pg.decoding import Decoders
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.paths import absolute_path, is_text
@@ -34,6 +36,7 @@ __all__ = [
 def search(
     conn: Connection,
     likes: Sequence[Query],
+    decoders: Decoders,
     embedders: EmbedderSource,
     *,
     feature: Feature,
@@ -55,7 +58,7 @@ def search(
     """
     metric = metric or ranking.default_metric(conn, feature)
     watch = Stopwatch()
-    queries = look_up(conn, likes, dislikes, embedders, (feature,), watch)
+    queries = look_up(conn, likes, dislikes, decoders, embedders, (feature,), watch)
     question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
     with watch.step("rank"):
         neighbours, certainty = ranking.recommend(conn, feature=feature, metric=metric, **question)
@@ -78,6 +81,7 @@ def search(
 def fuse(
     conn: Connection,
     likes: Sequence[Query],
+    decoders: Decoders,
     embedders: EmbedderSource,
     *,
     weights: Mapping[Feature, float] | None,
@@ -99,7 +103,7 @@ def fuse(
     # In the order of Feature; what is wrong with a weight the function says.
     used = {feature: asked[feature] for feature in Feature if asked.get(feature)}
     watch = Stopwatch()
-    queries = look_up(conn, likes, dislikes, embedders, tuple(used), watch)
+    queries = look_up(conn, likes, dislikes, decoders, embedders, tuple(used), watch)
     question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
     with watch.step("rank"):
         neighbours, certainty = ranking.fuse(conn, weights=asked, **question)
@@ -139,12 +143,16 @@ def _question(
 def _conditions(conn: Connection, chosen: Filter) -> dict[str, object]:
     """Return the filter as the database understands it, which knows files by their canonical paths."""
     conditions: dict[str, object] = {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in chosen.items()
+        name: value.isoformat() if isinstance(value, date) else value for name, value in chosen.items()
     }
     for name in ("root", "camera", "format"):
         if not is_text(str(conditions.get(name))):
             raise InvalidQueryError(f"the {name} to filter by is not valid UTF-8")
     under = chosen.get("under")
+    for name, value in conditions.items():
+        kinds = (str, bytes, os.PathLike) if name == "under" else (str, int, float)
+        if value is not None and not isinstance(value, kinds):
+            raise InvalidQueryError(f"{name} of a filter cannot be a {type(value).__name__}")
     if under is not None:
         conditions["under"] = roots_here(conn, this_host()).canonical(absolute_path(under))
     return conditions

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from imrec_pg.catalogue.model import check_model
 from imrec_pg.db.connection import Connection
+from imrec_pg.decoding import Decoders
 from imrec_pg.errors import DecodeError, InvalidQueryError
-from imrec_pg.extraction import extract
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images import formats
 from imrec_pg.images.content import FileContent, image_id_of, read
@@ -65,7 +65,9 @@ def several(query: Query | Sequence[Query]) -> list[Query]:
     return list(query)
 
 
-def extract_features(query: Query, embedders: EmbedderSource, features: Sequence[Feature]) -> Features:
+def extract_features(
+    query: Query, decoders: Decoders, embedders: EmbedderSource, features: Sequence[Feature]
+) -> Features:
     """Return features of one image, as an ingest would store them; those not asked for are None.
 
     Raises:
@@ -73,15 +75,15 @@ def extract_features(query: Query, embedders: EmbedderSource, features: Sequence
         DecodeError: it is no image that can be read.
         WeightsError: the model's weights were not found.
     """
-    path, name, content = _opened(query)
-    del path
-    return _extracted(name, content, embedders, frozenset(features))
+    _, name, content = _opened(query)
+    return _extracted({content.image_id: (name, content)}, decoders, embedders, features)[content.image_id]
 
 
 def look_up(
     conn: Connection,
     likes: Sequence[Query],
     dislikes: Sequence[Query],
+    decoders: Decoders,
     embedders: EmbedderSource,
     features: Sequence[Feature],
     watch: Stopwatch,
@@ -104,12 +106,12 @@ def look_up(
             if all(found.get(feature) is not None for feature in features)
         }
     with watch.step("extract"):
-        known = dict(stored)
-        for _, name, content in opened:
-            if content.image_id not in known:
-                if Feature.EMBEDDING in features:
-                    check_model(conn, embedders.identity)
-                known[content.image_id] = _extracted(name, content, embedders, frozenset(features))
+        new = {
+            content.image_id: (name, content) for _, name, content in opened if content.image_id not in stored
+        }
+        if new and Feature.EMBEDDING in features:
+            check_model(conn, embedders.identity)
+        known = {**stored, **_extracted(new, decoders, embedders, features)}
     return Queries(
         tuple(
             QueryImage(path, name, content.image_id, content.image_id in stored, number >= len(likes))
@@ -184,10 +186,23 @@ def _from_pixels(pixels: NDArray[Any]) -> Image.Image:
 
 
 def _extracted(
-    name: str, content: FileContent, embedders: EmbedderSource, features: frozenset[Feature]
-) -> Features:
-    extracted = extract(content, name, features)
-    if extracted.crop is None:
-        return extracted.features
-    (embedding,) = embedders.embed([extracted.crop])
-    return replace(extracted.features, embedding=embedding)
+    new: Mapping[UUID, tuple[str, FileContent]],
+    decoders: Decoders,
+    embedders: EmbedderSource,
+    features: Sequence[Feature],
+) -> dict[UUID, Features]:
+    wanted = frozenset(features)
+    started = [
+        (image_id, decoders.extract(content, name, wanted)) for image_id, (name, content) in new.items()
+    ]
+    if started and Feature.EMBEDDING in wanted:
+        # Meanwhile: it takes longer than a decoder to start and a picture to decode.
+        embedders.load()
+    found = {}
+    for image_id, finish in started:
+        extracted = finish()
+        found[image_id] = extracted.features
+        if extracted.crop is not None:
+            (embedding,) = embedders.embed([extracted.crop])
+            found[image_id] = replace(extracted.features, embedding=embedding)
+    return found

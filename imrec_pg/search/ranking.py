@@ -153,6 +153,9 @@ def _explained() -> Iterator[None]:
         raise InvalidQueryError(_said(error)) from error
     except pg.NoDataFound as error:
         raise ImageNotFoundError(_said(error)) from error
+    except pg.DataError as error:
+        # Of the parameters the filter's values alone are unchecked.
+        raise InvalidQueryError(f"a value of the filter makes no sense: {_said(error)}") from error
 
 
 def _said(error: pg.Error) -> str:

@@ -35,8 +35,10 @@ _COMMENTS = {
     "COLUMN imrec.image.width": "As shown, after EXIF rotation.",
     "COLUMN imrec.image.height": "As shown, after EXIF rotation.",
     "COLUMN imrec.image.format": (
-        "JPEG, PNG, WEBP, GIF, BMP, TIFF, MPO, AVIF, HEIF, or that of a camera raw, such as DNG."
+        "JPEG, PNG, WEBP, GIF, BMP, TIFF, MPO, AVIF, HEIF, JPEG2000 and the like, "
+        "or that of a camera raw, such as DNG."
     ),
+    "COLUMN imrec.image.truncated": "The end of the file is missing, and with it a part of the picture.",
     "COLUMN imrec.image.taken_at": "The camera's local time, from EXIF; no time zone is known.",
     "TABLE imrec.model": (
         "The one model that made all embeddings here; features of two models can't be compared."
@@ -126,6 +128,7 @@ def downgrade() -> None:
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
     ):
         op.drop_table(table, schema="imrec")
+    op.execute("DROP FUNCTION IF EXISTS imrec_internal.hash_chunk(bit, integer)")
 
 
 def _key(name: str = "image_id") -> sa.Column[object]:
@@ -189,6 +192,7 @@ def _create_catalogue() -> None:
         sa.Column("taken_at", sa.DateTime),
         sa.Column("camera_make", sa.Text),
         sa.Column("camera_model", sa.Text),
+        sa.Column("truncated", sa.Boolean, nullable=False, server_default="false"),
         _version(),
         _time(),
         sa.PrimaryKeyConstraint("image_id", name="image_pkey"),

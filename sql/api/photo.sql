@@ -15,6 +15,7 @@ SELECT
     image.taken_at,
     image.camera_make,
     image.camera_model,
+    image.truncated,
     embedding.embedding,
     histogram.histogram,
     average_hash.average_hash,

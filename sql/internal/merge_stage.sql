@@ -41,15 +41,15 @@ BEGIN
     END IF;
 
     INSERT INTO imrec.image (
-        image_id, size, width, height, format, taken_at, camera_make, camera_model, version
+        image_id, size, width, height, format, taken_at, camera_make, camera_model, truncated, version
     )
-    SELECT s.image_id, s.size, s.width, s.height, s.format, s.taken_at, s.camera_make, s.camera_model, s.version
+    SELECT s.image_id, s.size, s.width, s.height, s.format, s.taken_at, s.camera_make, s.camera_model, s.truncated, s.version
     FROM pg_temp.stage_image AS s ORDER BY s.image_id
     ON CONFLICT (image_id) DO NOTHING;
     GET DIAGNOSTICS new_images = ROW_COUNT;
     UPDATE imrec.image AS i
     SET width = s.width, height = s.height, format = s.format, taken_at = s.taken_at,
-        camera_make = s.camera_make, camera_model = s.camera_model, version = s.version
+        camera_make = s.camera_make, camera_model = s.camera_model, truncated = s.truncated, version = s.version
     FROM (
         SELECT o.image_id FROM imrec.image AS o INNER JOIN pg_temp.stage_image AS n ON n.image_id = o.image_id
         WHERE o.version < n.version ORDER BY o.image_id FOR UPDATE OF o

@@ -43,6 +43,9 @@ DECLARE
         "JPEG": ["JPEG", "MPO"], "MPO": ["MPO"], "PNG": ["PNG"], "WEBP": ["WEBP"], "GIF": ["GIF"],
         "BMP": ["BMP"], "TIFF": ["TIFF"], "AVIF": ["AVIF"], "HEIF": ["HEIF"],
         "JPG": ["JPEG", "MPO"], "JPE": ["JPEG", "MPO"], "JFIF": ["JPEG", "MPO"], "APNG": ["PNG"],
+        "TGA": ["TGA"], "PCX": ["PCX"], "PPM": ["PPM"], "ICO": ["ICO"], "DDS": ["DDS"], "PSD": ["PSD"],
+        "JPEG2000": ["JPEG2000"], "QOI": ["QOI"], "JP2": ["JPEG2000"], "J2K": ["JPEG2000"], "JPX": ["JPEG2000"],
+        "PGM": ["PPM"], "PBM": ["PPM"], "PNM": ["PPM"], "PFM": ["PPM"],
         "DIB": ["BMP"], "TIF": ["TIFF"], "HEIC": ["HEIF"], "HIF": ["HEIF"]
     }$json$;
     raw_formats CONSTANT text[] := '{RAW,3FR,ARW,CR2,CR3,CRW,DCR,DNG,ERF,FFF,GPR,IIQ,K25,KDC,MEF,MOS,MRW,NEF,NRW,'
@@ -104,7 +107,7 @@ BEGIN
         IF NOT formats ? upper(conditions ->> 'format') THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('there is no format %L', conditions ->> 'format'),
-                HINT = 'The formats are JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF, and those of camera raws: DNG, NEF, …';
+                HINT = 'The formats are JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF, TGA, PCX, PPM, ICO, DDS, PSD, JPEG2000, QOI, and those of camera raws: DNG, NEF, …';
         END IF;
         conditions := conditions || jsonb_build_object('format', formats -> upper(conditions ->> 'format'));
     END IF;

@@ -98,20 +98,16 @@ class Features:
 
 
 def features(dsn: str) -> Features:
-    rows = query(
-        dsn,
-        "SELECT image_id::text, e.embedding::text, h.histogram::text, b.average_hash::text, "
-        "d.difference_hash::text FROM imrec.embedding AS e INNER JOIN imrec.histogram AS h USING (image_id) "
-        "INNER JOIN imrec.average_hash AS b USING (image_id) "
-        "INNER JOIN imrec.difference_hash AS d USING (image_id) ORDER BY image_id",
-    )
-    ids, embeddings, histograms, average, difference = zip(*rows, strict=True)
+    joins = " ".join(f"INNER JOIN imrec.{feature} USING (image_id)" for feature in Feature)
+    columns = ", ".join(f"{feature}.{feature}::text" for feature in Feature)
+    rows = query(dsn, f"SELECT image_id::text, {columns} FROM imrec.image {joins} ORDER BY image_id")
+    ids, *stored = zip(*rows, strict=True)
     return Features(
         list(ids),
         {
-            "embedding": np.array([json.loads(row) for row in embeddings]),
-            "histogram": np.array([json.loads(row) for row in histograms]),
-            "average_hash": np.array([[int(bit) for bit in row] for row in average], dtype=np.float64),
-            "difference_hash": np.array([[int(bit) for bit in row] for row in difference], dtype=np.float64),
+            feature: np.array(
+                [[*map(int, row)] if feature.is_hash else json.loads(row) for row in values], float
+            )
+            for feature, values in zip(Feature, stored, strict=True)
         },
     )

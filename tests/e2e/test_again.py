@@ -14,6 +14,8 @@ from e2e.photos import GARBAGE, overwrite_unnoticed, save, save_scenes, scene
 
 FEATURES = ("embedding", "histogram", "average_hash", "difference_hash", "perceptual_hash")
 LIGHT = ("--features", "histogram,average_hash,difference_hash")
+# What it takes to run the model, or to compute the other features.
+HEAVY = ("torch", "openvino", "cv2", "imagehash", "imrec_pg.features.histogram", "imrec_pg.features.hashes")
 _WRITTEN = """
 SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables WHERE schemaname = 'imrec'
 """
@@ -54,7 +56,7 @@ def test_a_second_run_loads_no_model(album: Album) -> None:
     run = album.run.with_environ(PYTHONPROFILEIMPORTTIME="1", IMREC_WEIGHTS="/nowhere")
     said = run("ingest", album.folder).err
     assert "psycopg" in said
-    assert not any(f" {name}\n" in said for name in ("torch", "openvino", "cv2", "imrec_pg.extraction"))
+    assert not any(f" {name}\n" in said for name in HEAVY)
 
 
 def test_moved_renamed_and_copied_files_are_not_featured_again(copied_album: Album, tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_moved_renamed_and_copied_files_are_not_featured_again(copied_album: Alb
     shutil.copytree(copied_album.folder / "orientations", folder / "old")
     # IMREC_WEIGHTS: whoever wanted to extract would fail.
     run = run.with_environ(IMREC_WEIGHTS="/nowhere")
-    versions = {row for row in row_versions(dsn) if row[0] != "location" and row[0] != "root"}
+    versions = {row for row in row_versions(dsn) if row[0] not in ("file", "root")}
     assert ingest(run, folder) == {"found": 8, "duplicates": 8}
     (folder / "old").rename(folder / "new")
     assert ingest(run, folder) == {"found": 8, "duplicates": 8, "missing": 8}
@@ -71,7 +73,7 @@ def test_moved_renamed_and_copied_files_are_not_featured_again(copied_album: Alb
     shutil.copy2(folder / "moved.jpg", folder / "copy.jpeg")
     assert ingest(run, folder) == {"found": 9, "duplicates": 2, "unchanged": 7, "missing": 1}
     assert ingest(run, folder) == {"found": 9, "unchanged": 9}
-    assert {row for row in row_versions(dsn) if row[0] != "location" and row[0] != "root"} == versions
+    assert {row for row in row_versions(dsn) if row[0] not in ("file", "root")} == versions
     assert counts(dsn)["embedding"] == counts(dsn)["image"] == copied_album.images
     assert places(dsn)[f"{folder}/copy.jpeg"] == places(dsn)[f"{folder}/moved.jpg"]
 
@@ -79,12 +81,12 @@ def test_moved_renamed_and_copied_files_are_not_featured_again(copied_album: Alb
 def test_a_touched_file_is_only_noted(run: Imrec, dsn: str, folder: Path) -> None:
     image, _ = save_scenes(folder, [1, 2])
     ingest(run, folder, *LIGHT)
-    before = {row for row in row_versions(dsn) if row[0] != "location"}
+    before = {row for row in row_versions(dsn) if row[0] != "file"}
     touched = 1_600_000_000_123_456_789
     os.utime(image, ns=(1, touched))
     assert ingest(run, folder, *LIGHT) == {"found": 2, "completed": 1, "unchanged": 1}
     assert ingest(run, folder, *LIGHT) == {"found": 2, "unchanged": 2}
-    assert {row for row in row_versions(dsn) if row[0] != "location"} == before
+    assert {row for row in row_versions(dsn) if row[0] != "file"} == before
     assert one(dsn, "SELECT mtime_ns FROM imrec.file WHERE path = %s", str(image)) == touched
 
 
@@ -147,8 +149,11 @@ def test_features_left_out_are_filled_in_later(album: Album, run: Imrec, dsn: st
     assert ingest(without_model, album.folder, "--features", "average_hash", code=3)["new"] == album.images
     human, machine = run.all([["status"], ["status", "--json"]])
     assert machine.json["lacking"] == dict.fromkeys(FEATURES, 57) | {"average_hash": 0}
-    assert "lacking    embedding 57, histogram 57: run ingest again" in human.out
-    filled = ingest(run, album.folder, "--features", " histogram , embedding")
+    assert (
+        "lacking    embedding 57, histogram 57, difference_hash 57, perceptual_hash 57: run ingest again"
+        in human.out
+    )
+    filled = ingest(run, album.folder, "--features", " histogram , Embedding,difference_hash,perceptual_hash")
     assert (filled["completed"], filled["known_failures"], "new" in filled) == (album.images, 2, False)
     assert_same(content(dsn), content(album.dsn))
     assert ingest(without_model, album.folder) == {"found": 59, "unchanged": 57, "known_failures": 2}

@@ -114,7 +114,7 @@ def test_an_older_or_newer_schema_is_refused(run: Imrec, dsn: str, folder: Path)
         query(dsn, "UPDATE imrec.schema_version SET version_num = %s", version)
         for arguments in (["status"], ["search", image], ["ingest", folder, *LIGHT]):
             refused = run(*arguments, code=1).message
-            assert f"is at {version}" in refused
+            assert version in refused
             assert says in refused
         assert "update imrec-pg" in run("db", "upgrade", code=1).message
     assert counts(dsn)["root"] == 0

@@ -13,7 +13,7 @@ from e2e.photos import GARBAGE, save_many, save_scenes
 from support import new_database
 
 LIGHT = "histogram,average_hash,difference_hash"
-ALL = "embedding,histogram,average_hash,difference_hash"
+ALL = "embedding,histogram,average_hash,difference_hash,perceptual_hash"
 COUNT = "SELECT count(*) FROM imrec.file"
 
 

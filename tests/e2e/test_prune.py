@@ -38,3 +38,17 @@ def test_a_disk_that_is_not_mounted_is_told_by_the_exit_code(run: Imrec, folder:
     told = run("ingest", folder, *LIGHT, code=3)
     assert "24 of 25 known files are gone" in told.err
     assert run("ingest", folder, *LIGHT, "--accept-deletions", "--json").json["missing"] == 24
+
+
+def test_a_disk_that_is_not_mounted_is_told_in_company_of_others(run: Imrec, folder: Path) -> None:
+    pics, nas = folder / "pics", folder / "nas"
+    save_scenes(pics, range(30))
+    photos = save_scenes(nas, range(30, 55))
+    run("ingest", pics, nas, *LIGHT)
+    for photo in photos:
+        photo.unlink()
+    told = run("ingest", pics, nas, *LIGHT, code=3)
+    assert f"{nas}: 25 of 25 known files are gone" in told.err
+    found = run("ingest", pics, nas, *LIGHT, "--json", code=3).json
+    assert (found["missing"], found["doubted"], found["doubted_folders"]) == (0, 25, [str(nas)])
+    assert run("status", "--json").json["missing_files"] == 0

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 from e2e.command import Argument, Imrec
-from e2e.database import one, query
+from e2e.database import counts, one, query
 from e2e.photos import GARBAGE, save, save_scenes, scene
 
-LIGHT = ("--features", "average_hash")
+LIGHT = ("--features", "average_hash,difference_hash")
 FAST = ("--feature", "average_hash", "-k", "100")
 # What the file system stores, and how the database shows it.
 NAMES = {
@@ -85,7 +85,7 @@ def test_the_same_library_mounted_elsewhere_is_the_same(a: Imrec, b: Imrec, dsn:
     (folder / "0001.jpg").unlink()
     assert ingest(b, there, *LIGHT)["missing"] == 1
     assert ingest(b, "--retry", *LIGHT, code=3) == {"found": 1, "failed": 1}
-    assert one(dsn, "SELECT imrec.image_at(%s)", str(folder / "2024" / "0004.jpg"))
+    assert one(dsn, "SELECT imrec_internal.image_at(%s)", str(folder / "2024" / "0004.jpg"))
     shown = "SELECT path FROM imrec.file UNION SELECT path FROM imrec.failure"
     assert {path for (path,) in query(dsn, shown) if not path.startswith(f"{folder}/")} == set()
     assert ingest(a, folder, *LIGHT) == {"found": 4, "unchanged": 3, "known_failures": 1}
@@ -174,10 +174,7 @@ def test_roots_are_listed_renamed_and_removed(a: Imrec, dsn: str, folder: Path) 
     assert a("root", "remove", "two", "--yes").err == (
         "forgot two: 2 files, and 1 photos that no other file holds\n"
     )
-    assert (one(dsn, "SELECT count(*) FROM imrec.image"), one(dsn, "SELECT count(*) FROM imrec.hash")) == (
-        2,
-        2,
-    )
+    assert (counts(dsn)["image"], counts(dsn)["average_hash"]) == (2, 2)
     assert {path for (path,) in query(dsn, "SELECT path FROM imrec.file")} == {
         str(path) for path in first.iterdir()
     }

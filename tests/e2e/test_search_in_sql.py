@@ -11,6 +11,8 @@ from e2e.command import Album, Imrec
 from e2e.database import query
 from PIL import Image
 
+from imrec_pg.records import Feature
+
 
 def paths(run: Imrec, *arguments: str | Path) -> list[str]:
     return [n["path"] for n in run("search", *arguments, "--json").json["neighbours"]]
@@ -40,8 +42,8 @@ def test_under_a_relative_folder(album: Album) -> None:
     [
         (["--format", "png"], "format = 'PNG'"),
         (["--min-width", "200", "--min-height", "100"], "width >= 200 AND height >= 100"),
-        (["--max-size", "9kB"], "bytes <= 9000"),
-        (["--min-size", "0.009MB", "--format", "JPEG"], "bytes >= 9000 AND format = 'JPEG'"),
+        (["--max-size", "9kB"], "size <= 9000"),
+        (["--min-size", "0.009MB", "--format", "JPEG"], "size >= 9000 AND format = 'JPEG'"),
     ],
 )
 def test_filters_let_through_what_sql_says(album: Album, options: list[str], condition: str) -> None:
@@ -90,7 +92,7 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
     assert table[0].split() == ["#", *answer["weights"], "path"]
     cells = table[1].split()
     for column, feature in enumerate(answer["weights"]):
-        assert cells[1 + 2 * column] == f"{first[f'{feature}_rank']}."
+        assert cells[1 + 2 * column] == f"{first['features'][feature]['rank']}."
         assert float(cells[2 + 2 * column]) == pytest.approx(first["features"][feature]["distance"], abs=1e-4)
     assert cells[-1] == first["path"]
     rows = list(csv.DictReader(io.StringIO(album.run("search", image, "--fuse", "--csv").out)))
@@ -142,13 +144,13 @@ def test_wrong_usage(album: Album, arguments: list[str], message: str) -> None:
 
 def test_weights_of_zero_alone_are_refused(album: Album) -> None:
     run = album.run("search", album.folder / "original.png", "--weights", "average_hash=0", code=2)
-    assert "at least one feature needs one above 0" in run.message
+    assert "at least one feature needs a weight above 0" in run.message
 
 
 def test_explain_shows_the_plan_on_stderr(album: Album) -> None:
     for feature, seen in (
         ("embedding", "Seq Scan on embedding"),
-        ("average_hash", "Function Scan on nearest"),
+        ("average_hash", "Function Scan on hamming_search"),
     ):
         run = album.run("search", album.folder / "original.png", "--explain", "--feature", feature)
         assert "certainty: exact" in run.err
@@ -165,17 +167,18 @@ def test_fused_answers_can_be_drawn(album: Album, tmp_path: Path) -> None:
 
 def test_embed_prints_what_postgres_reads_and_what_is_stored(album: Album) -> None:
     image = album.folder / "original.png"
-    columns = {"embedding": "embedding", "histogram": "histogram", "average_hash": "average_hash"}
-    for feature, column in columns.items():
+    for feature in ("embedding", "histogram", "average_hash"):
         literal = album.run("embed", image, "--feature", feature).out.strip()
-        stored = query(album.dsn, f"SELECT {column}::text FROM imrec.photo WHERE path = %s", str(image))[0][0]
+        stored = query(album.dsn, f"SELECT {feature}::text FROM imrec.photo WHERE path = %s", str(image))[0][
+            0
+        ]
         if feature == "average_hash":
             assert literal == stored
         else:
             assert json.loads(literal) == pytest.approx(json.loads(str(stored)), abs=1e-4)
     two = album.run("embed", image, image, "--json").json
     assert [row["path"] for row in two] == [str(image)] * 2
-    assert set(two[0]) == {"path", "embedding", "histogram", "average_hash", "difference_hash"}
+    assert set(two[0]) == {"path", *Feature}
     assert len(two[0]["embedding"]) == 512
 
 

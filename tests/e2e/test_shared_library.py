@@ -11,7 +11,7 @@ from support import new_database
 
 from imrec_pg.images.formats import CANDIDATE_EXTENSIONS, extension
 
-FEATURES = ["embedding", "histogram", "average_hash", "difference_hash"]
+FEATURES = ["embedding", "histogram", "average_hash", "difference_hash", "perceptual_hash"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_every_photo_is_stored_or_recorded(shared: Path, stored: tuple[Imrec, st
     assert done["failed"] == len(failures) == len(run("errors", "--json").json)
     assert done["new"] + done["duplicates"] == len(places)
     assert done["ignored"] == len(files) - len(photos)
-    assert_no_half_batch(dsn, "embedding,histogram,average_hash,difference_hash")
+    assert_no_half_batch(dsn, ",".join(FEATURES))
 
 
 def test_a_second_run_changes_nothing(shared: Path, stored: tuple[Imrec, str, dict[str, Any]]) -> None:

@@ -75,13 +75,13 @@ def test_short_help_version_and_console_script(imrec: Imrec) -> None:
         (["search"], "Missing argument 'IMAGE...'"),
         (
             ["search", "a.jpg", "--feature", "smell"],
-            "'embedding', 'histogram', 'average_hash', 'difference_hash'",
+            "'embedding', 'histogram', 'average_hash', 'difference_hash', 'perceptual_hash'",
         ),
         (["search", "a.jpg", "--metric", "smell"], "'cosine', 'euclidean', 'manhattan', 'hamming'"),
         (["search", "a.jpg", "-k", "many"], "'many' is not a valid integer"),
         (["search", "a.jpg", "--json", "--csv"], "exclude each other"),
-        (["ingest", ".", "--features", "smell"], "smell: choose from embedding, histogram, hash"),
-        (["ingest", ".", "--features", ","], "nothing: choose from embedding, histogram, hash"),
+        (["ingest", ".", "--features", "smell"], "smell: choose from embedding, histogram, average_hash"),
+        (["ingest", ".", "--features", ","], "nothing: choose from embedding, histogram, average_hash"),
         (["ingest", ".", "--batch", "0"], "0 is not in the range x>=1"),
         (["ingest", ".", "--workers", "0"], "0 is not in the range 1<=x<=256"),
         (["ingest"], "name a folder of photos"),
@@ -136,11 +136,14 @@ def test_ingest_as_json(run: Imrec, folder: Path) -> None:
         "known_failures": 0,
         "unreadable": 0,
         "ignored": 0,
+        "excluded": 0,
+        "previews": 0,
         "interrupted": False,
         "index_built": False,
         "missing": 0,
         "back": 0,
         "doubted": 0,
+        "doubted_folders": [],
     }
 
 
@@ -188,7 +191,7 @@ def test_status(album: Album) -> None:
     assert lines["lacking"] == "no feature"
     assert lines["failures"] == "2 files (Truncated 2): imrec-pg errors"
     assert lines["index"].startswith("embedding cosine (HNSW, ")
-    assert lines["model"].startswith("resnet18 68d5403d92ca, extraction ")
+    assert lines["model"] == "resnet18 68d5403d92ca"
     assert "PostgreSQL 18." in lines["versions"]
     found = machine.json
     assert (found["images"], found["files"], found["failures"]) == (57, 57, 2)
@@ -221,8 +224,8 @@ def test_index_is_listed_built_and_dropped(copied_album: Album) -> None:
 
     def indexed() -> list[list[str]]:
         states = run("index", "list", "--json").json
-        assert len(states) == 8
-        return [[s["feature"], s["metric"]] for s in states if s["name"] and s["valid"] and s["bytes"]]
+        assert len(states) == 9
+        return [[s["feature"], s["metric"]] for s in states if s["name"] and s["valid"] and s["size"]]
 
     assert indexed() == [["embedding", "cosine"]]
     assert "embedding cosine is indexed already" in run("index", "build", "embedding", "cosine").err
@@ -238,9 +241,7 @@ def test_index_is_listed_built_and_dropped(copied_album: Album) -> None:
     assert indexed() == [["embedding", "cosine"]]
     for pair in (["average_hash", "hamming"], ["difference_hash", "cosine"]):
         assert "always searched exactly" in run("index", "build", *pair, code=2).message
-    assert (
-        "choose from cosine, euclidean, manhattan" in run("index", "drop", "histogram", "hamming", code=2).err
-    )
+    assert "histogram has no hamming distance" in run("index", "drop", "histogram", "hamming", code=2).err
 
 
 def test_ingest_leaves_the_index_alone_on_request(run: Imrec, album: Album) -> None:
@@ -282,3 +283,13 @@ def test_debug_shows_the_traceback(run: Imrec, folder: Path) -> None:
     assert "Traceback" in run("--debug", "search", folder / "none.jpg", code=1).err
     assert "Traceback" in run("search", folder / "none.jpg", "--debug", code=1).err
     assert "No such file" in run("search", folder / "none.jpg", code=1).message
+
+
+def test_what_is_left_out_is_said(run: Imrec, folder: Path) -> None:
+    save_scenes(folder, range(2))
+    save_scenes(folder / "cache", range(2, 4))
+    save_scenes(folder / "Cat Previews.lrdata", range(4, 6))
+    told = run("ingest", folder, "--features", "average_hash", "--exclude", "cache/", "--exclude", "0001.*")
+    assert told.out.startswith("1 new, ")
+    assert "2 left out by pattern, 1 folders of previews skipped" in told.out
+    assert run("ingest", folder, "--exclude", " ", code=2).message

@@ -36,7 +36,7 @@ def test_new_changed_moved_and_deleted_photos(watching: Started, dsn: str, folde
     watching.until(
         lambda: one(
             dsn,
-            "SELECT count(*) FROM imrec.file WHERE path = %s AND bytes = %s",
+            "SELECT count(*) FROM imrec.file WHERE path = %s AND size = %s",
             str(made),
             made.stat().st_size,
         )
@@ -83,7 +83,7 @@ def test_hidden_files_and_names_in_any_encoding(watching: Started, dsn: str, fol
     with open(strange, "wb") as file:  # noqa: PTH123 - bytes
         file.write(photo + b"3")
     watching.until(lambda: one(dsn, FILES) == 4)
-    found = one(dsn, "SELECT relative_path FROM imrec.file WHERE bytes = %s", len(photo) + 1)
+    found = one(dsn, "SELECT relative_path FROM imrec.file WHERE size = %s", len(photo) + 1)
     assert bytes(found) == b"latin-\xe9.jpg"
 
 
@@ -161,7 +161,7 @@ def test_a_look_at_everything_doubts_that_many_photos_are_deleted_and_goes_on(
     watching.signal(signal.SIGINT, group=True)
     done = watching.wait()
     assert done.code == 0
-    assert "25 of 26 known files are not there" in done.err
+    assert "25 of 26 known files are gone" in done.err
 
 
 def test_ctrl_c_at_any_moment_ends_cleanly(run: Imrec, folder: Path, dsn: str) -> None:

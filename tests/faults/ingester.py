@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imrec_pg import decoding
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import Session
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 _DECODES, _DECODE_S = "IMREC_FAULTS_DECODES", "IMREC_FAULTS_DECODE_S"
 
 
+FEATURES = ("histogram", "average_hash", "difference_hash")
+"""Those that need no model, and that faults.checks computes by itself."""
+
+
 @dataclass(frozen=True)
 class Orders:
     """What to ingest, and where.
@@ -52,7 +57,7 @@ class Orders:
     log: str
     dsn: str = ""
     data_dir: str = "/nonexistent"
-    features: tuple[str, ...] = ("histogram", "hash")
+    features: tuple[str, ...] = FEATURES
     batch: int = 8
     workers: int = 1
     retry_for_s: float = 120
@@ -66,19 +71,26 @@ class Orders:
         return json.dumps(asdict(self))
 
 
+# Opened when a worker loads this module: later, a worker of root's may open nothing of root's.
+_decodes = (
+    os.open(os.environ[_DECODES], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    if _DECODES in os.environ
+    else None
+)
+
+
 def counted(
     content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> "Extracted | DecodeError":
     """Stand in for the decoder: counts, takes its time, and has bugs that the file's name brings out."""
-    descriptor = os.open(os.environ[_DECODES], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.write(descriptor, f"{path}\n".encode())
-    os.close(descriptor)
+    assert _decodes is not None
+    os.write(_decodes, f"{path}\n".encode())
     time.sleep(float(os.environ[_DECODE_S]))
     if "deadly" in path:
         os.kill(os.getpid(), signal.SIGSEGV)
     if "hanging" in path:
         time.sleep(3600)
-    return extract._extract_or_error(content, path, features, limits)
+    return decoding.extract_or_error(content, path, features, limits)
 
 
 class _Log:
@@ -128,7 +140,7 @@ def main() -> None:
     log = _Log(orders.log)
     vars(pipeline)["write_batch"] = log.write_batch
     extract._task = counted
-    extract._TIMEOUT_S = orders.decode_limit_s
+    vars(decoding)["TIMEOUT_S"] = orders.decode_limit_s
     try:
         tally = _run(orders)
     except ImrecError as error:

@@ -8,7 +8,7 @@ import pytest
 from e2e.database import SESSIONS, assert_no_half_batch, one
 from faults.checks import check_batches, check_end
 from faults.figures import Figures
-from faults.ingester import Orders
+from faults.ingester import FEATURES, Orders
 from faults.photos import make_folder
 from faults.running import Ingester, left_behind, started, until
 
@@ -50,7 +50,7 @@ def test_kill_9_of_an_ingester_loses_nothing(
 
 def _orders(dsn: str, folders: list[Path], log: Path, number: int) -> Orders:
     # Of all folders, for what is there must be told from what is not; in small batches, so that many are cut.
-    features = ("embedding", "histogram", "hash") if number % _EVERY == _EVERY - 1 else ("histogram", "hash")
+    features = ("embedding", *FEATURES) if number % _EVERY == _EVERY - 1 else FEATURES
     return Orders(tuple(map(str, folders)), str(log), dsn, features=features, batch=4, lease_s=60)
 
 

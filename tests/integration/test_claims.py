@@ -15,8 +15,9 @@ from imrec_pg.catalogue.claims import Worker
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import open_session
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.write import Merged, write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import FailedFile, Features, FoundFile, ImageInfo, StoredImage
 
 ROOT = root_of(b"/photos")
@@ -124,7 +125,7 @@ def test_what_another_has_taken_over_is_not_written(
     failure = FailedFile(stopped[5], None, "Unreadable", "I/O error")
     late = [an_image(10 + i, stopped[i]) for i in range(4)]
     assert write_batch(conn, late, [failure]) == Merged(new=1, duplicates=0, replaced=0, elsewhere=3)
-    assert (count(conn, "image"), count(conn, "hash"), count(conn, "failure")) == (1, 1, 1)
+    assert (count(conn, "image"), count(conn, "average_hash"), count(conn, "failure")) == (1, 1, 1)
     assert write_batch(other, [an_image(i, taken[i]) for i in range(3)]) == Merged(3, 0, 0)
     images = conn.execute("SELECT image_id FROM imrec.image ORDER BY 1").fetchall()
     assert images == [(UUID(int=i),) for i in (0, 1, 2, 13)]
@@ -140,7 +141,7 @@ def test_a_late_failure_does_not_undo_what_another_has_stored(
     write_batch(other, [an_image(1, taken)])
     late = FailedFile(stopped, UUID(int=7), "Truncated", "ends early")
     assert write_batch(conn, [], [late]) == Merged(0, 0, 0, elsewhere=1)
-    assert (count(conn, "location"), count(conn, "failure")) == (1, 0)
+    assert (count(conn, "file"), count(conn, "failure")) == (1, 0)
 
 
 def test_a_batch_replayed_after_a_lost_answer_changes_nothing(

@@ -6,6 +6,7 @@ import resource
 import signal
 import struct
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 from support import ingest_into, settings_for
 
+from imrec_pg import decoding
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.db.connection import Connection
@@ -64,7 +66,7 @@ def dangerous(
     content: FileContent, path: str, features: frozenset[Feature], limits: Limits
 ) -> Extracted | DecodeError:
     """Stand in for a decoder with a bug: dies of some pictures, and never comes back from others."""
-    result = extract_module._extract_or_error(content, path, features, limits)
+    result = decoding.extract_or_error(content, path, features, limits)
     if isinstance(result, DecodeError):
         return result
     mark = Path(f"{path}.seen")
@@ -95,23 +97,31 @@ def embedders() -> EmbedderSource:
     return EmbedderSource(settings_for(""))
 
 
+@pytest.fixture
+def shared_folder(server_folder: Path) -> Path:
+    """Return a folder in which everybody may write, also the workers of root."""
+    folder = Path(tempfile.mkdtemp(dir=server_folder))
+    folder.chmod(0o777)
+    return folder
+
+
 def test_a_decoder_that_dies_hangs_or_wants_too_much_costs_that_file_alone(
-    conn: Connection, tmp_path: Path, embedders: EmbedderSource, monkeypatch: pytest.MonkeyPatch
+    conn: Connection, shared_folder: Path, embedders: EmbedderSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(20):
-        save(tmp_path / f"{number:02}.png", seed=number)
-    save(tmp_path / "05-deadly.png", DEADLY)
-    save(tmp_path / "06-hanging.png", HANGING)
-    save(tmp_path / "07-computing.png", COMPUTING)
-    save(tmp_path / "08-killed.png", KILLED)
-    save(tmp_path / "09-killed-once.png", KILLED_ONCE)
-    save(tmp_path / "10-asking.png", ASKING)
-    save_bomb(tmp_path / "11-bomb.png")
+        save(shared_folder / f"{number:02}.png", seed=number)
+    save(shared_folder / "05-deadly.png", DEADLY)
+    save(shared_folder / "06-hanging.png", HANGING)
+    save(shared_folder / "07-computing.png", COMPUTING)
+    save(shared_folder / "08-killed.png", KILLED)
+    save(shared_folder / "09-killed-once.png", KILLED_ONCE)
+    save(shared_folder / "10-asking.png", ASKING)
+    save_bomb(shared_folder / "11-bomb.png")
     monkeypatch.setattr(extract_module, "_task", dangerous)
-    monkeypatch.setattr(extract_module, "_TIMEOUT_S", 5)
-    monkeypatch.setattr(extract_module, "_CPU_S", 1)
-    monkeypatch.setattr(extract_module, "_MEMORY", 100 * 2**20)
-    result = ingest_into(conn, [bytes(tmp_path)], embedders, LIGHT)
+    monkeypatch.setattr(decoding, "TIMEOUT_S", 5)
+    monkeypatch.setattr(decoding, "CPU_S", 1)
+    monkeypatch.setattr(decoding, "MEMORY", 100 * 2**20)
+    result = ingest_into(conn, [bytes(shared_folder)], embedders, LIGHT)
     assert (result.tally.new, result.tally.failed) == (21, 6)
     failures = {Path(f.path).name: (f.error_class, f.error) for f in failures_of(conn)}
     assert {name: kind for name, (kind, _) in failures.items()} == {

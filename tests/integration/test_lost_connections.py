@@ -25,6 +25,7 @@ from imrec_pg.ingest import find, missing
 from imrec_pg.ingest.missing import Changes, Seen, find_missing
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import FailedFile, Feature, FoundFile, Metric, Root
 from imrec_pg.settings import Settings
 
@@ -47,7 +48,7 @@ def root(conn: Connection, tmp_path: Path) -> Root:
     for number in range(FILES):
         name = b"%d.jpg" % number
         (tmp_path / os.fsdecode(name)).touch()
-        key = find.file_id(made.root_id, name)
+        key = file_id(made.root_id, name)
         files.append(FoundFile(made.root_id, key, name, bytes(tmp_path) + b"/" + name, 0, 1))
     write_batch(conn, [], [FailedFile(file, None, "Empty", "the file is empty") for file in files])
     return made

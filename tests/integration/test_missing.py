@@ -18,7 +18,7 @@ from imrec_pg.db.connection import Connection
 from imrec_pg.errors import ImrecError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.ingest.missing import Changes
+from imrec_pg.ingest.missing import Changes, DoubtedFolder
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
 from imrec_pg.records import Feature, Metric
 from imrec_pg.search.ranking import recommend, stored_features
@@ -111,7 +111,8 @@ def test_a_folder_that_is_suddenly_empty_is_no_deletion(conn: Connection, folder
     save(folder / "new.png", 99)
     result = run(conn, folder)
     assert result.tally.new == 1
-    assert result.changes == Changes(doubted=40, known=41)
+    doubt = DoubtedFolder(os.fsencode(folder), 40, 41)
+    assert result.changes == Changes(known=41, doubts=(doubt,))
     assert number(conn, "missing") == 0
     assert run(conn, folder, ACCEPTING).changes == Changes(gone=40, known=41)
 

@@ -19,8 +19,9 @@ from imrec_pg.catalogue.model import claim_model
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import HEAD, open_session
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.write import write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import FailedFile, Feature, FoundFile, ModelIdentity
 from imrec_pg.settings import Settings
 
@@ -36,7 +37,7 @@ TABLES = (
     "model",
 )
 EXTREMES = np.zeros(512, dtype=np.float32)
-EXTREMES[:6] = (1e-45, -1e-45, 3.4028235e38, -3.4028235e38, -0.0, 1 / 3)
+EXTREMES[:6] = (1e-45, -1e-45, 999999.9, -999999.9, -0.0, 1 / 3)
 
 
 @pytest.fixture
@@ -53,8 +54,10 @@ def awkward(conn: Connection, add_image: AddImage) -> Connection:
         "created_at = '1999-12-31 23:59:59.999999+00' WHERE image_id = %s",
         (gone.image_id,),
     )
-    conn.execute("UPDATE imrec.image SET taken_at = 'infinity' WHERE image_id = %s", (UUID(int=3),))
-    conn.execute("UPDATE imrec.file SET mtime_ns = 9223372036854775807, created_at = '20000-01-01 0:0+0'")
+    conn.execute(
+        "UPDATE imrec.image SET taken_at = '9999-12-31 23:59:59.999999' WHERE image_id = %s", (UUID(int=3),)
+    )
+    conn.execute("UPDATE imrec.file SET mtime_ns = 9223372036854775807, created_at = '0001-01-01 0:0+0'")
     relative = b"broken\xff.jpg"
     file = FoundFile(other.root_id, file_id(other.root_id, relative), relative, b"/other/x", 0, -1)
     write_batch(conn, [], [FailedFile(file, None, "Empty", "nothing in it")])

@@ -31,8 +31,9 @@ from imrec_pg.errors import (
     SchemaError,
     UsageError,
 )
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.library import Library
+from imrec_pg.paths import file_id
 from imrec_pg.records import ModelIdentity
 
 MODEL = ModelIdentity("resnet18", "ab" * 32)
@@ -151,7 +152,7 @@ HOSTILE: dict[str, tuple[str, Change, str]] = {
     "long text": (
         "file",
         replaced("path", texts("x" * (1 << 21))),
-        r"row 1: path is longer than 1,048,576",
+        r"row 1: path is longer than 16,384",
     ),
     "no pixels": (
         "image",

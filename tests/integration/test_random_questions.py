@@ -10,8 +10,9 @@ from psycopg.types.json import Jsonb
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.connection import Connection
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.write import write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
 
 NUMBER, QUESTIONS = 20_000, 1_000

@@ -9,7 +9,8 @@ from support import AddImage
 
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.db.connection import Connection
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
+from imrec_pg.paths import file_id
 from imrec_pg.records import Feature, Metric
 
 Q = "array_cat(ARRAY[1, 0], array_fill(0, ARRAY[510]))::vector"

@@ -15,7 +15,6 @@ from imrec_pg.catalogue.roots import add_root, roots_here
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import UsageError
 from imrec_pg.features.model import EmbedderSource
-from imrec_pg.ingest import extract as extract_module
 from imrec_pg.ingest.find import folders_of, root_of
 from imrec_pg.ingest.missing import Changes
 from imrec_pg.ingest.pipeline import IngestOptions, IngestResult
@@ -66,7 +65,7 @@ def test_a_library_that_was_moved_is_read_but_not_decoded_again(
     def no_decoder(_number: int) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(extract_module, "Workers", no_decoder)
+    monkeypatch.setattr("imrec_pg.ingest.workers.Workers", no_decoder)
     result = run(conn, tmp_path / "disk")
     assert (result.tally.duplicates, result.tally.new) == (10, 0)
     assert result.changes == Changes(gone=10, known=20)
@@ -133,7 +132,7 @@ def test_a_removal_that_broke_off_is_completed_by_the_same_call(
         roots.remove(str(folder), on_progress=interrupt)
     assert roots.remove(str(folder)).files == 5
     assert conn.execute("SELECT path FROM imrec.file").fetchall() == [(str(other / "copy.png"),)]
-    for table in ("image", "hash", "root", "mount"):
+    for table in ("image", "average_hash", "root", "mount"):
         assert value(conn, f"SELECT count(*) FROM imrec.{table}") == 1
     for table in ("missing", "failure"):
         assert value(conn, f"SELECT count(*) FROM imrec.{table}") == 0
@@ -204,9 +203,10 @@ def test_an_answer_prefers_a_place_on_the_host_that_asks(conn: Connection, add_i
         "FROM imrec.file",
         (other.root_id,),
     )
-    asked = "SELECT path, raw_path FROM imrec.places(%s, %s)"
-    for host, path in ((None, "/photos/a.jpg"), ("a", "/photos/a.jpg"), ("b", "/z/a.jpg")):
-        assert conn.execute(asked, ([stored.image_id], host)).fetchall() == [(path, path.encode())]
+    asked = "SELECT path, copies FROM imrec_internal.image_file WHERE image_id = %s"
+    for host, path in (("", "/photos/a.jpg"), ("a", "/photos/a.jpg"), ("b", "/z/a.jpg")):
+        conn.execute("SELECT set_config('imrec.host', %s, false)", (host,))
+        assert conn.execute(asked, (stored.image_id,)).fetchall() == [(path, 2)]
 
 
 def test_the_canonical_path_moves_only_with_a_root_that_no_other_host_has(

@@ -24,10 +24,11 @@ from imrec_pg.errors import ConflictError, DatabaseUnreachableError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.ingest import pipeline, write
 from imrec_pg.ingest.claims import Claims
-from imrec_pg.ingest.find import file_id, root_of
+from imrec_pg.ingest.find import root_of
 from imrec_pg.ingest.pipeline import IngestOptions
 from imrec_pg.ingest.tally import Tally
 from imrec_pg.ingest.write import Merged, write_batch
+from imrec_pg.paths import file_id
 from imrec_pg.records import FailedFile, Feature, FoundFile, Metric, StoredImage
 from imrec_pg.settings import Settings
 

@@ -98,6 +98,16 @@ def test_what_users_made_of_our_views_and_functions_survives_an_upgrade(
     assert len(conn.execute("SELECT FROM album").fetchall()) == 4
 
 
+def test_indexes_outlive_the_functions_and_views(settings: Settings, conn: Connection) -> None:
+    """A migration that is taken back drops these, and the next upgrade only makes these again."""
+    chunks = r"SELECT FROM pg_indexes WHERE schemaname = 'imrec' AND indexname LIKE '%hash\_chunk\__\_idx'"
+    assert conn.execute(chunks).rowcount == 12
+    apply_sql.drop_all(conn)
+    assert conn.execute("SELECT to_regclass('imrec.photo')").fetchone() == (None,)
+    migrate.upgrade(settings)
+    assert conn.execute(chunks).rowcount == 12
+
+
 def test_each_file_is_named_after_what_it_defines_and_has_no_version() -> None:
     for path in folder("sql").rglob("*.sql"):
         schema = {"api": "imrec", "internal": "imrec_internal"}[path.parent.name]

@@ -24,6 +24,13 @@ def test_exif_tells_time_and_camera() -> None:
         assert info.camera_model == "NIKON D70"
 
 
+def test_text_in_utf_8_is_read_as_such() -> None:
+    name = "Contax “G2” 富士".encode()
+    # One entry, the maker (271) as text (2), which follows the directory.
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIII", 8, 1, 271, 2, len(name) + 1, 26, 0) + name + b"\0"
+    assert decoded(saved(noise(), "JPEG", exif=exif)).info.camera_make == "Contax “G2” 富士"
+
+
 def test_tiff_s_own_directory_is_its_exif() -> None:
     """Written by hand: Pillow writes no EXIF sub-directory into a TIFF."""
     date = b"2003:05:17 12:34:56\0"
@@ -56,6 +63,15 @@ def test_time_falls_back_from_original_to_digitized_to_changed() -> None:
         ("2003/05/17 12:34", (2003, 5, 17, 12, 34, 0)),
         ("2003:05:17", (2003, 5, 17, 0, 0, 0)),
         (" 2003:5:7 1:2:3", (2003, 5, 7, 1, 2, 3)),
+        ("2019:00:00 00:00:00", (2019, 1, 1, 0, 0, 0)),
+        ("2019:00:00", (2019, 1, 1, 0, 0, 0)),
+        ("2019:07:00", (2019, 7, 1, 0, 0, 0)),
+        ("2019:00:17", (2019, 1, 1, 0, 0, 0)),
+        ("2019:07", (2019, 7, 1, 0, 0, 0)),
+        ("2019-07\0", (2019, 7, 1, 0, 0, 0)),
+        ("2019:07:     :  :  ", (2019, 7, 1, 0, 0, 0)),
+        ("2019:  :     :  :  ", (2019, 1, 1, 0, 0, 0)),
+        ("2019", (2019, 1, 1, 0, 0, 0)),
     ],
 )
 def test_dates_are_read_leniently(text: object, expected: tuple[int, int, int, int, int, int]) -> None:
@@ -75,6 +91,10 @@ def test_dates_are_read_leniently(text: object, expected: tuple[int, int, int, i
         "9999:12:31 00:00:00",
         "٢٠٠٣:05:17 12:34:56",
         "yesterday",
+        "2019-ish",
+        "20190703",
+        "2019:13",
+        "1825",
         None,
         20030517,
         (2003, 5, 17),
@@ -96,6 +116,12 @@ def test_nonsense_dates_are_none(text: object) -> None:
         ("a\nb\x1bc", "a b c"),
         ("x" * 99 + " y" + "z" * 50, "x" * 99),
         (b"caf\xe9", "café"),
+        (b"caf\xc3\xa9", "café"),
+        # As Pillow hands on the bytes of a tag.
+        ("caf\xc3\xa9", "café"),
+        ("caf\xe9", "café"),
+        ("富士フイルム", "富士フイルム"),
+        ("富士フイルム".encode(), "富士フイルム"),
     ],
 )
 def test_camera_names_are_one_short_line(text: object, expected: str | None) -> None:

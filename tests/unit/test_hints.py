@@ -20,7 +20,7 @@ def test_a_hint_takes_what_the_error_carries() -> None:
 
 def test_the_hint_of_the_nearest_base_class_counts() -> None:
     assert "--allow-other-weights" in with_hint(
-        errors.OtherModelWeightsError(Path("a.pth"), "0" * 64, "1" * 64)
+        errors.OtherModelWeightsError(Path("a.pth"), "0" * 64, ["1" * 64])
     )
     assert "--dsn" not in with_hint(errors.ServerStoppedError(Path("/data")))
 

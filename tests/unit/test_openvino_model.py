@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from imrec_pg.features.quantization import quantized, quantized_for_pixels
 from imrec_pg.features.weights import Weights
 from imrec_pg.records import ModelIdentity, RgbArray
 
-pytest.importorskip("openvino", reason="there is no OpenVINO for this platform; torch runs the model")
+# Not importorskip, which would import it, telemetry and all.
+if find_spec("openvino") is None:
+    pytest.skip("there is no OpenVINO for this platform; torch runs the model", allow_module_level=True)
 
 Load = Callable[[Precision], OpenVinoEmbedder]
 

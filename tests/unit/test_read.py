@@ -185,11 +185,11 @@ def test_no_memory_is_a_failure_of_the_moment(photo: Path, monkeypatch: pytest.M
 def test_what_cannot_be_decoded_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     """Its other 30 MB are not read: the file is sparse and far longer than memory, but within the limit."""
     path = tmp_path / "a.jpg"
-    path.write_bytes(b"8BPS")
+    path.write_bytes(b"icns")
     os.truncate(path, 2**40)
     error = failure(path, Limits(max_size=2**41))
     assert error.kind == "UnsupportedFormat"
-    assert "Photoshop" in error.reason
+    assert "ICNS" in error.reason
 
 
 @pytest.mark.parametrize(("missing", "kind"), [(True, "DecoderMissing"), (False, None)])

@@ -7,8 +7,8 @@ import pytest
 
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.errors import UsageError
-from imrec_pg.ingest.find import file_id, new_root, root_of
-from imrec_pg.paths import stored_path
+from imrec_pg.ingest.find import new_root, root_of
+from imrec_pg.paths import file_id, stored_path
 from imrec_pg.records import Root
 from imrec_pg.settings import this_host
 

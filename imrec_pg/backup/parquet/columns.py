@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, LargeBinary, SmallInteger, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Double, Integer, LargeBinary, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import BIT, UUID
 from sqlalchemy.types import TypeEngine
 
@@ -116,6 +116,7 @@ _CODECS: dict[type[TypeEngine[Any]], Callable[[Any], Codec]] = {
     SmallInteger: lambda _: _Plain(pa.int16(), "int2"),
     BigInteger: lambda _: _Plain(pa.int64(), "int8"),
     Integer: lambda _: _Plain(pa.int32(), "int4"),
+    Boolean: lambda _: _Plain(pa.bool_(), "bool"),
     Double: lambda _: _Plain(pa.float64(), "float8"),
 }
 

@@ -1,6 +1,6 @@
 """Read an export, which may be broken, of another version, or made to do harm."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Column, Table
 
+from imrec_pg.backup.parquet import bounds
+from imrec_pg.backup.parquet.codec import Fault
 from imrec_pg.backup.parquet.columns import codec_of
 from imrec_pg.backup.parquet.development import Source, is_development, source_of
 from imrec_pg.backup.parquet.folder import SUFFIX, shown
@@ -24,6 +26,7 @@ _ROWS = 5_000
 _MAX_TEXTS = 1 << 28
 # Of all else: a vector has 2,048.
 _MAX_ROW = 1 << 14
+_VECTORS = {"embedding", "histogram"}
 _UPDATE = "update it with pip install --upgrade imrec-pg"
 
 
@@ -80,13 +83,12 @@ def batches(file: TableFile) -> Iterator[pa.RecordBatch]:
     """
     done = 0
     names = [file.source.name_of(column.name) for column in file.columns]
-    with _opened(file.path) as parquet:
+    with _opened(file.path, _texts(file)) as parquet:
         found = parquet.iter_batches(_ROWS, columns=names, use_threads=False)
         while (batch := _next(file.name, found)) is not None:
-            batch = batch.select(names)
-            _check_values(file, batch, done)
+            batch = _checked(file, batch.select(names), done)
             done += len(batch)
-            yield batch.rename_columns([column.name for column in file.columns])
+            yield batch
     if done != file.rows:
         raise ExportFileError(file.name, f"has {done:,} rows, and says that it has {file.rows:,}")
 
@@ -134,11 +136,10 @@ def _columns(
 
 def _check_sizes(file: TableFile, metadata: pq.FileMetaData) -> None:
     """Refuse what would fill the memory before its values can be looked at."""
-    texts = {
-        file.source.name_of(column.name)
-        for column in file.columns
-        if codec_of(column).arrow in (pa.string(), pa.binary())
-    }
+    texts = _texts(file)
+    vectors = {file.source.name_of(column.name) for column in file.columns if column.name in _VECTORS}
+    if why := bounds.fault_of_file(metadata, file.path.stat().st_size, vectors):
+        raise ExportFileError(file.name, why)
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         for chunk in map(group.column, range(group.num_columns)):
             column = chunk.path_in_schema.partition(".")[0]
@@ -150,19 +151,37 @@ def _check_sizes(file: TableFile, metadata: pq.FileMetaData) -> None:
                 )
 
 
-def _check_values(file: TableFile, batch: pa.RecordBatch, before: int) -> None:
-    for column, array in zip(file.columns, batch.columns, strict=True):
-        fault = None
+def _texts(file: TableFile) -> set[str]:
+    """Return the columns of values of any length, as the file names them."""
+    return {
+        file.source.name_of(column.name)
+        for column in file.columns
+        if codec_of(column).arrow in (pa.string(), pa.binary())
+    }
+
+
+def _checked(file: TableFile, batch: pa.RecordBatch, before: int) -> pa.RecordBatch:
+    """Return a batch with the columns of the table; so many rows were before it."""
+    arrays = []
+    for column, found in zip(file.columns, batch.columns, strict=True):
         with _explained(file.name):
-            if array.null_count and not column.nullable:
+            array, fault = bounds.plain(column, found)
+            if fault is None and array.null_count and not column.nullable:
                 fault = array.is_null().index(True).as_py(), "is NULL"
-            else:
-                fault = codec_of(column).fault(array)
-        if fault is not None:
-            row, why = fault
-            raise ExportFileError(
-                file.name, f"row {before + row + 1:,}: {file.source.name_of(column.name)} {why}"
-            )
+            fault = fault or codec_of(column).fault(array) or bounds.fault_of(column, array)
+        _refuse(file, column.name, fault, before)
+        arrays.append(array)
+    checked = pa.RecordBatch.from_arrays(arrays, [column.name for column in file.columns])
+    if fault_of_row := bounds.fault_of_rows(checked):
+        _refuse(file, *fault_of_row, before)
+    return checked
+
+
+def _refuse(file: TableFile, column: str, fault: Fault | None, before: int) -> None:
+    if fault is not None:
+        row, why = fault
+        name = file.source.name_of(column)
+        raise ExportFileError(file.name, f"row {before + row + 1:,}: {name} {why}")
 
 
 def _check_version(version: str) -> None:
@@ -190,15 +209,17 @@ def _about(path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, texts: Iterable[str] = ()) -> Iterator[Any]:
     if not path.is_file():  # also keeps out pipes, which would hang
         raise ExportFileError(path.name, f"is not in {shown(path.parent)}: the export is not whole")
     with _explained(path.name):
         file = path.open("rb")
     with file:
         with _explained(path.name):
-            # Pages are read one by one, not a row group at once.
-            parquet = pq.ParquetFile(file, buffer_size=1 << 20, page_checksum_verification=True)
+            # Pages are read one by one, not a row group at once; of texts, each distinct one is held once.
+            parquet = pq.ParquetFile(
+                file, buffer_size=1 << 20, page_checksum_verification=True, read_dictionary=list(texts)
+            )
         yield parquet
 
 
