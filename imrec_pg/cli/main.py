@@ -184,7 +184,8 @@ def _refuse_empty(arguments: list[str]) -> None:
         ours = "psql" not in arguments[:number] or {"--dsn", "--data"} & {arguments[number - 1], option}
         if ours and not word:
             raise UsageError(f"{_place(arguments, number)} is empty: is a variable not set?")
-        if ours and option.startswith("--") and "=" in word and not value:
+        is_option = option.startswith("--") and "--" not in arguments[:number]
+        if ours and is_option and "=" in word and not value:
             raise UsageError(f"{_place(arguments, number)} is empty: is a variable not set?")
 
 

@@ -49,6 +49,12 @@ def test_an_unset_variable_is_never_the_working_folder(
     assert [path.name for path in folder.iterdir()] == [IMAGE]
 
 
+def test_after_two_dashes_there_are_names_alone(run: Imrec, folder: Path) -> None:
+    (image,) = save_scenes(folder, [1])
+    image.rename(folder / "--plot=")
+    assert run("embed", "--feature", "average_hash", "--", "--plot=", cwd=folder).out
+
+
 def test_what_goes_to_psql_may_be_empty(run: Imrec) -> None:
     assert run("psql", "-c", "").out == ""
     assert run("psql", "-At", "--set", "a=", "-c", "SELECT 'x'").out == "x\n"

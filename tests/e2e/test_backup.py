@@ -14,7 +14,7 @@ def test_an_export_comes_back_and_says_what_it_did(
     folder = tmp_path / "export"
     said = album.run("export", folder, "--json").json
     assert {table["table"]: table["rows"] for table in said["tables"]}["embedding"] == album.images
-    assert "say --overwrite" in album.run("export", folder, code=2).message
+    assert "--overwrite replaces it" in album.run("export", folder, code=2).message
     done = run("import", folder, "--json").json
     assert done["index_built"]
     assert sum(table["added"] for table in done["tables"]) == sum(table["rows"] for table in said["tables"])
