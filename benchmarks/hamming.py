@@ -12,7 +12,7 @@ from benchmarks.measure import Timings, side_by_side
 from benchmarks.results import Line, Section, Value, at_least, ratio_at_most
 from benchmarks.rivals import seed_compare
 from benchmarks.workload import PAUSE, K, Workload
-from imrec_pg.db.connection import Connection
+from imrec_pg.db.connection import Connection, vector_schema
 from imrec_pg.records import Feature, Features, Metric
 from imrec_pg.search.ranking import recommend
 
@@ -118,9 +118,9 @@ def _nearest(
         return [neighbour.distance for neighbour in neighbours]
 
     scan = SQL(
-        "SELECT image_id, {feature} <~> %(query)s AS distance FROM imrec.{feature} "
-        "ORDER BY {feature} <~> %(query)s LIMIT {k}"
-    ).format(feature=Identifier(feature), k=kind.k)
+        "SELECT image_id, {feature} {distance} %(query)s AS distance FROM imrec.{feature} "
+        "ORDER BY {feature} {distance} %(query)s LIMIT {k}"
+    ).format(distance=_operator(conn), feature=Identifier(feature), k=kind.k)
     found: dict[str, Search] = {
         "ours": ours,
         "scan": lambda number: _distances(conn, scan, query(number)),
@@ -143,14 +143,19 @@ def _within(conn: Connection, feature: Feature, queries: Hashes) -> dict[str, Se
         feature=str(feature), radius=_RADIUS
     )
     scan = SQL(
-        "SELECT {feature} <~> %(query)s AS distance FROM imrec.{feature} "
-        "WHERE {feature} <~> %(query)s <= {radius}"
-    ).format(feature=Identifier(feature), radius=_RADIUS)
+        "SELECT {feature} {distance} %(query)s AS distance FROM imrec.{feature} "
+        "WHERE {feature} {distance} %(query)s <= {radius}"
+    ).format(distance=_operator(conn), feature=Identifier(feature), radius=_RADIUS)
 
     def by(statement: Composed) -> Search:
         return lambda number: sorted(_distances(conn, statement, queries[number % len(queries)]))
 
     return {"ours": by(ours), "scan": by(scan)}
+
+
+def _operator(conn: Connection) -> Composed:
+    # The path of our connections is pinned to pg_catalog.
+    return SQL("OPERATOR({}.<~>)").format(SQL(vector_schema(conn)))
 
 
 def _distances(conn: Connection, statement: Composed, query: Hashes) -> list[float]:
