@@ -51,8 +51,8 @@ def make_roots(conn: Connection) -> None:
         root_id = root_of(name).root_id
         conn.execute(
             "INSERT INTO imrec.failure (file_id, root_id, relative_path, path, size, mtime_ns, "
-            "error_class, error) VALUES (gen_random_uuid(), %s, 'bad.jpg', %s, 1, 1, 'Empty', 'no bytes')",
-            (root_id, name.decode() + "/bad.jpg"),
+            "error_class, error) VALUES (%s, %s, 'bad.jpg', %s, 1, 1, 'Empty', 'no bytes')",
+            (file_id(root_id, b"bad.jpg"), root_id, name.decode() + "/bad.jpg"),
         )
         conn.execute("INSERT INTO imrec.missing (file_id) VALUES (%s)", (file_id(root_id, name_of(number)),))
         conn.execute(
@@ -64,7 +64,7 @@ def make_roots(conn: Connection) -> None:
             "SELECT imrec_internal.claim(%s, %s, %s)",
             (worker.worker_id, [file_id(root_id, b"new")], [root_id]),
         )
-    conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', 'abc')")
+    conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', repeat('ab', 32))")
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
 
 

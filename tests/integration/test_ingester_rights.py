@@ -21,7 +21,7 @@ from imrec_pg.backup.parquet import export_library, import_library
 from imrec_pg.catalogue import claims, root_files
 from imrec_pg.catalogue.missing import prune
 from imrec_pg.db import migrate
-from imrec_pg.db.connection import Connection
+from imrec_pg.db.connection import Connection, connect
 from imrec_pg.db.session import Session
 from imrec_pg.errors import PermissionDeniedError
 from imrec_pg.features.model import EmbedderSource
@@ -90,10 +90,10 @@ def test_an_ingester_may_import_what_is_new_but_not_replace_what_is_there(
     conn: Connection, ingester: str, tmp_path: Path
 ) -> None:
     AddImage(conn).many([{"name": "1.jpg"}, {"name": "2.jpg"}])
-    conn.execute("INSERT INTO imrec.model (name, weights_sha256) VALUES ('resnet18', 'ab')")
+    conn.execute("INSERT INTO imrec.model (name, weights_sha256) VALUES ('resnet18', repeat('ab', 32))")
     export_library(conn, tmp_path / "export")
     conn.execute("DELETE FROM imrec.file; DELETE FROM imrec.image")
-    with psycopg.connect(ingester, autocommit=True) as own:
+    with connect(settings_for(ingester)) as own:
         import_library(own, tmp_path / "export")
         assert own.execute("SELECT count(*) FROM imrec.embedding").fetchone() == (2,)
         with pytest.raises(PermissionDeniedError, match="model"):
