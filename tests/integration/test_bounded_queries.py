@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,11 @@ def be_killed(*_arguments: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def load() -> None:
+    """Import this module, too, while a child of root's may read it."""
+    decoding.load_libraries()
+
+
 def kind_of(decoders: Decoders, data: bytes = b"x") -> str:
     with pytest.raises(DecodeError) as caught:
         decoders.extract(content(data), "a.jpg", HISTOGRAM)()
@@ -70,12 +76,13 @@ def kind_of(decoders: Decoders, data: bytes = b"x") -> str:
 
 def run(settings: Settings, code: str, exit_code: int = 0) -> str:
     """Return what a script without a main guard prints that has a library and a picture that is not stored."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     script = f"""
 import os, sys, numpy
 from imrec_pg.library import Library
 from imrec_pg.settings import Settings
 from pathlib import Path, PosixPath
-library = Library({settings!r})
+library = Library(Settings(**{values!r}))
 picture = numpy.zeros((40, 40, 3), dtype=numpy.uint8)
 {code}
 """
@@ -125,6 +132,7 @@ def test_a_decoder_that_dies_or_hangs_costs_one_query(
 ) -> None:
     monkeypatch.setattr(decoding, "TIMEOUT_S", 3)
     monkeypatch.setattr(decoding, "CPU_S", 1)
+    monkeypatch.setattr(decoding, "load_libraries", load)
     real = decoding.extract_or_error
     with Decoders(1) as decoders:
         monkeypatch.setattr(decoding, "extract_or_error", task)

@@ -28,8 +28,8 @@ def library(settings: Settings, add_image: AddImage) -> Iterator[Library]:
     ("condition", "message"),
     [
         ({"colour": "red"}, "a filter has no colour"),
-        ({"root": "nowhere"}, "there is no root 'nowhere': SELECT name FROM imrec.root lists them"),
-        ({"format": "docx"}, "there is no format 'docx': the formats are JPEG"),
+        ({"root": "nowhere"}, "there is no root 'nowhere'. SELECT name FROM imrec.root lists them"),
+        ({"format": "docx"}, "there is no format 'docx'. The formats are JPEG"),
         ({"format": ""}, "there is no format ''"),
         ({"format": ["JPEG"]}, "format of a filter cannot be a list"),
         ({"format": b"JPEG"}, "format of a filter cannot be a bytes"),
