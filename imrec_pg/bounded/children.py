@@ -115,7 +115,7 @@ class Children:
 class _Child:
     def __init__(self, prepare: bytes) -> None:
         self._process = subprocess.Popen(
-            [get_executable(), "-P", "-c", _CODE],
+            [os.fsdecode(get_executable()), "-P", "-c", _CODE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **_ENVIRONMENT},
