@@ -20,7 +20,7 @@ BEGIN
     -- Those with exactly this hash. However many share it, only so many are read: behind the chunk the index
     -- holds the whole hash, then the image_id.
     same := ARRAY(
-        SELECT h.image_id FROM imrec_internal.stored_feature AS h
+        SELECT h.image_id FROM imrec_internal.stored_hash AS h
         WHERE h.feature = hamming_search.feature
             AND imrec_internal.hash_chunk(h.code, 0) = imrec_internal.hash_chunk(query, 0) AND h.code = query
         ORDER BY h.image_id LIMIT wanted

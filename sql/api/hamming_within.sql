@@ -15,7 +15,7 @@ BEGIN
         FROM unnest(near.image_ids, near.distances) AS n (image_id, distance);
     ELSE
         RETURN QUERY SELECT h.image_id, imrec_internal.hash_distance(h.code, query)::integer
-        FROM imrec_internal.stored_feature AS h
+        FROM imrec_internal.stored_hash AS h
         WHERE h.feature = hamming_within.feature AND imrec_internal.hash_distance(h.code, query) <= bits;
     END IF;
 END;

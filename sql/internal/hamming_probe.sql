@@ -21,25 +21,25 @@ BEGIN
     IF chunk = 0 THEN
         SELECT count(*), array_agg(n.i) FILTER (WHERE n.d <= bits), array_agg(n.d) FILTER (WHERE n.d <= bits)
         INTO hits, image_ids, distances FROM (
-            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_feature AS h
+            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_hash AS h
             WHERE h.feature = hamming_probe.feature AND imrec_internal.hash_chunk(h.code, 0) = ANY (keys) LIMIT most
         ) AS n;
     ELSIF chunk = 1 THEN
         SELECT count(*), array_agg(n.i) FILTER (WHERE n.d <= bits), array_agg(n.d) FILTER (WHERE n.d <= bits)
         INTO hits, image_ids, distances FROM (
-            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_feature AS h
+            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_hash AS h
             WHERE h.feature = hamming_probe.feature AND imrec_internal.hash_chunk(h.code, 1) = ANY (keys) LIMIT most
         ) AS n;
     ELSIF chunk = 2 THEN
         SELECT count(*), array_agg(n.i) FILTER (WHERE n.d <= bits), array_agg(n.d) FILTER (WHERE n.d <= bits)
         INTO hits, image_ids, distances FROM (
-            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_feature AS h
+            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_hash AS h
             WHERE h.feature = hamming_probe.feature AND imrec_internal.hash_chunk(h.code, 2) = ANY (keys) LIMIT most
         ) AS n;
     ELSIF chunk = 3 THEN
         SELECT count(*), array_agg(n.i) FILTER (WHERE n.d <= bits), array_agg(n.d) FILTER (WHERE n.d <= bits)
         INTO hits, image_ids, distances FROM (
-            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_feature AS h
+            SELECT h.image_id AS i, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_hash AS h
             WHERE h.feature = hamming_probe.feature AND imrec_internal.hash_chunk(h.code, 3) = ANY (keys) LIMIT most
         ) AS n;
     END IF;

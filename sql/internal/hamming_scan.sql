@@ -15,13 +15,13 @@ BEGIN
     -- which halves the time.
     SELECT CASE WHEN count(*) = k THEN max(n.d) END INTO bound FROM (
         SELECT s.d FROM (
-            SELECT imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_feature AS h
+            SELECT imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_hash AS h
             WHERE h.feature = hamming_scan.feature LIMIT sample
         ) AS s
         ORDER BY s.d LIMIT k
     ) AS n;
     RETURN QUERY SELECT n.image_id, n.d::integer FROM (
-        SELECT h.image_id, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_feature AS h
+        SELECT h.image_id, imrec_internal.hash_distance(h.code, query) AS d FROM imrec_internal.stored_hash AS h
         WHERE h.feature = hamming_scan.feature AND imrec_internal.hash_distance(h.code, query) <= coalesce(bound, 64)
         ORDER BY d, h.image_id LIMIT k
     ) AS n;

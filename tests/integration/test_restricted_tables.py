@@ -28,10 +28,11 @@ ROWS = {
     "imrec_internal.image_features": 41,
     "imrec_internal.image_file": 41,
     "imrec_internal.stored_feature": 246,  # with the metadata of each image
+    "imrec_internal.stored_hash": 123,
 }
 VIEWS = {
     "imrec.photo",
-    *(f"imrec_internal.{view}" for view in ("image_features", "image_file", "stored_feature")),
+    *(f"imrec_internal.{view}" for view in ("image_features", "image_file", "stored_feature", "stored_hash")),
 }
 TELL_OF_NO_PHOTO = {
     *(f"imrec.{name}" for name in ("model", "hamming_flip", "schema_version", "feature")),
