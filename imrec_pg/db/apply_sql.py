@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import Identifier
 
 from imrec_pg._version import __version__
+from imrec_pg.db.connection import vector_schema
 from imrec_pg.db.locks import lock
 from imrec_pg.db.privileges import WRITE
 from imrec_pg.db.rows import values
@@ -18,10 +19,6 @@ from imrec_pg.db.rows import values
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What a file needs that another one, which comes later in the alphabet, is to define.
 _NOT_YET = (pg.UndefinedFunction, pg.UndefinedTable, pg.UndefinedObject)
-_VECTOR_SCHEMA = """
-SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension AS e
-INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
-"""
 # A definition that was written again has another row version.
 _INTERNALS = """
 SELECT p.oid, p.xmin::text, 'FUNCTION ' || p.oid::pg_catalog.regprocedure AS name FROM pg_catalog.pg_proc AS p
@@ -78,7 +75,7 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
     can refer to is dropped. Call it in a transaction that holds the migration lock.
     """
     # Loads pgvector: a role that is no superuser may otherwise not name its settings in a function.
-    (schema,) = conn.execute(_VECTOR_SCHEMA).fetchone() or ("public",)
+    schema = vector_schema(conn)
     conn.execute(f"SELECT '[1]'::{schema}.vector".encode())
     # Bodies in standard SQL are bound when they are created: to nothing that somebody planted.
     conn.execute("SELECT set_config('search_path', 'pg_catalog, pg_temp', true)")
@@ -125,10 +122,10 @@ def drop_all(conn: psycopg.Connection[TupleRow]) -> None:
         conn.execute(f"DROP {kind} IF EXISTS {what} CASCADE".encode())
 
 
-def run_file(conn: psycopg.Connection[TupleRow], path: Path, vector_schema: str) -> None:
+def run_file(conn: psycopg.Connection[TupleRow], path: Path, schema: str) -> None:
     """Create the objects of one file. In it, pgvector's names are qualified by "pgvector."."""
     text = path.read_text(encoding="utf-8")
-    text = re.sub(r"\bpgvector\.", lambda _: f"{vector_schema}.", text)
+    text = re.sub(r"\bpgvector\.", lambda _: f"{schema}.", text)
     # One statement at a time: a distributed database takes one DDL command a round trip.
     for statement in re.split(r"(?m)^(?=COMMENT ON |CREATE OR REPLACE )", text):
         if statement.strip() and not re.fullmatch(r"(?:\s*--.*\n)*\s*", statement):

@@ -10,6 +10,7 @@ from imrec_pg._version import __version__
 from imrec_pg.db.apply_sql import digest
 from imrec_pg.db.connection import (
     Connection,
+    another,
     check_pgvector,
     connect,
     refuse_development_schema,
@@ -46,7 +47,7 @@ class Session:
 
     def another(self) -> Connection:
         """Return a second connection to the same database, on which nothing is checked."""
-        return connect(self._settings, again=True)
+        return another(self.conn)
 
     def close(self) -> None:
         """Close the connection; an embedded server goes on running."""
