@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 # Three at a time even on two cores: they often wait. The faults for themselves: they kill and stop processes by
 # the clock, and end with a table of figures.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --ignore tests/faults --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/faults --numprocesses 5 --dist worksteal
 	$(BIN)/python -m pytest tests/faults
 
 # Kills, cut connections, full disks, by the hundred: ten minutes or so. `make test` has a short form.

@@ -90,26 +90,28 @@ BEGIN
     END IF;
 
     -- Which photos may be in the answer.
-    SELECT string_agg(n.key, ', ') INTO unknown FROM jsonb_object_keys(conditions) AS n (key)
-    WHERE NOT of_image || of_file ? n.key;
-    IF unknown IS NOT NULL THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('a filter has no %s', unknown),
-            HINT = 'Make it by imrec.filter(): under, root, after, before, min_size, max_size, …';
-    ELSIF conditions ? 'root'
-        AND NOT EXISTS (SELECT FROM imrec.root AS r WHERE r.name = conditions ->> 'root')
-    THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('there is no root %L', conditions ->> 'root'),
-            HINT = 'SELECT name FROM imrec.root lists them, and so does imrec-pg root list.';
-    ELSIF conditions ? 'format' THEN
-        formats := formats || (SELECT jsonb_object_agg(r, jsonb_build_array(r)) FROM unnest(raw_formats) AS r);
-        IF NOT formats ? upper(conditions ->> 'format') THEN
+    IF conditions <> '{}' THEN
+        SELECT string_agg(n.key, ', ') INTO unknown FROM jsonb_object_keys(conditions) AS n (key)
+        WHERE NOT of_image || of_file ? n.key;
+        IF unknown IS NOT NULL THEN
             RAISE invalid_parameter_value USING
-                MESSAGE = format('there is no format %L', conditions ->> 'format'),
-                HINT = 'The formats are JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF, TGA, PCX, PPM, ICO, DDS, PSD, JPEG2000, QOI, and those of camera raws: DNG, NEF, …';
+                MESSAGE = format('a filter has no %s', unknown),
+                HINT = 'Make it by imrec.filter(): under, root, after, before, min_size, max_size, …';
+        ELSIF conditions ? 'root'
+            AND NOT EXISTS (SELECT FROM imrec.root AS r WHERE r.name = conditions ->> 'root')
+        THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = format('there is no root %L', conditions ->> 'root'),
+                HINT = 'SELECT name FROM imrec.root lists them, and so does imrec-pg root list.';
+        ELSIF conditions ? 'format' THEN
+            formats := formats || (SELECT jsonb_object_agg(r, jsonb_build_array(r)) FROM unnest(raw_formats) AS r);
+            IF NOT formats ? upper(conditions ->> 'format') THEN
+                RAISE invalid_parameter_value USING
+                    MESSAGE = format('there is no format %L', conditions ->> 'format'),
+                    HINT = 'The formats are JPEG, PNG, WEBP, GIF, BMP, TIFF, AVIF, HEIF, TGA, PCX, PPM, ICO, DDS, PSD, JPEG2000, QOI, and those of camera raws: DNG, NEF, …';
+            END IF;
+            conditions := conditions || jsonb_build_object('format', formats -> upper(conditions ->> 'format'));
         END IF;
-        conditions := conditions || jsonb_build_object('format', formats -> upper(conditions ->> 'format'));
     END IF;
     IF hidden THEN
         shown := ARRAY(SELECT i.image_id FROM imrec.file AS i LIMIT few + 1);
@@ -120,25 +122,31 @@ BEGIN
             );
         END IF;
     END IF;
-    approximate := known.type = 'vector' AND images IS NULL AND method <> 'exact' AND k <= max_walk AND EXISTS (
-        SELECT FROM imrec_internal.hnsw_index AS x
-        WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
-    );
+    approximate := known.type = 'vector' AND images IS NULL AND method <> 'exact' AND k <= max_walk;
+    -- Statements that are not needed cost as well: each opens its tables before it looks at a condition.
+    IF approximate THEN
+        approximate := EXISTS (
+            SELECT FROM imrec_internal.hnsw_index AS x
+            WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
+        );
+    END IF;
     images := coalesce(images, among);
-    SELECT
-        coalesce(string_agg(format(
-            ' AND f.image_id IN (SELECT i.image_id FROM imrec.%I AS i WHERE %s)', n.relation, n.condition), ''), ''),
-        -- For walks over an index: one look-up a row. With OFFSET it stays one: the planner would turn it into a join.
-        coalesce(string_agg(format(
-            ' AND EXISTS (SELECT FROM imrec.%I AS i WHERE i.image_id = f.image_id AND %s OFFSET 0)',
-            n.relation, n.condition), ''), '')
-    INTO filtered, walked
-    FROM (
-        SELECT r.relation, string_agg(r.conditions ->> c.key, ' AND ') AS condition
-        FROM (VALUES ('image', of_image), ('file', of_file)) AS r (relation, conditions)
-        INNER JOIN jsonb_object_keys(search_plan.conditions) AS c (key) ON r.conditions ? c.key
-        GROUP BY r.relation
-    ) AS n;
+    IF conditions <> '{}' THEN
+        SELECT
+            coalesce(string_agg(format(
+                ' AND f.image_id IN (SELECT i.image_id FROM imrec.%I AS i WHERE %s)', n.relation, n.condition), ''), ''),
+            -- For walks over an index: one look-up a row. With OFFSET it stays one: the planner would turn it into a join.
+            coalesce(string_agg(format(
+                ' AND EXISTS (SELECT FROM imrec.%I AS i WHERE i.image_id = f.image_id AND %s OFFSET 0)',
+                n.relation, n.condition), ''), '')
+        INTO filtered, walked
+        FROM (
+            SELECT r.relation, string_agg(r.conditions ->> c.key, ' AND ') AS condition
+            FROM (VALUES ('image', of_image), ('file', of_file)) AS r (relation, conditions)
+            INNER JOIN jsonb_object_keys(search_plan.conditions) AS c (key) ON r.conditions ? c.key
+            GROUP BY r.relation
+        ) AS n;
+    END IF;
     IF images IS NOT NULL THEN
         filtered := ' AND f.image_id = ANY ($5)' || filtered;
         walked := ' AND f.image_id = ANY ($5)' || walked;
@@ -190,6 +198,9 @@ BEGIN
     END IF;
     by_chunks := known.type = 'bit' AND filtered = '' AND NOT hidden AND cardinality(far_codes) = 0
         AND (combine = 'min' OR cardinality(near_codes) = 1);
+    IF by_chunks THEN
+        RETURN;
+    END IF;
 
     -- The statements.
     distances := ARRAY(
