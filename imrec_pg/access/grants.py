@@ -5,8 +5,7 @@ from functools import partial
 
 from psycopg.sql import SQL, Composed, Identifier
 
-from imrec_pg.access import policies
-from imrec_pg.access.policies import Access
+from imrec_pg.access import readers
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.locks import in_tries, lock
 from imrec_pg.db.privileges import INGEST, SEARCH
@@ -19,7 +18,7 @@ _READ = (
     *SEARCH,
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec GRANT SELECT ON TABLES TO {role}"),
 )
-# Which tables they may read, says imrec_internal.access_rule.
+# What they may read beside that, says imrec_internal.grant_change.
 _READ_SOME = (SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),)
 # A revocation carries out each of these by itself: one that is held up holds up no other.
 _NOTHING = (
@@ -30,25 +29,19 @@ _NOTHING = (
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec REVOKE ALL ON TABLES FROM {role}"),
     SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA imrec REVOKE ALL ON FUNCTIONS FROM {role}"),
 )
+# Who is a member of such a role is not restricted by us.
 _SEES_ALL = """
 SELECT r.rolname FROM pg_catalog.pg_roles AS r
-WHERE pg_has_role(%(role)s, r.oid, 'MEMBER') AND (
-    r.rolsuper OR r.rolbypassrls
-    OR r.oid IN (SELECT c.relowner FROM pg_catalog.pg_class AS c WHERE c.oid = 'imrec.file'::regclass)
-    OR EXISTS (
-        SELECT FROM pg_catalog.pg_policy AS p
-        WHERE p.polrelid = 'imrec.file'::regclass AND r.oid = ANY (p.polroles)
-        AND pg_get_expr(p.polqual, p.polrelid) = 'true'
-    )
-)
+WHERE pg_has_role(%(role)s, r.oid, 'MEMBER') AND has_table_privilege(r.oid, 'imrec.file', 'SELECT')
+AND (r.rolname <> %(role)s OR r.rolsuper)
 ORDER BY r.rolname <> %(role)s, r.rolname LIMIT 1
 """
-_OTHERWISE_READABLE = """
+# By a privilege of PUBLIC, say, on what restricted readers don't get.
+_READABLE = """
 SELECT c.relname FROM pg_catalog.pg_class AS c
-LEFT JOIN imrec_internal.access_rule AS a ON to_regclass(a.relation) = c.oid
 WHERE c.relnamespace = 'imrec'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 AND has_table_privilege(%(role)s, c.oid, 'SELECT')
-AND (a.relation IS NULL OR c.relkind = 'v' AND 'security_invoker=true' <> ALL (coalesce(c.reloptions, '{}')))
+AND c.oid NOT IN (SELECT to_regclass(o.relation) FROM imrec_internal.open_relation AS o)
 ORDER BY c.relname LIMIT 1
 """
 _OWNER = """
@@ -64,8 +57,7 @@ SELECT CASE
         WHERE m.member = r.oid AND n.nspname = 'imrec'
     ) THEN 3
     WHEN has_table_privilege(r.oid, 'imrec.file', 'INSERT') THEN 2
-    WHEN has_table_privilege(r.oid, 'imrec.file', 'SELECT')
-        AND NOT EXISTS (SELECT FROM imrec_internal.access AS a WHERE a.role = r.oid AND NOT a.sees_all) THEN 1
+    WHEN has_table_privilege(r.oid, 'imrec.file', 'SELECT') THEN 1
     ELSE 0
 END
 FROM pg_catalog.pg_roles AS r WHERE r.rolname = %s
@@ -120,30 +112,16 @@ def grant(
 def revoke(conn: Connection, name: str) -> None:
     """Take from a role what grant() gave it; the role stays.
 
-    What can be taken is taken at once, each privilege by itself, whoever holds locks on the tables. Policies and
-    switches of row-level security, for which the tables must be locked, follow.
+    Each privilege is taken by itself, whoever holds locks on the tables.
 
     Raises:
         UnknownRoleError: there is no such role.
         UsageError: it is the owner itself.
         PermissionDeniedError: the connection's role may not take that away.
-        BlockedError: others hold up some of it; the text says whether the role has access still.
+        BlockedError: others hold up some of it; the text says what the role keeps.
     """
-
-    def renew() -> None:
-        lock(conn, "access")
-        policies.set_access(conn, name, None)
-
     with translated(conn):
         _take_all(conn, name, _check(conn, name))
-        try:
-            in_tries(conn, renew)
-        except BlockedError as error:
-            raise BlockedError(
-                error.blockers,
-                f"{name!r} has no access any more, but row-level security on the tables could not be brought "
-                "in step: revoke once more before you drop the role",
-            ) from error
 
 
 def _give(conn: Connection, kind: GrantedRole, name: str, roots: Sequence[str], *, create: bool) -> None:
@@ -153,15 +131,14 @@ def _give(conn: Connection, kind: GrantedRole, name: str, roots: Sequence[str], 
     owner = _check(conn, name)
     for statement in _taking_all(conn, name, owner):
         conn.execute(statement)
+    readers.forget(conn, name)
     if kind is GrantedRole.OWNER:
-        policies.set_access(conn, name, None)
         conn.execute(SQL("GRANT {} TO {}").format(Identifier(owner), Identifier(name)))
     elif roots:
-        _carry_out(conn, _READ_SOME, name)
-        policies.set_access(conn, name, Access(policies.root_ids(conn, roots)))
         _check_bound(conn, name)
+        _carry_out(conn, _READ_SOME, name)
+        readers.restrict(conn, name, readers.root_ids(conn, roots))
     else:
-        policies.set_access(conn, name, Access())
         _carry_out(conn, _READ if kind is GrantedRole.READER else (*_READ, *INGEST), name)
 
 
@@ -180,7 +157,7 @@ def _take_all(conn: Connection, name: str, owner: str) -> None:
     Raises:
         BlockedError: some were held up for too long.
     """
-    policies.forget(conn, name)
+    readers.forget(conn, name)
     held_up = []
     for statement in _taking_all(conn, name, owner):
         try:
@@ -204,21 +181,19 @@ def _taking_all(conn: Connection, name: str, owner: str) -> list[Composed]:
 
 
 def _check_bound(conn: Connection, name: str) -> None:
-    """Return when row-level security binds the role, and it may read nothing that has no rule.
+    """Return when a role, which was given nothing yet, may read no table and is a member of none that may.
 
     Raises:
         UsageError: it would see all photos, in one way or another.
     """
     for other in values(conn, str, _SEES_ALL, {"role": name}):
         if other == name:
-            raise UsageError(
-                f"PostgreSQL hides nothing from {name!r}, a superuser or with BYPASSRLS: take another role"
-            )
+            raise UsageError(f"PostgreSQL refuses {name!r}, a superuser, nothing: take another role")
         statement = SQL("REVOKE {} FROM {}").format(Identifier(other), Identifier(name))
         raise UsageError(
             f"{name!r} is a member of {other!r}, which sees all photos: {statement.as_string(conn)}"
         )
-    for relation in values(conn, str, _OTHERWISE_READABLE, {"role": name}):
+    for relation in values(conn, str, _READABLE, {"role": name}):
         raise UsageError(
             f"{name!r} could read all of imrec.{relation}, by a privilege of PUBLIC or of a role it is a "
             "member of: REVOKE that first (\\dp imrec.* in psql shows them)"

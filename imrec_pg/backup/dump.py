@@ -44,12 +44,10 @@ _LOAD_PGVECTOR = """
 SELECT format('SELECT ''[1]''::%I.vector', n.nspname) FROM pg_catalog.pg_extension AS e
 INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """
-# The extension must be there before; only its owner may comment on it, on most servers an administrator. Like
-# all privileges, row-level security is granted anew: the roles it names may not be here, or be somebody else.
+# The extension must be there before; only its owner may comment on it, on most servers an administrator. All
+# privileges are granted anew: the roles they name may not be here, or be somebody else.
 _NOT_RESTORED = (
     *(" EXTENSION - vector", " COMMENT - EXTENSION vector"),
-    *(" POLICY imrec ", " ROW SECURITY imrec ", " COMMENT imrec POLICY "),
-    *(" POLICY imrec_internal ", " ROW SECURITY imrec_internal ", " COMMENT imrec_internal POLICY "),
     *(f" TABLE DATA imrec_internal {table} " for table in ("access", "access_root")),
 )
 
@@ -108,7 +106,7 @@ def _is_dump(file: Path) -> bool:
 def restore(settings: Settings, file: Path, *, on_bytes: OnBytes | None = None) -> None:
     """Fill a database without photos from what dump() has written, all or nothing.
 
-    Owners, privileges and row-level security are not restored: all belongs to the role that connects, and
+    Owners and privileges are not restored: all belongs to the role that connects, and
     readers are granted anew. The empty schema that may be there goes in the same transaction in which the
     dump's comes.
 

@@ -53,9 +53,6 @@ BEGIN
         RAISE 'something that imrec-pg did not make is in its schemas: move or drop % first', one;
     END IF;
     waiting := ARRAY(
-        SELECT format('POLICY %I ON %s', p.polname, p.polrelid::regclass) FROM pg_policy AS p
-        WHERE p.polname IN ('imrec_restricted', 'imrec_unrestricted')
-        UNION ALL
         SELECT CASE c.relkind WHEN 'v' THEN 'VIEW ' WHEN 'c' THEN 'TYPE ' ELSE 'TABLE ' END || c.oid::regclass
         FROM pg_class AS c
         WHERE c.relkind IN ('r', 'v', 'c')

@@ -7,9 +7,19 @@ from uuid import UUID
 
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.retry import split_on_timeout
 from imrec_pg.db.rows import all_rows, values
 from imrec_pg.records import Feature, FoundFile, Wanted
+
+_FAILURES = """
+SELECT root_id, relative_path, size, error_class, error, attempts, last_attempt_at
+FROM imrec.failure ORDER BY path LIMIT %s
+"""
+_VISIBLE_FAILURES = """
+SELECT root_id, relative_path, size, error_class, error, attempts, last_attempt_at
+FROM imrec.visible_failure ORDER BY path LIMIT %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +117,7 @@ def failures(conn: Connection, roots: RootsHere, limit: int | None = None) -> li
         rows = all_rows(
             conn,
             _FailureRow,
-            "SELECT root_id, relative_path, size, error_class, error, attempts, last_attempt_at "
-            "FROM imrec.failure ORDER BY path LIMIT %s",
+            _VISIBLE_FAILURES if is_restricted(conn) else _FAILURES,
             (limit,),
         )
     found = [

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import errors as pg
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.rows import all_rows
 from imrec_pg.errors import RootExistsError, UsageError
 from imrec_pg.paths import display_path, slashed
@@ -21,6 +22,13 @@ FROM imrec.root AS r
 LEFT JOIN imrec.mount AS h ON h.root_id = r.root_id AND h.host = %(host)s
 ORDER BY r.name
 """
+# The same for a reader of some roots.
+_VISIBLE_ROOTS = """
+SELECT r.root_id, r.name, r.raw_path, r.folders[array_position(r.hosts, %(host)s)] AS mounted,
+    array_remove(r.hosts, %(host)s) AS elsewhere
+FROM imrec.visible_root AS r ORDER BY r.name
+"""
+_VISIBLE_FILES = "SELECT root_id, count(*) AS files FROM imrec.visible_photo GROUP BY root_id"
 _FILES = "SELECT root_id, count(*) AS files FROM imrec.file GROUP BY root_id"
 _ADD = "INSERT INTO imrec.root (root_id, name, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _ADD_MOUNT = "INSERT INTO imrec.mount (root_id, host, raw_path) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
@@ -146,7 +154,7 @@ class _FileCount:
 def roots_here(conn: Connection, host: str) -> RootsHere:
     """Return all roots, by name, as a host sees them."""
     with translated(conn):
-        rows = all_rows(conn, _RootRow, _ROOTS, {"host": host})
+        rows = all_rows(conn, _RootRow, _VISIBLE_ROOTS if is_restricted(conn) else _ROOTS, {"host": host})
     return RootsHere(
         [Root(row.root_id, row.name, row.raw_path, row.mounted, tuple(row.elsewhere)) for row in rows]
     )
@@ -155,7 +163,8 @@ def roots_here(conn: Connection, host: str) -> RootsHere:
 def states(conn: Connection, host: str) -> list[RootState]:
     """Return all roots with the number of their files, by name."""
     with translated(conn):
-        files = {row.root_id: row.files for row in all_rows(conn, _FileCount, _FILES)}
+        counts = all_rows(conn, _FileCount, _VISIBLE_FILES if is_restricted(conn) else _FILES)
+    files = {row.root_id: row.files for row in counts}
     return [
         RootState(
             root_id=root.root_id,

@@ -9,6 +9,7 @@ from imrec_pg.catalogue.model import recorded_model
 from imrec_pg.catalogue.roots import RootState, states
 from imrec_pg.catalogue.tuning import Tuning, tunings
 from imrec_pg.db.connection import Connection, schema_version, translated
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.rows import all_rows, one_row, value
 from imrec_pg.records import Feature, ModelIdentity, Wanted
 
@@ -20,6 +21,23 @@ SELECT
     (SELECT coalesce(sum(size), 0)::bigint FROM imrec.file) AS photo_size,
     pg_database_size(current_database()) AS database_size
 """
+# The same for a reader of some roots.
+_VISIBLE_COUNTS = """
+SELECT
+    count(DISTINCT image_id) AS images,
+    count(*) AS files,
+    count(missing_since) AS missing_files,
+    coalesce(sum(size), 0)::bigint AS photo_size,
+    pg_database_size(current_database()) AS database_size
+FROM imrec.visible_photo
+"""
+_VISIBLE_STORED = """
+SELECT name, stored, outdated FROM imrec_internal.visible_counts(current_user, %s, %s)
+"""
+_CLASSES = "SELECT error_class, count(*) AS files FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1"
+_VISIBLE_CLASSES = (
+    "SELECT error_class, count(*) AS files FROM imrec.visible_failure GROUP BY 1 ORDER BY 2 DESC, 1"
+)
 # Of each feature, and of the metadata: how many are stored, and how many by an earlier version.
 _STORED = """
 SELECT w.name, count(s.image_id) AS stored, count(s.image_id) FILTER (WHERE s.version < w.version) AS outdated
@@ -103,15 +121,12 @@ def status(conn: Connection, host: str, wanted: Wanted) -> Status:
 
     wanted says the present versions of the extraction.
     """
+    some = is_restricted(conn)
     with translated(conn):
-        counts = one_row(conn, _Counts, _COUNTS)
-        rows = all_rows(conn, _Stored, _STORED, (wanted.names, wanted.numbers))
+        counts = one_row(conn, _Counts, _VISIBLE_COUNTS if some else _COUNTS)
+        rows = all_rows(conn, _Stored, _VISIBLE_STORED if some else _STORED, (wanted.names, wanted.numbers))
         versions = one_row(conn, _Versions, _VERSIONS)
-        classes = all_rows(
-            conn,
-            _FailureClass,
-            "SELECT error_class, count(*) AS files FROM imrec.failure GROUP BY 1 ORDER BY 2 DESC, 1",
-        )
+        classes = all_rows(conn, _FailureClass, _VISIBLE_CLASSES if some else _CLASSES)
         schema = schema_version(conn)
     stored = {row.name: row.stored for row in rows}
     failure_classes = {row.error_class: row.files for row in classes}
@@ -123,7 +138,7 @@ def status(conn: Connection, host: str, wanted: Wanted) -> Status:
         lacking={feature: counts.images - stored[feature] for feature in wanted.versions},
         outdated={row.name: row.outdated for row in rows if row.outdated},
         photo_size=counts.photo_size,
-        running=running(conn),
+        running=[] if some else running(conn),  # hosts and processes of others
         failure_classes=failure_classes,
         database_size=counts.database_size,
         roots=states(conn, host),
@@ -138,5 +153,8 @@ def status(conn: Connection, host: str, wanted: Wanted) -> Status:
 
 def has_embeddings(conn: Connection) -> bool:
     """Return whether any embedding is stored; unlike a count, this does not read the table."""
+    if is_restricted(conn):
+        rows = all_rows(conn, _Stored, _VISIBLE_STORED, ([str(Feature.EMBEDDING)], [0]))
+        return any(row.stored for row in rows)
     with translated(conn):
         return value(conn, bool, "SELECT EXISTS (SELECT FROM imrec.embedding)")

@@ -7,22 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from psycopg.sql import SQL, Identifier
+
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.rows import all_rows, value
 from imrec_pg.images.content import DEFAULT_LIMITS
 from imrec_pg.paths import absolute, slashed, stored_path
 
 # Reads the whole table (0.1 s for a million files): links may lead to a file from any folder.
-_NAMED = """
-SELECT root_id, relative_path FROM imrec.file
+_NAMED = SQL("""
+SELECT root_id, relative_path FROM {files}
 WHERE relative_path = %(name)s
     OR substring(relative_path FROM octet_length(relative_path) - %(length)s) = %(below)s
 UNION ALL
-SELECT root_id, relative_path FROM imrec.failure
+SELECT root_id, relative_path FROM {failures}
 WHERE relative_path = %(name)s
     OR substring(relative_path FROM octet_length(relative_path) - %(length)s) = %(below)s
-"""
+""")
+_ALL_NAMED = _NAMED.format(files=Identifier("imrec", "file"), failures=Identifier("imrec", "failure"))
+# The same, and the question below, for a reader of some roots.
+_VISIBLE_NAMED = _NAMED.format(
+    files=Identifier("imrec", "visible_photo"), failures=Identifier("imrec", "visible_failure")
+)
+_IS_STORED = "SELECT EXISTS (SELECT FROM imrec.image WHERE image_id = %s)"
+_IS_VISIBLE = "SELECT EXISTS (SELECT FROM imrec_internal.features_of(ARRAY[%s::uuid]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,8 @@ def _is_at(
 ) -> bool:
     folders = {root.root_id: slashed(root.here) for root in roots.all}
     with translated(conn):
-        rows = all_rows(conn, _Named, _NAMED, {"name": name, "below": b"/" + name, "length": len(name)})
+        statement = _VISIBLE_NAMED if is_restricted(conn) else _ALL_NAMED
+        rows = all_rows(conn, _Named, statement, {"name": name, "below": b"/" + name, "length": len(name)})
     for row in rows:
         stored = folders.get(row.root_id, b"/") + row.relative_path
         if stored == path or (found is not None and _leads_to(stored, found)):
@@ -80,6 +91,6 @@ def _is_stored_image(conn: Connection, path: bytes, found: os.stat_result) -> bo
         return value(
             conn,
             bool,
-            "SELECT EXISTS (SELECT FROM imrec.image WHERE image_id = %s)",
+            _IS_VISIBLE if is_restricted(conn) else _IS_STORED,
             (UUID(bytes=digest[:16]),),
         )

@@ -29,9 +29,6 @@ INNER JOIN pg_catalog.pg_rewrite AS r ON r.ev_class = c.oid
 WHERE c.relnamespace = 'imrec_internal'::pg_catalog.regnamespace AND c.relkind = 'v'
 """
 _OURS = """
-SELECT format('POLICY %%I ON %%s', p.polname, p.polrelid::pg_catalog.regclass) FROM pg_catalog.pg_policy AS p
-WHERE p.polname IN ('imrec_restricted', 'imrec_unrestricted')
-UNION ALL
 SELECT 'VIEW ' || c.oid::pg_catalog.regclass FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND c.relkind = 'v'
 UNION ALL
@@ -105,14 +102,14 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
 
 
 def renew_access(conn: psycopg.Connection[TupleRow]) -> None:
-    """Make privileges and row-level security what imrec_internal.access says; call it in a transaction."""
+    """Give restricted readers what is made for them; call it in a transaction."""
     lock(conn, "access")
-    for statement in values(conn, str, "SELECT statement FROM imrec_internal.access_change ORDER BY step"):
+    for statement in values(conn, str, "SELECT statement FROM imrec_internal.grant_change"):
         conn.execute(statement.encode())
 
 
 def drop_all(conn: psycopg.Connection[TupleRow]) -> None:
-    """Drop all policies, functions and views of imrec-pg, and what depends on them.
+    """Drop all functions and views of imrec-pg, and what depends on them.
 
     But for functions that indexes are built on: an index is the migrations', and nothing would build it again.
     """

@@ -341,9 +341,8 @@ access = Table(
     "access",
     metadata,
     Column("role", RegRole, primary_key=True),
-    Column("sees_all", Boolean, nullable=False, comment="Otherwise the photos of its roots in access_root."),
     schema=INTERNAL,
-    comment="What roles see while readers are restricted to some roots; nobody is where it is empty.",
+    comment="The readers who are restricted to some roots.",
 )
 
 access_root = Table(

@@ -50,9 +50,11 @@ class ServerConnection(psycopg.Connection[Any]):
     Attributes:
         pooled: whether a pooler is between: then each statement is a transaction that sets what it relies on.
         another: opens a second connection to the same database.
+        restricted: whether the role is a reader of some roots; None until db.privileges has asked.
     """
 
     pooled: bool = False
+    restricted: bool | None = None
     another: Callable[[], "ServerConnection"]
     _settings: dict[str, str]
 

@@ -1,12 +1,24 @@
 """The privileges that searching and ingesting need: what db grant gives, and the doctor recommends.
 
-Functions need none: EXECUTE is PUBLIC's by default, and they all run with the rights of the caller. Nor does
-the schema imrec_internal, which is open to PUBLIC (sql/internal/access_change.sql).
+Functions need none: EXECUTE is PUBLIC's by default, and they run with the rights of the caller, but for those
+that answer readers of some roots, which look for these rights first. Nor does the schema imrec_internal, which is
+open to PUBLIC (sql/internal/grant_change.sql).
 """
 
 from psycopg.sql import SQL
 
+from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.pooler import ServerConnection
+from imrec_pg.db.rows import value
 from imrec_pg.records import Feature
+
+_IS_RESTRICTED = """
+SELECT coalesce(
+    CASE WHEN has_schema_privilege(to_regnamespace('imrec'), 'USAGE')
+        THEN NOT has_table_privilege(to_regclass('imrec.file'), 'SELECT')
+            AND has_table_privilege(to_regclass('imrec.visible_photo'), 'SELECT')
+    END, false)
+"""
 
 SEARCH = (
     SQL("GRANT USAGE ON SCHEMA imrec TO {role}"),
@@ -35,3 +47,15 @@ INGEST = (
     SQL("GRANT TEMPORARY ON DATABASE {database} TO {role}"),
 )
 """What ingesting needs besides."""
+
+
+def is_restricted(conn: Connection) -> bool:
+    """Return whether the role is a reader of some roots: it has views and functions of its own, and no table."""
+    known = conn.restricted if isinstance(conn, ServerConnection) else None
+    if known is not None:
+        return known
+    with translated(conn):
+        found = value(conn, bool, _IS_RESTRICTED)
+    if isinstance(conn, ServerConnection):
+        conn.restricted = found
+    return found

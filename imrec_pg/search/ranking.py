@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Composed, Identifier, Placeholder
 from psycopg.types.json import Jsonb
 
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.rows import all_rows, value
 from imrec_pg.errors import ImageNotFoundError, InvalidQueryError
 from imrec_pg.paths import display_path, slashed
@@ -50,7 +51,7 @@ def recommend(
     parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact, compared=[feature])
     rows = _fetch(
         conn,
-        _statement(conn, _RECOMMEND),
+        _statement(conn, _VISIBLE_RECOMMEND if is_restricted(conn) else _RECOMMEND),
         parameters | {"feature": str(feature), "metric": metric and str(metric)},
     )
     return [Neighbour(distance=row["distance"], **_shown(row)) for row in rows], _certainty(rows)
@@ -78,7 +79,11 @@ def fuse(
     named = None if weights is None else Jsonb({str(name): weight for name, weight in weights.items()})
     compared = list(Feature if weights is None else weights)
     parameters = _parameters(likes, dislikes, k, combine, exclude, filter, exact=exact, compared=compared)
-    rows = _fetch(conn, _statement(conn, _FUSE), parameters | {"weights": named})
+    rows = _fetch(
+        conn,
+        _statement(conn, _VISIBLE_FUSE if is_restricted(conn) else _FUSE),
+        parameters | {"weights": named},
+    )
     neighbours = [
         FusedNeighbour(
             fused=row["fused"],
@@ -267,30 +272,33 @@ _FILES = SQL(
     "LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id "
     "ORDER BY r.rank"
 )
-_RECOMMEND = (
-    SQL("SELECT r.rank, r.distance, r.copies, r.certainty, r.image_id, r.file_id, {files}")
-    .format(
-        files=_FILES.format(
-            ranking=SQL(
-                "imrec.recommend({likes}, {dislikes}, %(k)s, %(feature)s, %(metric)s, %(combine)s, %(exclude)s::uuid[],"
-                " %(filter)s, NULL, %(method)s)"
-            ).format(likes=_features("like"), dislikes=_features("dislike"))
-        )
-    )
-    .as_string()
+_RECOMMEND_CALL = SQL(
+    "imrec.recommend({likes}, {dislikes}, %(k)s, %(feature)s, %(metric)s, %(combine)s, %(exclude)s::uuid[],"
+    " %(filter)s, NULL, %(method)s)"
+).format(likes=_features("like"), dislikes=_features("dislike"))
+_FUSE_CALL = SQL(
+    "imrec.fuse({likes}, {dislikes}, %(k)s, %(weights)s, %(combine)s, %(exclude)s::uuid[], %(filter)s,"
+    " NULL, %(method)s)"
+).format(likes=_features("like"), dislikes=_features("dislike"))
+_SHOWN = SQL("SELECT r.rank, {what}, r.copies, r.certainty, r.image_id, r.file_id, {files}")
+# The same for a reader of some roots, who may not read these tables.
+_VISIBLE = SQL(
+    "WITH r AS MATERIALIZED (SELECT * FROM {ranking}) "
+    "SELECT r.rank, {what}, r.copies, r.certainty, r.image_id, r.file_id, "
+    "d.relative_path, d.folder, d.width, d.height, d.missing FROM r "
+    "INNER JOIN imrec_internal.visible_details(current_user, ARRAY(SELECT r.image_id FROM r),"
+    " ARRAY(SELECT r.file_id FROM r)) AS d ON d.file_id = r.file_id ORDER BY r.rank"
 )
-_FUSE = (
-    SQL("SELECT r.rank, r.fused, r.copies, r.certainty, r.image_id, r.file_id, r.features, {files}")
-    .format(
-        files=_FILES.format(
-            ranking=SQL(
-                "imrec.fuse({likes}, {dislikes}, %(k)s, %(weights)s, %(combine)s, %(exclude)s::uuid[], %(filter)s,"
-                " NULL, %(method)s)"
-            ).format(likes=_features("like"), dislikes=_features("dislike"))
-        )
-    )
-    .as_string()
-)
+
+
+def _statements(call: Composed, what: str) -> tuple[str, str]:
+    """Return the statement of a ranking with what is shown beside it, and that for readers of some roots."""
+    shown = _SHOWN.format(what=SQL(what), files=_FILES.format(ranking=call))
+    return shown.as_string(), _VISIBLE.format(what=SQL(what), ranking=call).as_string()
+
+
+_RECOMMEND, _VISIBLE_RECOMMEND = _statements(_RECOMMEND_CALL, "r.distance")
+_FUSE, _VISIBLE_FUSE = _statements(_FUSE_CALL, "r.fused, r.features")
 _EXPLAIN = (
     SQL(
         "SELECT p AS line FROM imrec_internal.explain({likes}, {dislikes}, %(feature)s, %(metric)s, %(k)s, %(combine)s,"
@@ -299,8 +307,6 @@ _EXPLAIN = (
     .format(likes=_features("like"), dislikes=_features("dislike"))
     .as_string()
 )
-_STORED = SQL(
-    "SELECT s.image_id, {columns} FROM imrec_internal.image_features AS s WHERE s.image_id = ANY(%(image_ids)s)"
-).format(
+_STORED = SQL("SELECT s.image_id, {columns} FROM imrec_internal.features_of(%(image_ids)s) AS s").format(
     columns=SQL(", ").join(SQL("(s.features).{}").format(Identifier(feature.value)) for feature in Feature)
 )

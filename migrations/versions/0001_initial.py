@@ -100,10 +100,7 @@ _COMMENTS = {
     "TABLE imrec_internal.applied_sql": "Which functions and views are live: one row.",
     "COLUMN imrec_internal.applied_sql.imrec_version": "The imrec-pg that applied them.",
     "COLUMN imrec_internal.applied_sql.digest": "SHA-256 of all files below sql/.",
-    "TABLE imrec_internal.access": (
-        "What roles see while readers are restricted to some roots; nobody is where it is empty."
-    ),
-    "COLUMN imrec_internal.access.sees_all": "Otherwise the photos of its roots in access_root.",
+    "TABLE imrec_internal.access": "The readers who are restricted to some roots.",
     "TABLE imrec_internal.access_root": "Whose photos a restricted reader sees; gone with the root.",
 }
 
@@ -341,7 +338,6 @@ def _create_access() -> None:
     op.create_table(
         "access",
         sa.Column("role", RegRole, nullable=False),
-        sa.Column("sees_all", sa.Boolean, nullable=False),
         sa.PrimaryKeyConstraint("role", name="access_pkey"),
         schema="imrec_internal",
     )

@@ -17,6 +17,12 @@ DECLARE
     same uuid[];
     near record;
 BEGIN
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        RETURN QUERY SELECT n.image_id, n.distance
+        FROM imrec_internal.visible_hashes(current_user, query, feature, 64) AS n
+        WHERE n.image_id <> ALL (others) ORDER BY 2, 1 LIMIT k;
+        RETURN;
+    END IF;
     -- Those with exactly this hash. However many share it, only so many are read: behind the chunk the index
     -- holds the whole hash, then the image_id.
     same := ARRAY(

@@ -9,6 +9,10 @@ AS $$
 DECLARE
     near record;
 BEGIN
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        RETURN QUERY SELECT * FROM imrec_internal.visible_hashes(current_user, query, feature, bits);
+        RETURN;
+    END IF;
     near := imrec_internal.hamming_near(query, feature, ARRAY[least(bits, 64)], NULL);
     IF near.complete THEN
         RETURN QUERY SELECT DISTINCT n.image_id, n.distance

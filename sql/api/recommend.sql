@@ -10,27 +10,28 @@ CREATE OR REPLACE FUNCTION imrec.recommend(
 RETURNS TABLE (
     rank bigint, distance double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid
 )
-LANGUAGE sql STABLE PARALLEL UNSAFE ROWS 10
-BEGIN ATOMIC
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        RETURN QUERY SELECT * FROM imrec_internal.visible_recommend(
+            current_user, likes, dislikes, k, feature, metric, combine, exclude, filter, among, method
+        );
+        RETURN;
+    END IF;
+    RETURN QUERY
     WITH n AS MATERIALIZED (
         SELECT * FROM imrec_internal.nearest(
-            recommend.likes, recommend.dislikes, recommend.feature, recommend.metric, recommend.k,
-            recommend.combine, recommend.exclude, recommend.filter, recommend.among, recommend.method
+            likes, dislikes, feature, metric, k, combine, exclude, filter, among, method
         )
     )
-
-    SELECT
-        n.rank,
-        n.distance,
-        f.path,
-        f.copies,
-        n.certainty,
-        n.image_id,
-        f.file_id
-    FROM n INNER JOIN imrec_internal.image_file AS f ON n.image_id = f.image_id
-    WHERE f.image_id = any(array(SELECT m.image_id FROM n AS m))
+    SELECT n.rank, n.distance, f.path, f.copies, n.certainty, n.image_id, f.file_id
+    FROM n INNER JOIN imrec_internal.image_file AS f ON f.image_id = n.image_id
+    WHERE f.image_id = ANY (ARRAY(SELECT n.image_id FROM n))
     ORDER BY n.rank;
 END;
+$$;
 
 COMMENT ON FUNCTION imrec.recommend(
     imrec.features[], imrec.features[], bigint, text, text, text, uuid[], jsonb, uuid[], text

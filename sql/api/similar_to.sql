@@ -14,6 +14,13 @@ AS $$
 DECLARE
     query CONSTANT uuid := imrec_internal.image_at(photo);
 BEGIN
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        RETURN QUERY SELECT * FROM imrec_internal.visible_recommend(
+            current_user, imrec_internal.stored_features(ARRAY[query]), '{}', k, feature, metric, 'mean',
+            ARRAY[query], filter, among, method
+        );
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH n AS MATERIALIZED (
         SELECT * FROM imrec_internal.nearest(

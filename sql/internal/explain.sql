@@ -16,7 +16,7 @@ SET jit = off
 AS $$
 DECLARE
     plan CONSTANT record := imrec_internal.search_plan(
-        likes, dislikes, feature, metric, k, combine, filter, among, method
+        likes, dislikes, feature, metric, k, combine, filter, among, method, NULL
     );
     explained CONSTANT text := 'EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) %s';
 BEGIN

@@ -24,7 +24,7 @@ DECLARE
     -- A session may SET imrec.hamming_budget.
     budget CONSTANT double precision := coalesce(
         nullif(current_setting('imrec.hamming_budget', true), '')::double precision,
-        CASE WHEN (SELECT c.restricted FROM imrec_internal.caller AS c) THEN 0 ELSE 120 * pages / 12 - 1500 END
+        CASE WHEN row_security_active('imrec.file') THEN 0 ELSE 120 * pages / 12 - 1500 END
     );
     -- Where VACUUM has not seen a page since it changed, the row is looked up in the table too, in 1 us.
     row_cost CONSTANT double precision := 6 - 5 * least(1, (

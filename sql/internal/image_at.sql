@@ -2,14 +2,19 @@
 -- would come.
 CREATE OR REPLACE FUNCTION imrec_internal.image_at(photo text)
 RETURNS uuid
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found uuid := (SELECT i.image_id FROM imrec.file AS i WHERE i.path = photo ORDER BY i.file_id LIMIT 1);
+    found uuid;
 BEGIN
-    IF found IS NULL AND photo ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
-        found := (SELECT i.image_id FROM imrec.image AS i WHERE i.image_id = photo::uuid);
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        found := imrec_internal.visible_image_at(current_user, photo);
+    ELSE
+        found := (SELECT i.image_id FROM imrec.file AS i WHERE i.path = photo ORDER BY i.file_id LIMIT 1);
+        IF found IS NULL AND photo ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+            found := (SELECT i.image_id FROM imrec.image AS i WHERE i.image_id = photo::uuid);
+        END IF;
     END IF;
     IF found IS NOT NULL THEN
         RETURN found;

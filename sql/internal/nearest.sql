@@ -1,8 +1,9 @@
 -- The k images nearest to the likes and far from the dislikes, by one feature. certainty is exact, approximate
 -- (by an index), or truncated: method = approximate asks the index alone, which may end before it finds k.
+-- With roots, as if there were no photos but those in these roots; then it is always exact.
 CREATE OR REPLACE FUNCTION imrec_internal.nearest(
     likes imrec.features[], dislikes imrec.features[], feature text, metric text, k bigint, combine text,
-    exclude uuid[], filter jsonb, among uuid[], method text
+    exclude uuid[], filter jsonb, among uuid[], method text, roots uuid[] DEFAULT NULL
 )
 RETURNS TABLE (rank bigint, image_id uuid, distance double precision, certainty text)
 -- UNSAFE keeps the calling query serial: only then may the scan in here be parallel.
@@ -20,7 +21,7 @@ SET jit = off
 AS $$
 DECLARE
     plan CONSTANT record := imrec_internal.search_plan(
-        likes, dislikes, feature, metric, k, combine, filter, among, method
+        likes, dislikes, feature, metric, k, combine, filter, among, method, roots
     );
     numbered CONSTANT text := 'SELECT row_number() OVER (), n.image_id, n.distance, ''exact'' FROM (%s) AS n';
     ids uuid[];
@@ -39,14 +40,14 @@ BEGIN
         PERFORM set_config('hnsw.ef_search', plan.ef_search::text, true), set_config('enable_sort', 'off', true),
             set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
         EXECUTE format('SELECT array_agg(n.image_id), array_agg(n.distance) FROM (%s) AS n', plan.walk)
-        INTO ids, distances USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+        INTO ids, distances USING plan.near, plan.far, exclude, plan.conditions, plan.images, roots;
         PERFORM set_config('enable_sort', 'on', true),
             set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true);
         IF cardinality(ids) = k THEN
             certainty := 'approximate';
         ELSIF method = 'approximate' THEN
             EXECUTE format('SELECT count(*) FROM (%s) AS n', plan.compare)
-            INTO others USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+            INTO others USING plan.near, plan.far, exclude, plan.conditions, plan.images, roots;
             certainty := CASE WHEN others > coalesce(cardinality(ids), 0) THEN 'truncated' ELSE 'exact' END;
         END IF;
     END IF;
@@ -55,15 +56,15 @@ BEGIN
         FROM unnest(ids, distances) WITH ORDINALITY AS n (image_id, distance, rank);
     ELSIF plan.near IS NOT NULL THEN
         RETURN QUERY EXECUTE format(numbered, plan.compare)
-        USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+        USING plan.near, plan.far, exclude, plan.conditions, plan.images, roots;
     ELSE
         RETURN QUERY EXECUTE format(numbered, plan.compare)
-        USING plan.near_codes, plan.far_codes, exclude, plan.conditions, plan.images;
+        USING plan.near_codes, plan.far_codes, exclude, plan.conditions, plan.images, roots;
     END IF;
 END;
 $$;
 
 COMMENT ON FUNCTION imrec_internal.nearest(
-    imrec.features[], imrec.features[], text, text, bigint, text, uuid[], jsonb, uuid[], text
+    imrec.features[], imrec.features[], text, text, bigint, text, uuid[], jsonb, uuid[], text, uuid[]
 ) IS
 'The k images nearest to likes and far from dislikes, by one feature; imrec.recommend shows them as photos.';

@@ -2,12 +2,13 @@
 -- bounds of k, the keys of a filter, and when an index is used. It returns two statements for EXECUTE, walk
 -- (by an HNSW index) and compare (all, exactly), put together from the constants in here alone: an index serves
 -- only a plan that knows table, operator and k. Their parameters: $1 the likes and $2 the dislikes (vectors or
--- codes), $3 the images to leave out, $4 filter, $5 images.
+-- codes), $3 the images to leave out, $4 filter, $5 images, $6 roots. With roots, only images with a file in one of
+-- these count, and only those are compared, for a reader of some roots (imrec_internal.visible_recommend).
 --
 -- A session may SET imrec.few_images, imrec.min_index_rows and imrec.ef_search.
 CREATE OR REPLACE FUNCTION imrec_internal.search_plan(
     likes imrec.features[], dislikes imrec.features[], feature text, metric text, k bigint, combine text,
-    filter jsonb, among uuid[], method text,
+    filter jsonb, among uuid[], method text, roots uuid[],
     OUT approximate boolean, -- by the index
     OUT by_chunks boolean,   -- of hashes: by imrec.hamming_search
     OUT ef_search integer, OUT walk text, OUT compare text,
@@ -18,7 +19,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- To compare so many takes 25 ms: faster than walking an index past all that is hidden or filtered out.
+    -- To compare so many takes 25 ms: faster than walking an index past all that is filtered out.
     few CONSTANT bigint := coalesce(nullif(current_setting('imrec.few_images', true), '')::bigint, 5000);
     -- Below this, all are compared in a few milliseconds.
     min_rows CONSTANT bigint := coalesce(nullif(current_setting('imrec.min_index_rows', true), '')::bigint, 5000);
@@ -37,7 +38,8 @@ DECLARE
     }$json$;
     of_file CONSTANT jsonb := $json${
         "under": "starts_with(i.path, rtrim($4 ->> 'under', '/') || '/')",
-        "root": "i.root_id = (SELECT r.root_id FROM imrec.root AS r WHERE r.name = $4 ->> 'root')"
+        "root": "i.root_id = (SELECT r.root_id FROM imrec.root AS r WHERE r.name = $4 ->> 'root')",
+        "": "i.root_id = ANY ($6)"
     }$json$;
     formats jsonb := $json${
         "JPEG": ["JPEG", "MPO"], "MPO": ["MPO"], "PNG": ["PNG"], "WEBP": ["WEBP"], "GIF": ["GIF"],
@@ -50,7 +52,8 @@ DECLARE
     }$json$;
     raw_formats CONSTANT text[] := '{RAW,3FR,ARW,CR2,CR3,CRW,DCR,DNG,ERF,FFF,GPR,IIQ,K25,KDC,MEF,MOS,MRW,NEF,NRW,'
         'ORF,PEF,RAF,RW2,RWL,SR2,SRF,SRW,X3F}';
-    hidden CONSTANT boolean := (SELECT c.restricted FROM imrec_internal.caller AS c);
+    -- Row-level security that others put on our table keeps the indexes on hashes from being used.
+    secured CONSTANT boolean := row_security_active('imrec.file');
     known record;
     mean pgvector.vector;
     shown uuid[];
@@ -92,13 +95,16 @@ BEGIN
     -- Which photos may be in the answer.
     IF conditions <> '{}' THEN
         SELECT string_agg(n.key, ', ') INTO unknown FROM jsonb_object_keys(conditions) AS n (key)
-        WHERE NOT of_image || of_file ? n.key;
+        WHERE NOT of_image || of_file ? n.key OR n.key = '';
         IF unknown IS NOT NULL THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('a filter has no %s', unknown),
                 HINT = 'Make it by imrec.filter(): under, root, after, before, min_size, max_size, …';
         ELSIF conditions ? 'root'
-            AND NOT EXISTS (SELECT FROM imrec.root AS r WHERE r.name = conditions ->> 'root')
+            AND NOT EXISTS (
+                SELECT FROM imrec.root AS r
+                WHERE r.name = conditions ->> 'root' AND (roots IS NULL OR r.root_id = ANY (roots))
+            )
         THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('there is no root %L', conditions ->> 'root'),
@@ -113,16 +119,10 @@ BEGIN
             conditions := conditions || jsonb_build_object('format', formats -> upper(conditions ->> 'format'));
         END IF;
     END IF;
-    IF hidden THEN
-        shown := ARRAY(SELECT i.image_id FROM imrec.file AS i LIMIT few + 1);
-        IF cardinality(shown) <= few THEN
-            images := ARRAY(
-                SELECT DISTINCT s.id FROM unnest(shown) AS s (id)
-                WHERE among IS NULL OR s.id IN (SELECT a.id FROM unnest(among) AS a (id))
-            );
-        END IF;
-    END IF;
-    approximate := known.type = 'vector' AND images IS NULL AND method <> 'exact' AND k <= max_walk;
+    images := CASE WHEN roots IS NULL OR among IS NULL THEN among ELSE ARRAY(
+        SELECT v.image_id FROM imrec_internal.visible_files(roots, among) AS v
+    ) END;
+    approximate := known.type = 'vector' AND roots IS NULL AND method <> 'exact' AND k <= max_walk;
     -- Statements that are not needed cost as well: each opens its tables before it looks at a condition.
     IF approximate THEN
         approximate := EXISTS (
@@ -130,8 +130,7 @@ BEGIN
             WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
         );
     END IF;
-    images := coalesce(images, among);
-    IF conditions <> '{}' THEN
+    IF conditions <> '{}' OR roots IS NOT NULL THEN
         SELECT
             coalesce(string_agg(format(
                 ' AND f.image_id IN (SELECT i.image_id FROM imrec.%I AS i WHERE %s)', n.relation, n.condition), ''), ''),
@@ -143,7 +142,7 @@ BEGIN
         FROM (
             SELECT r.relation, string_agg(r.conditions ->> c.key, ' AND ') AS condition
             FROM (VALUES ('image', of_image), ('file', of_file)) AS r (relation, conditions)
-            INNER JOIN jsonb_object_keys(search_plan.conditions) AS c (key) ON r.conditions ? c.key
+            INNER JOIN jsonb_object_keys(search_plan.conditions || CASE WHEN roots IS NULL THEN '{}' ELSE '{"": 1}' END::jsonb) AS c (key) ON r.conditions ? c.key
             GROUP BY r.relation
         ) AS n;
     END IF;
@@ -196,7 +195,7 @@ BEGIN
             MESSAGE = format('one of the images has no %s', unknown),
             HINT = 'imrec-pg status says how many images lack features, imrec-pg ingest computes them.';
     END IF;
-    by_chunks := known.type = 'bit' AND filtered = '' AND NOT hidden AND cardinality(far_codes) = 0
+    by_chunks := known.type = 'bit' AND filtered = '' AND NOT secured AND cardinality(far_codes) = 0
         AND (combine = 'min' OR cardinality(near_codes) = 1);
     IF by_chunks THEN
         RETURN;
@@ -251,6 +250,6 @@ END;
 $$;
 
 COMMENT ON FUNCTION imrec_internal.search_plan(
-    imrec.features[], imrec.features[], text, text, bigint, text, jsonb, uuid[], text
+    imrec.features[], imrec.features[], text, text, bigint, text, jsonb, uuid[], text, uuid[]
 ) IS
 'How a search is to be answered, or an error that says what is wrong with it.';

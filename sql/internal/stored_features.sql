@@ -2,23 +2,24 @@
 -- an image is not stored at all.
 CREATE OR REPLACE FUNCTION imrec_internal.stored_features(image_ids uuid[])
 RETURNS imrec.features[]
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     unknown text;
+    ids uuid[];
+    found imrec.features[];
 BEGIN
+    SELECT array_agg(f.image_id), array_agg(f.features ORDER BY f.image_id) INTO ids, found
+    FROM imrec_internal.features_of(image_ids) AS f;
     SELECT string_agg(coalesce(a.id::text, 'NULL'), ', ') INTO unknown FROM unnest(image_ids) AS a (id)
-    WHERE a.id IS NULL OR a.id NOT IN (SELECT i.image_id FROM imrec.image AS i WHERE i.image_id = ANY (image_ids));
+    WHERE a.id IS NULL OR a.id <> ALL (coalesce(ids, '{}'));
     IF unknown IS NOT NULL THEN
         RAISE no_data_found USING
             MESSAGE = format('no image is stored under the id %s', unknown),
             HINT = 'A sub-select that finds nothing gives NULL; SELECT image_id, path FROM imrec.file shows the ids.';
     END IF;
-    RETURN ARRAY(
-        SELECT s.features FROM imrec_internal.image_features AS s
-        WHERE s.image_id = ANY (image_ids) ORDER BY s.image_id
-    );
+    RETURN coalesce(found, '{}');
 END;
 $$;
 
