@@ -286,8 +286,8 @@ _VISIBLE = SQL(
     "WITH r AS MATERIALIZED (SELECT * FROM {ranking}) "
     "SELECT r.rank, {what}, r.copies, r.certainty, r.image_id, r.file_id, "
     "d.relative_path, d.folder, d.width, d.height, d.missing FROM r "
-    "INNER JOIN imrec_internal.visible_details(current_user, ARRAY(SELECT r.image_id FROM r),"
-    " ARRAY(SELECT r.file_id FROM r)) AS d ON d.file_id = r.file_id ORDER BY r.rank"
+    "INNER JOIN imrec_internal.visible_details(current_user, ARRAY(SELECT r.image_id FROM r)) AS d"
+    " ON d.file_id = r.file_id ORDER BY r.rank"
 )
 
 

@@ -2,6 +2,9 @@
 -- error for who has neither. Functions that run with the rights of the schema's owner call it first of all.
 -- The current user is the owner there, so reader names the one before; it has to be one whom the session could
 -- make its own by SET ROLE, so that to name another gives nothing.
+--
+-- Those functions also set how joins are made, whatever the session has set: a merge join may stop early, and how
+-- many rows it read, which pg_stat_user_tables shows to everybody, would tell of rows that the reader does not see.
 CREATE OR REPLACE FUNCTION imrec_internal.reader_roots(reader name)
 RETURNS uuid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -18,7 +21,10 @@ BEGIN
                 'function of its own that others call.';
     ELSIF has_table_privilege(reader, 'imrec.file', 'SELECT') THEN
         RETURN ARRAY(SELECT r.root_id FROM imrec.root AS r);
-    ELSIF NOT EXISTS (SELECT FROM imrec_internal.access AS a WHERE pg_has_role(reader, a.role, 'USAGE')) THEN
+    -- Privileges are asked as well: a revocation takes them at once, also from a transaction whose snapshot is older.
+    ELSIF NOT has_table_privilege(reader, 'imrec.visible_photo', 'SELECT')
+        OR NOT EXISTS (SELECT FROM imrec_internal.access AS a WHERE pg_has_role(reader, a.role, 'USAGE'))
+    THEN
         RAISE insufficient_privilege USING
             MESSAGE = format('permission denied: %I may see no photos', reader),
             HINT = 'imrec-pg db grant reader gives the right to see them.';

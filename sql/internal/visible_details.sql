@@ -1,11 +1,15 @@
--- What is shown of files beside a ranking, of those that a reader of some roots sees: where each lies on this host,
--- how large its picture is, and whether it is missing.
-CREATE OR REPLACE FUNCTION imrec_internal.visible_details(reader name, image_ids uuid[], file_ids uuid[])
+-- What is shown beside a ranking of the files that hold these images, of those that a reader of some roots sees: where
+-- each lies on this host, how large its picture is, and whether it is missing.
+CREATE OR REPLACE FUNCTION imrec_internal.visible_details(reader name, image_ids uuid[])
 RETURNS TABLE (
     file_id uuid, relative_path bytea, folder bytea, width integer, height integer, missing boolean
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET enable_mergejoin = off
+SET enable_hashjoin = on
+SET enable_nestloop = on
+SET enable_indexscan = on
 SET enable_seqscan = off
 AS $$
 DECLARE
@@ -20,10 +24,9 @@ BEGIN
     INNER JOIN imrec.image AS i ON i.image_id = f.image_id
     INNER JOIN imrec.root AS o ON o.root_id = f.root_id
     LEFT JOIN imrec.mount AS m ON m.root_id = f.root_id AND m.host = current_setting('imrec.host', true)
-    LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id
-    WHERE f.file_id = ANY (file_ids);
+    LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id;
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.visible_details(name, uuid[], uuid[]) IS
-'What is shown of files beside a ranking, of those that a reader of some roots sees.';
+COMMENT ON FUNCTION imrec_internal.visible_details(name, uuid[]) IS
+'What is shown beside a ranking of the files that hold these images and that a reader of some roots sees.';

@@ -5,6 +5,10 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_files(roots uuid[], image_ids 
 RETURNS TABLE (image_id uuid, copies bigint, file_id uuid, path text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET enable_mergejoin = off
+SET enable_hashjoin = on
+SET enable_nestloop = on
+SET enable_indexscan = on
 SET enable_seqscan = off
 BEGIN ATOMIC
     SELECT

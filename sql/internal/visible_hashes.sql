@@ -3,6 +3,10 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_hashes(reader name, query bit(
 RETURNS TABLE (image_id uuid, distance integer)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp
+SET enable_mergejoin = off
+SET enable_hashjoin = on
+SET enable_nestloop = on
+SET enable_indexscan = on
 AS $$
 DECLARE
     roots CONSTANT uuid[] := imrec_internal.reader_roots(reader);

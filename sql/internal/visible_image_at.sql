@@ -6,6 +6,10 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_image_at(reader name, photo te
 RETURNS uuid
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_mergejoin = off
+SET enable_hashjoin = on
+SET enable_nestloop = on
+SET enable_indexscan = on
 SET enable_seqscan = off
 AS $$
 DECLARE

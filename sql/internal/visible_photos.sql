@@ -7,6 +7,10 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_mergejoin = off
+SET enable_hashjoin = on
+SET enable_nestloop = on
+SET enable_indexscan = on
 AS $$
 DECLARE
     roots CONSTANT uuid[] := imrec_internal.reader_roots(reader);

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
-from row_security import Restricted, make_roots
+from restricted_readers import Restricted, make_roots
 
 from imrec_pg.access import grants
 from imrec_pg.db.connection import Connection

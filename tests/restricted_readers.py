@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import numpy as np
 import psycopg
 from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier
 from support import AddImage, at_angle
 
 from imrec_pg.catalogue import claims
@@ -38,6 +37,10 @@ class Restricted:
 
     def rows(self, statement: str, *parameters: object) -> list[Row]:
         return self.conn.execute(statement.encode(), parameters or None).fetchall()
+
+    def images(self) -> int:
+        """How many images it may see."""
+        return len(self.rows("SELECT DISTINCT image_id FROM imrec.visible_photo"))
 
 
 def make_roots(conn: Connection) -> None:
@@ -95,7 +98,8 @@ def assert_own(rows: list[Row]) -> None:
     assert ids <= OWN
 
 
-def count(dsn: str, role: str, table: str = "image") -> int:
+def count(dsn: str, role: str, what: LiteralString = "DISTINCT image_id") -> int:
+    """How many images, or * for files, a role may see."""
     with psycopg.connect(make_conninfo(dsn, user=role)) as conn:
-        ((number,),) = conn.execute(SQL("SELECT count(*) FROM {}").format(Identifier("imrec", table)))
+        ((number,),) = conn.execute(f"SELECT count({what}) FROM imrec.visible_photo")
     return int(str(number))
