@@ -135,8 +135,8 @@ def grant(*, kind: GrantedRole, role: str, create: bool, roots: tuple[str, ...])
     the owner.
 
     With --root a reader sees, from any program, the photos of these roots and nothing of the others: no
-    path, no feature, no neighbour. The first such grant turns on PostgreSQL's row-level security. Roles
-    that could read before still see everything; for other roles, a GRANT by hand no longer shows photos.
+    path, no feature, no neighbour. It may read no table; functions such as imrec.similar_to answer it as if
+    there were no other photos, and the views imrec.visible_photo, visible_root and visible_failure list its own.
     """
     if roots and kind is not GrantedRole.READER:
         raise UsageError(f"--root is for readers: an {kind} has to see everything that is stored")

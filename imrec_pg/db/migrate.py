@@ -34,7 +34,7 @@ from imrec_pg.settings import Settings
 VERSION_TABLE = "schema_version"
 """In the schema imrec: which migration the database stands at. Development versions had alembic_version."""
 
-# Older ones have no views that read with the caller's rights, without which row-level security is none.
+# Older ones have no views that read with the rights of the caller.
 _MIN_POSTGRESQL = 15
 
 # For another upgrade, and then for the locks of each statement, behind which all searches queue.

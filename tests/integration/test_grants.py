@@ -30,7 +30,7 @@ BY_HAND = SQL("GRANT USAGE ON SCHEMA imrec TO {0}; GRANT SELECT ON ALL TABLES IN
 
 
 def doctor_of(dsn: str, role: str) -> str:
-    """What doctor says of what row-level security hides from the role."""
+    """What doctor says of photos that the role does not see."""
     found = doctor.examine(settings_for(make_conninfo(dsn, user=role)))
     assert not [finding for finding in found if finding.what.startswith("could not be checked")]
     return "".join(f.what for f in found if f.check == "privileges" and "photos" in f.what)
