@@ -30,6 +30,14 @@ FROM (
     ('imrec.missing', 'own files'),
     ('imrec.worker', 'nothing'), -- hosts and processes of others
     ('imrec.tuning', 'nothing'), -- it counts all images
+    -- They count and show all images.
+    ('imrec.map', 'nothing'),
+    ('imrec.map_point', 'nothing'),
+    ('imrec.map_projection', 'nothing'),
+    ('imrec.map_cell', 'nothing'),
+    ('imrec.clustering', 'nothing'),
+    ('imrec.cluster', 'nothing'),
+    ('imrec.cluster_member', 'nothing'),
     ('imrec_internal.access', 'own rights'),
     ('imrec_internal.access_root', 'own rights'),
     ('imrec.model', 'all'),
