@@ -27,11 +27,12 @@ def unit(vectors: NDArray[np.floating]) -> Floats:
 
 def squares(vectors: Floats, others: Floats) -> Floats:
     """Return the squared Euclidean distances, float32 (n, m); rounding may leave 1e-6 where they are equal."""
-    found = vectors @ others.T
+    found: Floats = vectors @ others.T
     found *= -2
     found += np.einsum("ij,ij->i", vectors, vectors)[:, None]
     found += np.einsum("ij,ij->i", others, others)
-    return np.maximum(found, 0, out=found)
+    np.maximum(found, 0, out=found)
+    return found
 
 
 def nearest(vectors: Floats, centres: Floats) -> tuple[Numbers, Floats]:

@@ -1,4 +1,4 @@
-"""KMeans: MiniBatchKMeans on a sample (Sculley 2010, doi:10.1145/1772690.1772862), then Lloyd's steps; and the elbow."""
+"""KMeans: MiniBatchKMeans (Sculley 2010, doi:10.1145/1772690.1772862), then Lloyd's steps; and the elbow."""
 
 import math
 import warnings
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.analysis.cells import Floats, Numbers, nearest
+from imrec_pg.analysis.extras import matplotlib_at_home
 
 # More change little: the centres settle within ten or twenty.
 _STEPS = 30
@@ -84,7 +85,8 @@ def elbow(curve: Sequence[tuple[int, float]]) -> int:
 
     Where the curve has none, as when all vectors are the same, it is the first k that is as good as the last.
     """
-    from kneed import KneeLocator
+    with matplotlib_at_home():
+        from kneed import KneeLocator
 
     tried = [k for k, _ in curve]
     # A larger k cannot be worse; where it is, the draw of the first centres was.

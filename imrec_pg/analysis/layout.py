@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import IO
@@ -17,8 +16,8 @@ from typing import IO
 import numpy as np
 
 from imrec_pg.analysis.cells import Floats, Numbers
+from imrec_pg.analysis.extras import own_folder
 from imrec_pg.errors import ImrecError
-from imrec_pg.settings import cache_dir
 
 # As for the children that decode: -P, since the current folder may hold a numpy.py.
 _CODE = (
@@ -38,19 +37,6 @@ class Shape:
     neighbours: int
     min_dist: float
     seed: int
-
-
-def check_extra() -> None:
-    """Return when the libraries for clusters and maps are there.
-
-    Raises:
-        ImrecError: one is not.
-    """
-    for module in ("sklearn", "kneed", "umap"):
-        if find_spec(module) is None:
-            raise ImrecError(
-                f"clusters and maps need {module}, which is not installed: pip install 'imrec-pg[map]'"
-            )
 
 
 def laid_out(
@@ -83,7 +69,7 @@ def laid_out(
         "seed": shape.seed,
     }
     # What it says goes into a file: a pipe that nobody reads would fill up, and stop it.
-    with _numba_cache() as cache, tempfile.TemporaryFile() as said, _child(cache, said) as process:
+    with own_folder("numba") as cache, tempfile.TemporaryFile() as said, _child(cache, said) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -143,21 +129,3 @@ def _child(cache: Path, said: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
                 stream.close()
             except BrokenPipeError:
                 continue
-
-
-@contextmanager
-def _numba_cache() -> Iterator[Path]:
-    """Yield a folder for what numba compiles: ours, or where that cannot be written, one for this time only.
-
-    Else numba would write beside the libraries or into the home folder; and fail where it can write nowhere.
-    """
-    folder = cache_dir() / "numba"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError:
-        with tempfile.TemporaryDirectory(prefix="imrec-numba-") as other:
-            yield Path(other)
-    else:
-        yield folder

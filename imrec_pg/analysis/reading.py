@@ -25,9 +25,10 @@ Keys = NDArray[np.void]
 """Ids of images: 16 bytes each."""
 
 # The order of rows is that of the table: sums of floats come out the same each time.
-_IN_ORDER = (
-    "SELECT set_config('synchronize_seqscans', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
-)
+_IN_ORDER = """
+SELECT
+    set_config('synchronize_seqscans', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)
+"""
 _WIDTHS = {"uuid": "V16", "int4": ">i4", "float4": ">f4", "float8": ">f8", "bool": "?"}
 
 
