@@ -44,7 +44,8 @@ FROM (
     ('imrec.hamming_flip', 'all'),
     ('imrec.schema_version', 'all'),
     ('imrec.feature', 'all'),
-    ('imrec.photo', 'all')
+    ('imrec.photo', 'all'),
+    ('imrec.mapped', 'all')
 ) AS r (relation, sees)
 UNION ALL
 SELECT
