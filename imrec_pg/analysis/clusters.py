@@ -96,9 +96,7 @@ def how_many(conn: Connection, feature: Feature, k: int | str) -> int:
     """
     images = reading.count(conn, feature)
     if not images:
-        raise UsageError(
-            f"no photo has a {feature} yet: imrec-pg ingest FOLDER computes it".replace("a emb", "an emb")
-        )
+        raise UsageError(f"there is no {feature} of any photo yet: imrec-pg ingest FOLDER computes it")
     if isinstance(k, int) and k > images:
         raise UsageError(f"{k:,} clusters cannot be made of {images:,} photos: ask for fewer, or for auto")
     return images

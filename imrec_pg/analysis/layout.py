@@ -61,7 +61,7 @@ def laid_out(
     if len(start) < _FEWEST:
         return start
     call = {
-        "start": start,
+        "start": _spread(start, shape.seed),
         "nearest": nearest,
         "distances": distances,
         "neighbours": nearest.shape[1],
@@ -86,6 +86,13 @@ def laid_out(
     if not np.isfinite(points).all():
         raise ImrecError("UMAP made points that are no numbers: try another --seed, or more --neighbours")
     return points
+
+
+def _spread(start: Floats, seed: int) -> Floats:
+    """Return where points begin, apart along each axis: UMAP divides by how far they are."""
+    flat = start.min(axis=0) == start.max(axis=0)
+    noise = np.random.default_rng(seed).normal(size=start.shape).astype(np.float32)
+    return np.where(flat, noise, start)
 
 
 def _followed(stdout: IO[bytes], on_progress: Callable[[int, int], None]) -> int | None:

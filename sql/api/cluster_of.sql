@@ -2,16 +2,21 @@
 -- imrec.clusters.
 CREATE OR REPLACE FUNCTION imrec.cluster_of(photo text, feature text DEFAULT 'embedding', on_map integer DEFAULT NULL)
 RETURNS integer
-LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT m.cluster
-    FROM imrec.cluster_member AS m
-    INNER JOIN imrec.clustering AS g ON m.clustering_id = g.clustering_id
-    LEFT JOIN imrec.map AS a ON g.map_id = a.map_id
-    WHERE
-        m.image_id = imrec_internal.image_at(cluster_of.photo) AND g.feature = cluster_of.feature
-        AND a.dims IS NOT DISTINCT FROM cluster_of.on_map;
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    query CONSTANT uuid := imrec_internal.image_at(photo);
+BEGIN
+    RETURN (
+        SELECT m.cluster
+        FROM imrec.clustering AS g
+        INNER JOIN imrec.cluster_member AS m ON m.clustering_id = g.clustering_id
+        LEFT JOIN imrec.map AS a ON a.map_id = g.map_id
+        WHERE m.image_id = query AND g.feature = cluster_of.feature AND a.dims IS NOT DISTINCT FROM on_map
+    );
 END;
+$$;
 
 COMMENT ON FUNCTION imrec.cluster_of(text, text, integer) IS
 'The number of the cluster that a photo (a path or the id of an image) is in; NULL where it is in none.';

@@ -139,6 +139,15 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec_internal.forget_files('{root_of(b'/mine').root_id}', {MY}, 10)", "permission denied")
     ],
     "merge_stage()": [("imrec_internal.merge_stage()", "permission denied")],
+    "clusters(text)": [("imrec.clusters()", 0), ("imrec.clusters('embedding', 3)", 0)],
+    "cluster_of(text)": [
+        (f"imrec.cluster_of({OTHER_PATH})", "no photo is stored"),
+        (f"imrec.cluster_of({MY_PATH}) AS c WHERE c IS NOT NULL", 0),
+    ],
+    "mapped_filter(jsonb)": [
+        ("imrec_internal.mapped_filter('{\"cluster\": 1}', 'embedding')", "there are no clusters"),
+        ("imrec_internal.mapped_filter('{\"in_box\": [0, 0, 9, 9]}', 'embedding')", "there is no map"),
+    ],
     "prune(interval)": [
         # One of its own files is missing, and its image is nowhere else.
         ("imrec.prune(dry_run => true) WHERE files = 1 AND images = 1", 1),

@@ -21,6 +21,14 @@ ROWS = {
     "imrec.missing": 1,
     "imrec.failure": 1,
     "imrec.tuning": 0,
+    **{
+        f"imrec.{table}": 0
+        for table in (
+            *("clustering", "cluster", "cluster_member"),
+            *("map", "map_point", "map_projection", "map_cell", "mapped"),
+        )
+    },
+    "imrec_internal.unplaced": 0,
     **{f"imrec.{feature}": 41 for feature in Feature},
     "imrec.photo": 41,
     "imrec_internal.access": 1,
@@ -32,6 +40,8 @@ ROWS = {
 }
 VIEWS = {
     "imrec.photo",
+    "imrec.mapped",
+    "imrec_internal.unplaced",
     *(f"imrec_internal.{view}" for view in ("image_features", "image_file", "stored_feature", "stored_hash")),
 }
 TELL_OF_NO_PHOTO = {

@@ -8,7 +8,9 @@ from imrec_pg.analysis.cells import Cells, nearest, unit
 
 
 def distances(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(np.linalg.norm(one[:, None].astype(np.float64) - other[None].astype(np.float64), axis=2))
+    return np.asarray(
+        np.linalg.norm(one[:, None].astype(np.float64) - other[None].astype(np.float64), axis=2)
+    )
 
 
 @pytest.fixture
