@@ -1,6 +1,7 @@
 """The libraries of the extra [map]: whether they are there, and where they may write."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,15 +45,29 @@ def own_folder(name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def matplotlib_at_home() -> Iterator[None]:
-    """Let matplotlib, imported within, keep its caches in a folder of ours; kneed imports it as well."""
-    before = os.environ.get("MPLCONFIGDIR")
-    with own_folder("matplotlib") as folder:
-        os.environ["MPLCONFIGDIR"] = str(folder)
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["MPLCONFIGDIR"]
-            else:
-                os.environ["MPLCONFIGDIR"] = before
+def without_matplotlib() -> Iterator[None]:
+    """Let kneed be imported without matplotlib, which it would take for a plot that nobody asks of it.
+
+    Importing that takes a second, and the first time scans all fonts and writes into the home folder.
+    """
+    if "matplotlib" in sys.modules:
+        yield
+        return
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    try:
+        yield
+    finally:
+        del sys.modules["matplotlib"]
+
+
+@contextmanager
+def threads_counted() -> Iterator[None]:
+    """Let scikit-learn use all cores without running another program, lscpu, to count them."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(os.cpu_count() or 1)
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.analysis.cells import Floats, Numbers, nearest
-from imrec_pg.analysis.extras import matplotlib_at_home
+from imrec_pg.analysis.extras import threads_counted, without_matplotlib
 
 # More change little: the centres settle within ten or twenty.
 _STEPS = 30
@@ -22,7 +22,7 @@ def centres_of(vectors: Floats, k: int, seed: int, *, steps: int = _STEPS) -> Fl
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threads_counted():
         # It warns that fewer vectors differ than there are to be clusters.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = MiniBatchKMeans(k, batch_size=max(1024, 4 * k), n_init=1, random_state=seed).fit(vectors)
@@ -85,7 +85,7 @@ def elbow(curve: Sequence[tuple[int, float]]) -> int:
 
     Where the curve has none, as when all vectors are the same, it is the first k that is as good as the last.
     """
-    with matplotlib_at_home():
+    with without_matplotlib():
         from kneed import KneeLocator
 
     tried = [k for k, _ in curve]

@@ -121,7 +121,8 @@ def _child(cache: Path, said: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=said,
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+        # scikit-learn would run lscpu to count the cores.
+        env={"OMP_NUM_THREADS": str(os.cpu_count() or 1), **os.environ, "NUMBA_CACHE_DIR": str(cache)},
         # Ctrl-C reaches a whole process group: the parent ends it.
         process_group=None if sys.platform == "win32" else 0,
     )
