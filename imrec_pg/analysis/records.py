@@ -1,14 +1,16 @@
 """What clusters and maps are, as they are stored and handed out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imrec_pg.errors import ImrecError
 from imrec_pg.records import Feature
 
 AUTO = "auto"
@@ -78,6 +80,28 @@ class Clustering:
     lacking: int
     clusters: Sequence[Cluster]
 
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one dict a cluster, of plain values, without the centre; ids are text."""
+        return [
+            {
+                field.name: str(value) if isinstance(value, UUID) else value
+                for field in fields(one)
+                if field.name != "centre"
+                for value in [getattr(one, field.name)]
+            }
+            for one in self.clusters
+        ]
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the clusters to polars, pandas, DuckDB or pyarrow: polars.DataFrame(library.clusters()).
+
+        Raises:
+            ImrecError: pyarrow is not installed.
+        """
+        rows = self.to_dicts()
+        names = [field.name for field in fields(Cluster) if field.name != "centre"]
+        return _stream({name: [row[name] for row in rows] for name in names}, requested_schema)
+
 
 @dataclass(frozen=True, slots=True)
 class MapInfo:
@@ -139,3 +163,29 @@ class MapPoints:
     def uuids(self) -> list[UUID]:
         """Return the ids."""
         return [UUID(bytes=key.tobytes()) for key in self.image_ids]
+
+    def columns(self) -> dict[str, Any]:
+        """Return image_id (as text), x, y, perhaps z, cluster, map_cluster and landmark, each a sequence."""
+        return {
+            "image_id": [str(key) for key in self.uuids()],
+            **{name: self.points[:, axis] for axis, name in enumerate("xyz"[: self.info.dims])},
+            "cluster": self.clusters,
+            "map_cluster": self.map_clusters,
+            "landmark": self.landmark,
+        }
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand the points to polars, pandas, DuckDB or pyarrow: polars.DataFrame(points).
+
+        Raises:
+            ImrecError: pyarrow is not installed.
+        """
+        return _stream(self.columns(), requested_schema)
+
+
+def _stream(columns: dict[str, Any], requested_schema: object) -> object:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ImrecError("a table needs pyarrow: pip install 'imrec-pg[parquet]'") from error
+    return pa.table(columns).__arrow_c_stream__(requested_schema)

@@ -127,22 +127,11 @@ def list_(*, feature: Feature, on_map: int | None, as_json: bool) -> None:
         clustering = library.clusters(feature, on_map=on_map)
         paths = library.medoids(clustering)
     if as_json:
-        print_json(
-            dataclasses.asdict(clustering)
-            | {
-                "clusters": [
-                    {
-                        **{
-                            field.name: getattr(one, field.name)
-                            for field in dataclasses.fields(one)
-                            if field.name != "centre"
-                        },
-                        "path": paths.get(one.medoid),
-                    }
-                    for one in clustering.clusters
-                ]
-            }
-        )
+        rows = [
+            row | {"path": paths.get(one.medoid)}
+            for row, one in zip(clustering.to_dicts(), clustering.clusters, strict=True)
+        ]
+        print_json(dataclasses.asdict(clustering) | {"clusters": rows})
         return
     say(summary(clustering))
     for one in clustering.clusters:

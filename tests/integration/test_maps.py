@@ -262,3 +262,17 @@ def test_who_may_ingest_may_not_make_a_map(conn: Connection, dsn: str, new_role:
         pytest.raises(PermissionDeniedError, match="only the owner"),
     ):
         maps.build(own, Feature.EMBEDDING, FLAT)
+
+
+def test_points_and_clusters_become_tables(conn: Connection) -> None:
+    pa = pytest.importorskip("pyarrow", reason="the extra [parquet]")
+    ids = add_groups(conn)
+    maps.build(conn, Feature.EMBEDDING, FLAT)
+    points = stored.map_points(conn, Feature.EMBEDDING)
+    table = pa.table(points)
+    assert table.column_names == ["image_id", "x", "y", "cluster", "map_cluster", "landmark"]
+    assert table["image_id"].to_pylist() == sorted(map(str, ids))
+    assert np.array_equal(np.stack([table["x"], table["y"]], axis=1), points.points)
+    rows = pa.table(stored.clusters(conn, Feature.EMBEDDING)).to_pylist()
+    assert [row["size"] for row in rows] == [EACH] * GROUPS
+    assert {row["year"] for row in rows} == {2000, 2001, 2002, 2003}
