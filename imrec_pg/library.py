@@ -16,6 +16,7 @@ from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
+from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import open_session
 from imrec_pg.db.sessions import Sessions
 from imrec_pg.decoding import Decoders
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from imrec_pg.backup.parquet import Exported, Imported
     from imrec_pg.doctor import Finding
     from imrec_pg.ingest.watch import WatchOptions
+    from imrec_pg.projector import ProjectorExport
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -396,6 +398,52 @@ class Library:
         with _pyarrow_needed():
             from imrec_pg.backup.parquet import export_library
         return self._sessions.run(export_library, _path(folder), overwrite=overwrite, on_progress=on_progress)
+
+    def export_projector(
+        self,
+        folder: PathLike,
+        *,
+        feature: Feature | str = Feature.EMBEDDING,
+        sample: int | None = None,
+        tiles: bool = False,
+        seed: int = 42,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> "ProjectorExport":
+        """Write files for TensorBoard's projector into a new folder: a feature, its map, metadata, thumbnails.
+
+        Args:
+            folder: does not exist yet, or is empty. It appears when all is written, readable by this user alone.
+            feature: embedding or histogram.
+            sample: how many photos at most, of each cluster with tiles; None for 100,000, the projector's limit.
+                Clusters, or else folders, keep their shares of it.
+            tiles: write a folder for each cluster.
+            seed: the same one gives the same sample and order.
+            overwrite: replace such files that are there.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            OutputExistsError: the folder holds such files.
+            NoClustersError: tiles, and there are no clusters.
+            UsageError: the folder holds something else, or cannot be made, or a number is out of range.
+            ImrecError: no photo has the feature, the disk is full, or the like.
+        """
+        from imrec_pg.projector import MAX_PHOTOS, Choice, export_projector
+
+        choice = Choice(chosen(Feature, feature), MAX_PHOTOS if sample is None else sample, tiles, seed)
+        return export_projector(
+            self._connection,
+            this_host(),
+            _path(folder),
+            choice,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._sessions.lent() as session:
+            yield session.conn
 
     def import_(
         self, folder: PathLike, *, replace: bool = False, on_progress: OnProgress | None = None
