@@ -93,18 +93,20 @@ def command(
         )
     if done.lacking_place:
         say(
-            f"{done.lacking_place:,} photos have no place on the map and are left out: run imrec-pg map build"
+            f"photos without a place on the map, left out: {done.lacking_place:,} (imrec-pg map build places them)"
         )
     if done.sampled_by is not None:
         say(f"a sample of {done.photos:,} of {done.of:,} photos, in proportion of each {done.sampled_by}")
     if done.unreadable:
-        say(f"{done.unreadable:,} pictures could not be read: their thumbnails are grey")
+        say(f"pictures that could not be read, grey in the projector: {done.unreadable:,}")
     if as_json:
         print_json(dataclasses.asdict(done))
         return
     where = f" in {len(done.tiles)} folders" if done.tiles else ""
     print_line(f"{done.photos:,} photos{where}: {', '.join(done.tensors)}")
     print_line(f"tensorboard --logdir {_quoted(folder)}")
+    if len(done.tensors) > 1:
+        say('untick "Spherize data" to see the map as it is')
 
 
 def _refuse_without_projector(options: dict[str, object]) -> None:

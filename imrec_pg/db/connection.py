@@ -252,5 +252,7 @@ def snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
         with conn.transaction():
             yield
     finally:
-        if not conn.closed:
+        if conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
             conn.isolation_level = conn.read_only = None
+        else:  # Ctrl-C in the middle of a statement: it would hide that by an error of its own
+            conn.close()

@@ -19,6 +19,8 @@ from imrec_pg.records import Feature
 MAX_PHOTOS = 100_000
 """The projector reads so many rows and no more."""
 
+_MIN_PHOTOS = 2  # it leaves out a tensor of one row
+
 Ids = NDArray[np.void]
 Numbers = NDArray[np.int64]
 
@@ -47,8 +49,10 @@ class Choice:
         """
         if self.feature.is_hash:
             raise UsageError(f"the projector shows embeddings and histograms: {self.feature} is a hash")
-        if not 1 <= self.sample <= MAX_PHOTOS:
-            raise UsageError(f"the projector shows 1 to {MAX_PHOTOS:,} photos: sample as many as that")
+        if not _MIN_PHOTOS <= self.sample <= MAX_PHOTOS:
+            raise UsageError(
+                f"the projector shows {_MIN_PHOTOS} to {MAX_PHOTOS:,} photos: sample as many as that"
+            )
         if not 0 <= self.seed < 2**63:
             raise UsageError("a seed is a whole number, 0 or more")
 
@@ -107,8 +111,9 @@ def choose(conn: Connection, choice: Choice) -> Chosen:
         _query(choice.feature, map_info, clustering, by_folder=by_folder),
         (("image_id", "uuid"), ("stratum", "int4")),
     )
-    if not len(rows):
-        raise ImrecError(f"no photo has the feature {choice.feature} yet: store some first")
+    if len(rows) < _MIN_PHOTOS:
+        have = "no photo has" if stored == 0 else f"fewer than {_MIN_PHOTOS} photos to show have"
+        raise ImrecError(f"{have} the feature {choice.feature}: store some first")
     tiles = list(_tiles(rows, choice, clustered=clustering is not None))
     sampled = any(len(tile.image_ids) < tile.of for tile in tiles)
     return Chosen(
@@ -125,7 +130,7 @@ def proportional(sizes: Numbers, total: int) -> Numbers:
     if sizes.sum() <= total:
         return sizes
     exact = sizes * total / sizes.sum()
-    taken = np.floor(exact).astype(np.int64)
+    taken: Numbers = np.floor(exact).astype(np.int64)
     if total >= len(sizes):
         taken = np.maximum(taken, 1)
     while (excess := int(taken.sum()) - total) > 0:
