@@ -117,6 +117,7 @@ def command(
       hamming  exact search by hashes
       ingest   photos to rows
       load     rows of known features, and the index
+      map      clusters, and a map of all rows
       startup  the command line, from the shell
       quality  how often altered copies of a photo lead to the original
 

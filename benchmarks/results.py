@@ -12,6 +12,7 @@ class Section(StrEnum):
     HAMMING = "hamming"
     INGEST = "ingest"
     LOAD = "load"
+    MAP = "map"
     STARTUP = "startup"
     QUALITY = "quality"
 

@@ -19,7 +19,7 @@ from imrec_pg.errors import UsageError
 from imrec_pg.features import weights
 from imrec_pg.settings import Settings
 
-_ROWS = frozenset({Section.SEARCH, Section.HAMMING, Section.LOAD})
+_ROWS = frozenset({Section.SEARCH, Section.HAMMING, Section.LOAD, Section.MAP})
 _PHOTOS = frozenset({Section.INGEST, Section.STARTUP})
 _GENERATED = (
     "generated: 2,000 kinds of picture of very unequal sizes, one photo in ten in a burst with another; "
@@ -158,6 +158,12 @@ def _measure_rows(options: Options, scratch: Scratch, report: Report, say: Calla
             say("hamming")
             for line in hamming_lines(work, conn):
                 report.lines.append(line)
+    if Section.MAP in chosen:
+        from benchmarks.mapping import map_lines
+
+        say("map")
+        for line in map_lines(work, settings):
+            report.lines.append(line)
 
 
 def _measure_quality(options: Options, report: Report, say: Callable[[str], None]) -> None:
@@ -178,6 +184,10 @@ def _check_packages(options: Options) -> None:
         raise UsageError(
             f"FAISS, a rival, is not installed for this Python {platform.python_version()}: "
             "pip install 'imrec-pg[bench]', or leave it out with --without faiss"
+        )
+    if Section.MAP in chosen and find_spec("umap") is None:
+        raise UsageError(
+            "umap-learn is not installed: pip install 'imrec-pg[map]', or name the sections without map"
         )
     if Section.QUALITY in chosen and find_spec("sklearn") is None:
         raise UsageError(

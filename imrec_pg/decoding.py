@@ -75,6 +75,10 @@ class Decoders:
         """Start to reduce a picture to a square of that side; what comes back waits, or raises a DecodeError."""
         return self._start(path, thumbnail_or_error, content, path, side)
 
+    def square(self, content: FileContent, path: str, side: int) -> Callable[[], Thumbnail]:
+        """Start to reduce the middle of a picture to a square of exactly that side; see thumbnail()."""
+        return self._start(path, square_or_error, content, path, side)
+
     def _start(
         self, path: str, function: Callable[..., T | DecodeError], *arguments: object
     ) -> Callable[[], T]:
@@ -120,6 +124,23 @@ def thumbnail_or_error(content: FileContent, path: str, side: int) -> Thumbnail 
         pixels = decode(content, path, enough=(4 * side) ** 2).pixels
         pixels.thumbnail((side, side), Image.Resampling.LANCZOS)
         return Thumbnail(*pixels.size, pixels.tobytes())
+    except DecodeError as error:
+        return DecodeError(error.path, error.kind, error.reason)
+    except MemoryError:
+        return DecodeError(path, "OutOfMemory", "not enough memory to reduce the picture")
+
+
+def square_or_error(content: FileContent, path: str, side: int) -> Thumbnail | DecodeError:
+    """Return the middle of the picture as a square of that side, or why there is none."""
+    from PIL import Image, ImageOps
+
+    from imrec_pg.images.decode import decode
+
+    try:
+        # Of a panorama, twice as long as high, this still leaves more pixels than the square has.
+        pixels = decode(content, path, enough=(6 * side) ** 2).pixels
+        fitted = ImageOps.fit(pixels, (side, side), Image.Resampling.LANCZOS)
+        return Thumbnail(*fitted.size, fitted.tobytes())
     except DecodeError as error:
         return DecodeError(error.path, error.kind, error.reason)
     except MemoryError:

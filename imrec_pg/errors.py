@@ -10,7 +10,9 @@ ImrecError
 │   ├── OutputExistsError       path
 │   ├── FileInTheWayError       path
 │   ├── KeptFileError           path, reason
-│   └── NoIndexError            feature, metric
+│   ├── NoIndexError            feature, metric
+│   ├── NoClustersError         feature, on_map
+│   └── NoMapError              feature, dims
 ├── NoWorkersError
 ├── DatabaseUnreachableError
 │   └── EmbeddedServerError
@@ -100,6 +102,26 @@ class NoIndexError(UsageError):
         super().__init__(f"{feature} {metric} has no usable index: build it first")
         self.feature = feature
         self.metric = metric
+
+
+class NoClustersError(UsageError):
+    """No clusters were made by the feature, or none on its map."""
+
+    def __init__(self, feature: str, on_map: int | None = None) -> None:
+        where = "" if on_map is None else f" on its map of {on_map} dimensions"
+        super().__init__(f"there are no clusters by {feature}{where}: make them first")
+        self.feature = feature
+        self.on_map = on_map
+
+
+class NoMapError(UsageError):
+    """There is no map by the feature, or none of so many dimensions."""
+
+    def __init__(self, feature: str, dims: int | None = None) -> None:
+        kind = "" if dims is None else f" of {dims} dimensions"
+        super().__init__(f"there is no map{kind} by {feature}: build it first")
+        self.feature = feature
+        self.dims = dims
 
 
 class OutputExistsError(UsageError):

@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from imrec_pg.access import grants
+from imrec_pg.analysis.placing import place_lacking
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue import index, stored_files, tuning
 from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
+from imrec_pg.db.connection import Connection
 from imrec_pg.db.session import open_session
 from imrec_pg.db.sessions import Sessions
 from imrec_pg.decoding import Decoders
@@ -42,9 +44,13 @@ from imrec_pg.search.query import several
 from imrec_pg.settings import Settings, this_host
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from imrec_pg.analysis.records import Clustering, MapInfo, MapPoints
     from imrec_pg.backup.parquet import Exported, Imported
     from imrec_pg.doctor import Finding
     from imrec_pg.ingest.watch import WatchOptions
+    from imrec_pg.projector import ProjectorExport
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -393,6 +399,52 @@ class Library:
             from imrec_pg.backup.parquet import export_library
         return self._sessions.run(export_library, _path(folder), overwrite=overwrite, on_progress=on_progress)
 
+    def export_projector(
+        self,
+        folder: PathLike,
+        *,
+        feature: Feature | str = Feature.EMBEDDING,
+        sample: int | None = None,
+        tiles: bool = False,
+        seed: int = 42,
+        overwrite: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> "ProjectorExport":
+        """Write files for TensorBoard's projector into a new folder: a feature, its map, metadata, thumbnails.
+
+        Args:
+            folder: does not exist yet, or is empty. It appears when all is written, readable by this user alone.
+            feature: embedding or histogram.
+            sample: how many photos at most, of each cluster with tiles; None for 100,000, the projector's limit.
+                Clusters, or else folders, keep their shares of it.
+            tiles: write a folder for each cluster.
+            seed: the same one gives the same sample and order.
+            overwrite: replace such files that are there.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            OutputExistsError: the folder holds such files.
+            NoClustersError: tiles, and there are no clusters.
+            UsageError: the folder holds something else, or cannot be made, or a number is out of range.
+            ImrecError: no photo has the feature, the disk is full, or the like.
+        """
+        from imrec_pg.projector import MAX_PHOTOS, Choice, export_projector
+
+        choice = Choice(chosen(Feature, feature), MAX_PHOTOS if sample is None else sample, tiles, seed)
+        return export_projector(
+            self._connection,
+            this_host(),
+            _path(folder),
+            choice,
+            overwrite=overwrite,
+            on_progress=on_progress,
+        )
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        with self._sessions.lent() as session:
+            yield session.conn
+
     def import_(
         self, folder: PathLike, *, replace: bool = False, on_progress: OnProgress | None = None
     ) -> "Imported":
@@ -413,7 +465,9 @@ class Library:
         """
         with _pyarrow_needed():
             from imrec_pg.backup.parquet import import_library
-        return self._sessions.run(import_library, _path(folder), replace=replace, on_progress=on_progress)
+        imported = self._sessions.run(import_library, _path(folder), replace=replace, on_progress=on_progress)
+        self._sessions.run(place_lacking)
+        return imported
 
     def dump(self, file: PathLike, *, overwrite: bool = False, force: bool = False) -> None:
         """Write the whole database into one file, which imrec_pg.restore reads; it appears at the end.
@@ -507,6 +561,137 @@ class Library:
             UsageError: the pair is always searched exactly.
         """
         return self._sessions.run(index.drop_index, chosen(Feature, feature), chosen(Metric, metric))
+
+    def clusters(
+        self, feature: Feature | str = Feature.EMBEDDING, *, on_map: int | None = None
+    ) -> "Clustering":
+        """Return the clusters found by a feature, or on its map of 2 or 3 dimensions.
+
+        Raises:
+            NoClustersError: none were made yet.
+        """
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.clusters, chosen(Feature, feature), on_map)
+
+    def medoids(self, clustering: "Clustering") -> "dict[UUID, str]":
+        """Return the path of the most typical photo of each cluster by its id; none of one that is gone."""
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.medoid_paths, clustering)
+
+    def map_dims(self, feature: Feature | str, dims: int | None = None) -> int:
+        """Return of how many dimensions the map by a feature is: the larger where there are two.
+
+        Raises:
+            NoMapError: there is none, or none of so many.
+        """
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.map_info, chosen(Feature, feature), dims).dims
+
+    def clusterings(self) -> "list[Clustering]":
+        """Return all clusters that were made: by each feature, and on each map."""
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.clusterings)
+
+    def build_clusters(
+        self,
+        feature: Feature | str = Feature.EMBEDDING,
+        *,
+        k: int | str = "auto",
+        on_map: int | None = None,
+        seed: int = 42,
+        on_progress: OnProgress = lambda _step, _done, _total: None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> "UUID":
+        """Put all photos into clusters of alike ones, in place of those that there were; return the id.
+
+        Args:
+            feature: embedding or histogram.
+            k: how many clusters, or "auto": as many as the elbow of the curve says.
+            on_map: 2 or 3: cluster the points of that map instead.
+            seed: the same one gives the same clusters of the same photos.
+            on_progress: what to tell; see OnProgress.
+            on_wait: called once while another session makes clusters by this feature.
+
+        Raises:
+            UsageError: a number is out of range, or there is nothing to cluster.
+            PermissionDeniedError: only the schema's owner may.
+            ImrecError: the extra [map] is not installed.
+        """
+        from imrec_pg.analysis import clusters
+
+        by = chosen(Feature, feature)
+        if on_map is None:
+            return self._sessions.run(clusters.build, by, k, seed, on_progress, on_wait)
+        return self._sessions.run(clusters.build_on_map, by, on_map, k, seed, on_progress, on_wait)
+
+    def drop_clusters(self, feature: Feature | str = Feature.EMBEDDING, *, on_map: int | None = None) -> bool:
+        """Forget the clusters by a feature, or on its map; False when there were none."""
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.drop_clusters, chosen(Feature, feature), on_map)
+
+    def map(self, feature: Feature | str = Feature.EMBEDDING, *, dims: int | None = None) -> "MapPoints":
+        """Return the map by a feature: where each photo lies, and in which clusters it is.
+
+        Args:
+            feature: embedding or histogram.
+            dims: 2 or 3; None for the one that there is, of three dimensions rather than two.
+
+        Raises:
+            NoMapError: there is none.
+        """
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.map_points, chosen(Feature, feature), dims)
+
+    def maps(self) -> "list[MapInfo]":
+        """Return the maps that there are, with how good and how old they are."""
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.maps)
+
+    def build_map(
+        self,
+        feature: Feature | str = Feature.EMBEDDING,
+        *,
+        dims: int = 3,
+        neighbours: int = 15,
+        min_dist: float = 0.1,
+        seed: int = 42,
+        on_progress: OnProgress = lambda _step, _done, _total: None,
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> "UUID":
+        """Put all photos on a map, in place of the one that there was; return the id.
+
+        Args:
+            feature: embedding or histogram.
+            dims: 2 or 3.
+            neighbours: how many a photo is to lie near to: few show detail, many the whole.
+            min_dist: how close photos may lie, 0 to 1.
+            seed: the same one gives the same map of the same photos on the same machine.
+            on_progress: what to tell; see OnProgress.
+            on_wait: called once while another session makes a map by this feature.
+
+        Raises:
+            UsageError: a number is out of range, or there is no photo.
+            PermissionDeniedError: only the schema's owner may.
+            ImrecError: the extra [map] is not installed, or UMAP failed.
+        """
+        from imrec_pg.analysis import maps
+        from imrec_pg.analysis.layout import Shape
+
+        shape = Shape(dims, neighbours, min_dist, seed)
+        return self._sessions.run(maps.build, chosen(Feature, feature), shape, on_progress, on_wait)
+
+    def drop_map(self, feature: Feature | str = Feature.EMBEDDING, *, dims: int) -> bool:
+        """Forget a map, and the clusters found on it; False when there was none."""
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(stored.drop_map, chosen(Feature, feature), dims)
 
 
 def _checked(workers: int | None, batch: int) -> int:

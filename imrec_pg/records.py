@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -159,6 +159,11 @@ class Filter(TypedDict, total=False):
         min_width: pixels, as shown; min_height likewise.
         camera: a part of make and model, in small letters or capitals.
         format: such as "JPEG", "jpg" or "heic".
+        cluster: in this cluster (Library.clusters).
+        in_box: within these corners of a map: lowest x and y, highest x and y; with z on one of three dimensions.
+        by_feature: whose clusters or map these are; None for the feature that is searched by, and for hashes and
+            fused searches embedding.
+        on_map: 2 or 3, for a cluster found on that map.
     """
 
     under: str | bytes | os.PathLike[str] | None
@@ -171,6 +176,10 @@ class Filter(TypedDict, total=False):
     min_height: int | None
     camera: str | None
     format: str | None
+    cluster: int | None
+    in_box: Sequence[float] | None
+    by_feature: Feature | str | None
+    on_map: int | None
 
 
 @dataclass(frozen=True, slots=True)

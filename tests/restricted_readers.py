@@ -68,7 +68,27 @@ def make_roots(conn: Connection) -> None:
             (worker.worker_id, [file_id(root_id, b"new")], [root_id]),
         )
     conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', repeat('ab', 32))")
+    _add_analysis(conn)
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
+
+
+def _add_analysis(conn: Connection) -> None:
+    """Put all images on a map and into clusters, one by the feature and one on the map."""
+    by_feature, on_map, map_id = uuid4(), uuid4(), uuid4()
+    conn.execute("INSERT INTO imrec.map VALUES (%s, 'embedding', 3, 15, 0.1, 42, 101, 101)", (map_id,))
+    conn.execute("INSERT INTO imrec.map_point SELECT image_id, %s, 1, 2, 3, true FROM imrec.image", (map_id,))
+    conn.execute("INSERT INTO imrec.map_projection VALUES (%s, '', '', '')", (map_id,))
+    conn.execute("INSERT INTO imrec.map_cell VALUES (%s, 0, '', '')", (map_id,))
+    for key, space, of_map in ((by_feature, "feature", None), (on_map, "map", map_id)):
+        conn.execute(
+            "INSERT INTO imrec.clustering VALUES (%s, 'embedding', %s, %s, 1, 'given', 42, 101)",
+            (key, space, of_map),
+        )
+        conn.execute(
+            "INSERT INTO imrec.cluster VALUES (%s, 1, 101, '[1,2,3]', %s, 0.5, '/theirs')",
+            (key, UUID(int=101)),
+        )
+        conn.execute("INSERT INTO imrec.cluster_member SELECT image_id, %s, 1, 0.5 FROM imrec.image", (key,))
 
 
 def name_of(number: int) -> bytes:

@@ -137,3 +137,39 @@ def at_angle(degrees: float) -> NDArray[np.float64]:
     row = np.zeros(512)
     row[:2] = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return row
+
+
+def add_analysis(conn: Connection) -> None:
+    """Put all images on a flat map, by number n at (n / 10, n % 10), and into clusters without making any.
+
+    By the embedding, the first ten are in cluster 1 and the others in 2; on the map those of even n are in 1.
+    """
+    by_feature, on_map, map_id = uuid4(), uuid4(), uuid4()
+    conn.execute(
+        "INSERT INTO imrec.map (map_id, feature, dims, neighbours, min_dist, seed, images, landmarks) "
+        "VALUES (%s, 'embedding', 2, 15, 0.1, 42, 0, 0)",
+        (map_id,),
+    )
+    numbered = "(SELECT image_id, row_number() OVER (ORDER BY image_id) - 1 AS n FROM imrec.image) AS i"
+    conn.execute(
+        "INSERT INTO imrec.map_point (image_id, map_id, x, y, landmark) "
+        f"SELECT image_id, %s, n / 10, n %% 10, true FROM {numbered}",
+        (map_id,),
+    )
+    for key, of_map, cluster in ((by_feature, None, "n < 10"), (on_map, map_id, "n %% 2 = 0")):
+        conn.execute(
+            "INSERT INTO imrec.clustering (clustering_id, feature, space, map_id, k, k_chosen, seed, images) "
+            "VALUES (%s, 'embedding', CASE WHEN %s::uuid IS NULL THEN 'feature' ELSE 'map' END, %s, 2, 'given', 42, 0)",
+            (key, of_map, of_map),
+        )
+        conn.execute(
+            "INSERT INTO imrec.cluster_member (image_id, clustering_id, cluster, distance) "
+            f"SELECT image_id, %s, CASE WHEN {cluster} THEN 1 ELSE 2 END, n FROM {numbered}".encode(),
+            (key,),
+        )
+        conn.execute(
+            "INSERT INTO imrec.cluster (clustering_id, cluster, size, centre, medoid, spread) "
+            "SELECT clustering_id, cluster, count(*), '[0,0]', (array_agg(image_id ORDER BY distance))[1], 1 "
+            "FROM imrec.cluster_member WHERE clustering_id = %s GROUP BY 1, 2",
+            (key,),
+        )

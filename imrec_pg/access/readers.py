@@ -1,4 +1,4 @@
-"""Readers of some roots: which role sees the photos of which roots (docs/adr/0022).
+"""Readers of some roots: which role sees the photos of which roots (docs/adr/0023).
 
 They may read no table. What they may see is in imrec_internal.access_root, of which the functions ask that answer
 them (sql/internal/reader_roots.sql): a root that is deleted is gone from all rights.

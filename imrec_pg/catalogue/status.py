@@ -45,10 +45,33 @@ FROM unnest(%s::text[], %s::integer[]) AS w (name, version)
 LEFT JOIN imrec_internal.stored_feature AS s ON s.feature = w.name
 GROUP BY w.name
 """
+_ANALYSED = """
+SELECT kind, feature, dims, images, later, lacking FROM imrec_internal.unplaced ORDER BY kind, feature, dims NULLS FIRST
+"""
 _VERSIONS = """
 SELECT current_setting('server_version') AS postgres, extversion AS pgvector
 FROM pg_catalog.pg_extension WHERE extname = 'vector'
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """Clusters or a map, and how far they lag behind.
+
+    Attributes:
+        kind: "clusters" or "map".
+        dims: of the map, or of the map that was clustered; None for clusters by the feature.
+        images: how many there were when it was made.
+        later: how many were placed since.
+        lacking: how many have the feature and are not in it.
+    """
+
+    kind: str
+    feature: str
+    dims: int | None
+    images: int
+    later: int
+    lacking: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,7 @@ class Status:
             only what there is of it.
         running: the ingests at work now.
         failure_classes: how many files failed for each kind of reason, the most frequent first.
+        analysed: the clusters and maps that there are.
         photo_size: of the files, in bytes.
         database_size: of the whole database, in bytes.
     """
@@ -83,6 +107,7 @@ class Status:
     model: ModelIdentity | None
     indexes: Sequence[IndexState]
     tunings: Sequence[Tuning]
+    analysed: Sequence[Analysed]
     postgres_version: str
     pgvector_version: str
     schema_version: str
@@ -128,6 +153,7 @@ def status(conn: Connection, host: str, wanted: Wanted) -> Status:
         versions = one_row(conn, _Versions, _VERSIONS)
         classes = all_rows(conn, _FailureClass, _VISIBLE_CLASSES if some else _CLASSES)
         schema = schema_version(conn)
+        analysed = [] if some else all_rows(conn, Analysed, _ANALYSED)  # made of all photos
     stored = {row.name: row.stored for row in rows}
     failure_classes = {row.error_class: row.files for row in classes}
     return Status(
@@ -145,6 +171,7 @@ def status(conn: Connection, host: str, wanted: Wanted) -> Status:
         model=recorded_model(conn),
         indexes=index_states(conn),
         tunings=tunings(conn),
+        analysed=analysed,
         postgres_version=versions.postgres,
         pgvector_version=versions.pgvector,
         schema_version=str(schema),

@@ -1,5 +1,6 @@
 """Options that say which photos may be in an answer, and how much each feature counts."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -7,12 +8,30 @@ from typing import Any, TypeVar
 
 import click
 
-from imrec_pg.cli.common import PATH, Size
+from imrec_pg.cli.common import PATH, EnumChoice, Size
 from imrec_pg.records import Feature, Filter
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+
+class Box(click.ParamType[list[float]]):
+    """Corners on a map, such as 1,2,3.5,4."""
+
+    name = "CORNERS"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        """Return the numbers."""
+        try:
+            corners = [float(part) for part in str(value).split(",")]
+        except ValueError:
+            corners = []
+        if len(corners) not in {4, 6} or not all(map(math.isfinite, corners)):
+            self.fail(f"{value!r} is no box: write X1,Y1,X2,Y2, the lowest corner first", param, ctx)
+        return corners
+
+
 _OPTIONS = (
     click.option("--under", type=PATH, metavar="DIR", help="Only photos below this folder."),
     click.option("--root", metavar="NAME", help="Only photos of this root (imrec-pg status lists them)."),
@@ -30,6 +49,20 @@ _OPTIONS = (
         "format_",
         metavar="NAME",
         help="Only of this format: JPEG (or jpg), PNG, WEBP, HEIF (or heic), DNG …",
+    ),
+    click.option("--cluster", type=int, metavar="N", help="Only of this cluster (imrec-pg cluster list)."),
+    click.option(
+        "--in-box",
+        type=Box(),
+        help="Only there on the map: X1,Y1,X2,Y2, or X1,Y1,Z1,X2,Y2,Z2 in 3 dimensions.",
+    ),
+    click.option(
+        "--by-feature",
+        type=EnumChoice(Feature),
+        help="Whose clusters and map those are, where it is not the feature that is searched by.",
+    ),
+    click.option(
+        "--on-map", type=click.Choice([2, 3]), help="--cluster is one found on the map of so many dimensions."
     ),
 )
 
@@ -53,6 +86,10 @@ def filter_from(
     min_height: int | None,
     camera: str | None,
     format_: str | None,
+    cluster: int | None,
+    in_box: list[float] | None,
+    by_feature: Feature | None,
+    on_map: int | None,
 ) -> Filter:
     """Return the filter that the options make."""
     return Filter(
@@ -67,6 +104,10 @@ def filter_from(
         min_height=min_height,
         camera=camera,
         format=format_,
+        cluster=cluster,
+        in_box=in_box,
+        by_feature=by_feature,
+        on_map=on_map,
     )
 
 

@@ -8,6 +8,8 @@ _HINTS: dict[type[errors.ImrecError], str] = {
     errors.RootExistsError: "imrec-pg root list shows them",
     errors.FolderNotFoundError: "if it has moved: imrec-pg root add NAME FOLDER",
     errors.UnknownRoleError: "--create creates it",
+    errors.NoClustersError: "imrec-pg cluster build --feature {error.feature}",
+    errors.NoMapError: "imrec-pg map build --feature {error.feature}",
     errors.NoIndexError: "imrec-pg index build {error.feature} {error.metric}",
     errors.OutputExistsError: "--overwrite replaces it",
     errors.FileInTheWayError: "--force replaces it",

@@ -26,6 +26,8 @@ _COMMANDS = {
     "embed": "Print the features of image files, for SQL.",
     "prune": "Forget missing files.",
     "root": "Name folders of photos, and say where they are on this host.",
+    "cluster": "Put photos into clusters of alike ones, and list these.",
+    "map": "Lay all photos out on a map, where alike ones lie together.",
     "status": "Show what is stored, what is lacking, and the versions in use.",
     "doctor": "Check the database, and say how to fix what is wrong.",
     "export": "Write the catalogue and all features as Parquet files.",

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from imrec_pg.cli.cluster import staleness
 from imrec_pg.cli.common import database_options, invocation, json_option, print_json, print_line, size
 
 if TYPE_CHECKING:
     from imrec_pg.catalogue.roots import RootState
-    from imrec_pg.catalogue.status import Status
+    from imrec_pg.catalogue.status import Analysed, Status
 
 
 @click.command(
@@ -37,6 +38,14 @@ def _root(root: "RootState") -> str:
     from imrec_pg.cli.root import described
 
     return described(root) if root.name == root.path else f"{root.name}: {described(root)}"
+
+
+def _analysed(one: "Analysed") -> str:
+    where = "" if one.dims is None else f" in {one.dims} dimensions"
+    what = f"by {one.feature}{where}, of {one.images:,} photos"
+    stale = staleness(one.later, one.lacking, one.images)
+    remake = "cluster build" if one.kind == "clusters" and one.dims is None else "map build"
+    return f"{what}{stale}: imrec-pg {remake}" if stale else what
 
 
 def _lines(status: "Status") -> list[tuple[str, str]]:
@@ -76,6 +85,7 @@ def _lines(status: "Status") -> list[tuple[str, str]]:
                 lines.append(("", f"approximate, {summary(tunings.get((state.feature, state.metric)))}"))
     if not any(state.name for state in status.indexes):
         lines.append(("index", "none: every search compares with all photos"))
+    lines += [("clusters" if one.kind == "clusters" else "map", _analysed(one)) for one in status.analysed]
     model = status.model
     lines.append(
         (

@@ -242,3 +242,17 @@ def translated(conn: psycopg.Connection[Any] | None = None) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise error_of(error, connected=conn is not None and not conn.closed) from error
+
+
+@contextmanager
+def snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Hold a transaction that reads all tables as they are at one moment, though an ingest goes on meanwhile."""
+    conn.isolation_level, conn.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+    try:
+        with conn.transaction():
+            yield
+    finally:
+        if conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            conn.isolation_level = conn.read_only = None
+        else:  # Ctrl-C in the middle of a statement: it would hide that by an error of its own
+            conn.close()

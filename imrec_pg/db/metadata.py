@@ -10,6 +10,7 @@ child tables begin with it; no triggers; no identity columns.
 
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -29,7 +30,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import BIT, UUID
+from sqlalchemy.dialects.postgresql import BIT, JSONB, UUID
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import UserDefinedType
@@ -247,6 +248,152 @@ tuning = Table(
     Column("measured_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("ef_search BETWEEN 1 AND 1000", name="ef_search"),
     comment="How far imrec-pg tune found that each HNSW index has to search.",
+)
+
+map_ = Table(
+    "map",
+    metadata,
+    Column("map_id", UUID(), primary_key=True),
+    Column("feature", Text, nullable=False),
+    Column("dims", SmallInteger, nullable=False),
+    Column("neighbours", Integer, nullable=False, comment="UMAP's n_neighbors: how local the map is."),
+    Column("min_dist", Double, nullable=False, comment="UMAP's: how close points may lie."),
+    Column("seed", BigInteger, nullable=False, comment="The same photos and seed give the same map."),
+    Column(
+        "images", BigInteger, nullable=False, comment="How many images there were on it when it was made."
+    ),
+    Column("landmarks", BigInteger, nullable=False, comment="How many of them UMAP itself laid out."),
+    Column(
+        "trustworthiness",
+        Double,
+        comment="Of the 15 nearest on the map, how near by the feature (Venna, Kaski 2001).",
+    ),
+    Column(
+        "neighbour_preservation",
+        Double,
+        comment="Which share of the 15 nearest by the feature are so on the map.",
+    ),
+    Column(
+        "agreement",
+        Double,
+        comment="The adjusted Rand index of clusters by the feature and on the map; 1 is the same.",
+    ),
+    _created_at(),
+    UniqueConstraint("feature", "dims"),
+    CheckConstraint("dims IN (2, 3)", name="dims"),
+    comment="A map of all images that have a feature: alike ones lie together.",
+)
+
+map_point = Table(
+    "map_point",
+    metadata,
+    _image_id(),
+    Column("map_id", UUID(), ForeignKey("imrec.map.map_id", ondelete="CASCADE"), primary_key=True),
+    Column("x", REAL, nullable=False),
+    Column("y", REAL, nullable=False),
+    Column("z", REAL, comment="NULL on a map of two dimensions."),
+    Column(
+        "landmark",
+        Boolean,
+        nullable=False,
+        comment="Laid out by UMAP; others lie by their nearest landmarks.",
+    ),
+    Column(
+        "later", Boolean, nullable=False, server_default="false", comment="Placed after the map was made."
+    ),
+    Index(None, "map_id", "x", "y"),
+    comment="Where an image lies on a map.",
+)
+
+map_projection = Table(
+    "map_projection",
+    metadata,
+    Column("map_id", UUID(), ForeignKey("imrec.map.map_id", ondelete="CASCADE"), primary_key=True),
+    Column("mean", LargeBinary, nullable=False, comment="Of the features at unit length: float32."),
+    Column(
+        "components", LargeBinary, nullable=False, comment="The principal components: float32, row by row."
+    ),
+    Column("centres", LargeBinary, nullable=False, comment="Of the cells, by these components: float32."),
+    comment="What places a new image on a map: its cell is that of the nearest centre.",
+)
+
+map_cell = Table(
+    "map_cell",
+    metadata,
+    Column("map_id", UUID(), ForeignKey("imrec.map.map_id", ondelete="CASCADE"), primary_key=True),
+    Column("cell", Integer, primary_key=True, autoincrement=False),
+    Column("landmarks", LargeBinary, nullable=False, comment="By the principal components: float16."),
+    Column("points", LargeBinary, nullable=False, comment="Where they lie on the map: float32."),
+    comment="The landmarks of a map, next to each other in memory as in space.",
+)
+
+clustering = Table(
+    "clustering",
+    metadata,
+    Column("clustering_id", UUID(), primary_key=True),
+    Column("feature", Text, nullable=False),
+    Column(
+        "space", Text, nullable=False, comment="Where clusters were looked for: by the feature, or on a map."
+    ),
+    Column("map_id", UUID(), ForeignKey("imrec.map.map_id", ondelete="CASCADE"), unique=True),
+    Column("k", Integer, nullable=False, comment="How many clusters there are."),
+    Column("k_chosen", Text, nullable=False, comment="auto: at the elbow of the curve; given: by the user."),
+    Column("seed", BigInteger, nullable=False),
+    Column(
+        "images", BigInteger, nullable=False, comment="How many images there were in it when it was made."
+    ),
+    Column("silhouette", Double, comment="On a sample: -1 to 1, larger is clearer (Rousseeuw 1987)."),
+    Column(
+        "curve", JSONB, comment="Where k was chosen: [[k, inertia], ...], the inertia an image on a sample."
+    ),
+    _created_at(),
+    CheckConstraint("space IN ('feature', 'map') AND (space = 'map') = (map_id IS NOT NULL)", name="space"),
+    CheckConstraint("k_chosen IN ('auto', 'given')", name="k_chosen"),
+    Index(None, "feature", unique=True, postgresql_where=text("map_id IS NULL")),
+    comment="All images that have a feature, in clusters; one by the feature, one a map.",
+)
+
+cluster = Table(
+    "cluster",
+    metadata,
+    Column(
+        "clustering_id",
+        UUID(),
+        ForeignKey("imrec.clustering.clustering_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("cluster", Integer, primary_key=True, autoincrement=False, comment="From 1, the largest first."),
+    Column("size", BigInteger, nullable=False, comment="How many images were in it when it was made."),
+    Column("centre", VECTOR(), nullable=False, comment="The mean: of features at unit length, or of points."),
+    Column("medoid", UUID(), nullable=False, comment="The image nearest to the centre, when it was made."),
+    Column("spread", Double, nullable=False, comment="The mean distance to the centre."),
+    Column("folder", Text, comment="That holds nine in ten of its photos, the deepest."),
+    Column("year", Integer, comment="In which nine in ten of its photos were taken."),
+    Column("camera", Text, comment="That took nine in ten of its photos."),
+    comment="Images that are alike.",
+)
+
+cluster_member = Table(
+    "cluster_member",
+    metadata,
+    _image_id(),
+    Column(
+        "clustering_id",
+        UUID(),
+        ForeignKey("imrec.clustering.clustering_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("cluster", Integer, nullable=False),
+    Column("distance", Double, nullable=False, comment="Euclidean, to the centre."),
+    Column(
+        "later",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="Assigned after the clusters were made.",
+    ),
+    Index(None, "clustering_id", "cluster"),
+    comment="In which cluster an image is.",
 )
 
 worker = Table(

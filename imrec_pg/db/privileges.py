@@ -32,7 +32,7 @@ WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("INSERT", "UPDATE", "DELETE"),
         ("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
     ),
-    (("INSERT", "UPDATE"), tuple(Feature)),
+    (("INSERT", "UPDATE"), (*Feature, "cluster_member", "map_point")),
     (("INSERT",), ("model",)),
 )
 """Privileges that ingesting needs, and on which tables of the schema imrec."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from imrec_pg.analysis.placing import Placer, place_lacking
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue.model import claim_model
 from imrec_pg.db.retry import RetryingSession
@@ -106,6 +107,9 @@ def ingest(
     if not folders:
         options = replace(options, retry=True)
     result = ingest_scope(session, scope, embedders, options, on_progress=on_progress, stopping=stopping)
+    if not result.interrupted:
+        # What an ingest stored that was killed before it placed it, or while a map was made.
+        RetryingSession(session, options.retry_for_s, stopping).run(place_lacking)
     if folders and not result.interrupted and not result.tally.found:
         _check_empty(folders, result.tally, result.changes)
     return result
@@ -174,6 +178,7 @@ class _Run:
         self._options = options
         self._stopping = stopping
         self._rows = options.batch
+        self._placer = Placer()
 
     def work(self, files: Iterable[FoundFile], tally: Tally, *, retry: bool) -> None:
         """Store what is new of the files, or record why that failed; return when all is written."""
@@ -213,6 +218,7 @@ class _Run:
             if merged.rows < len(part):
                 # What the server's time limit allows; else each batch would meet it again.
                 self._rows = merged.rows
+            self._place(images)
             self.moved += mark_moved(self._database, images, self._walked)
             files = sum(len(image.files) for image in images)
             tally.new += merged.new
@@ -227,6 +233,14 @@ class _Run:
             tally.failed += len(failed) + refused
             tally.written += files + len(failed) - elsewhere
             tally.report()
+
+    def _place(self, images: Sequence[StoredImage]) -> None:
+        """Put what is new into the clusters and on the maps that there are."""
+        new = {
+            feature: [image.image_id for image in images if image.features.get(feature) is not None]
+            for feature in self._options.features
+        }
+        self._database.run(self._placer.place, new)
 
     def _undone(self, batch: Sequence[StoredImage | FailedFile]) -> int:
         """Return how many of the files whoever took them over has still to do, or are to be read again."""

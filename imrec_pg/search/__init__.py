@@ -1,5 +1,6 @@
 """Search: query → features → ranking → answer."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -145,14 +146,31 @@ def _conditions(conn: Connection, chosen: Filter) -> dict[str, object]:
     conditions: dict[str, object] = {
         name: value.isoformat() if isinstance(value, date) else value for name, value in chosen.items()
     }
-    for name in ("root", "camera", "format"):
+    if conditions.get("in_box") is not None:
+        conditions["in_box"] = _box(conditions["in_box"])
+    for name in ("root", "camera", "format", "by_feature"):
         if not is_text(str(conditions.get(name))):
             raise InvalidQueryError(f"the {name} to filter by is not valid UTF-8")
     under = chosen.get("under")
     for name, value in conditions.items():
-        kinds = (str, bytes, os.PathLike) if name == "under" else (str, int, float)
+        kinds = {"under": (str, bytes, os.PathLike), "in_box": (list,)}.get(name, (str, int, float))
         if value is not None and not isinstance(value, kinds):
             raise InvalidQueryError(f"{name} of a filter cannot be a {type(value).__name__}")
     if under is not None:
         conditions["under"] = roots_here(conn, this_host()).canonical(absolute_path(under))
     return conditions
+
+
+def _box(corners: object) -> list[float]:
+    """Return the corners of a box on a map as JSON can hold them.
+
+    Raises:
+        InvalidQueryError: they are no numbers.
+    """
+    try:
+        found = [float(corner) for corner in corners]  # type: ignore[attr-defined]  # what is no list is caught
+    except (TypeError, ValueError) as error:
+        raise InvalidQueryError("in_box of a filter is 4 or 6 numbers") from error
+    if not all(math.isfinite(corner) for corner in found):
+        raise InvalidQueryError("in_box of a filter is 4 or 6 numbers, not infinity or NaN")
+    return found

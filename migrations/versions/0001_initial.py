@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy.dialects.postgresql import BIT, UUID
+from sqlalchemy.dialects.postgresql import BIT, JSONB, UUID
 
 from imrec_pg.db.apply_sql import folder
 from imrec_pg.db.metadata import RegRole
@@ -96,6 +96,45 @@ _COMMENTS = {
     ),
     "TABLE imrec.claim": "Files that an ingest is working on; no other one does meanwhile.",
     "COLUMN imrec.claim.token": "Of this claim alone, and larger than all before; a write must show it.",
+    "TABLE imrec.map": "A map of all images that have a feature: alike ones lie together.",
+    "COLUMN imrec.map.neighbours": "UMAP's n_neighbors: how local the map is.",
+    "COLUMN imrec.map.min_dist": "UMAP's: how close points may lie.",
+    "COLUMN imrec.map.seed": "The same photos and seed give the same map.",
+    "COLUMN imrec.map.images": "How many images there were on it when it was made.",
+    "COLUMN imrec.map.landmarks": "How many of them UMAP itself laid out.",
+    "COLUMN imrec.map.trustworthiness": "Of the 15 nearest on the map, how near by the feature (Venna, Kaski 2001).",
+    "COLUMN imrec.map.neighbour_preservation": "Which share of the 15 nearest by the feature are so on the map.",
+    "COLUMN imrec.map.agreement": "The adjusted Rand index of clusters by the feature and on the map; 1 is the same.",
+    "TABLE imrec.map_point": "Where an image lies on a map.",
+    "COLUMN imrec.map_point.z": "NULL on a map of two dimensions.",
+    "COLUMN imrec.map_point.landmark": "Laid out by UMAP; others lie by their nearest landmarks.",
+    "COLUMN imrec.map_point.later": "Placed after the map was made.",
+    "TABLE imrec.map_projection": "What places a new image on a map: its cell is that of the nearest centre.",
+    "COLUMN imrec.map_projection.mean": "Of the features at unit length: float32.",
+    "COLUMN imrec.map_projection.components": "The principal components: float32, row by row.",
+    "COLUMN imrec.map_projection.centres": "Of the cells, by these components: float32.",
+    "TABLE imrec.map_cell": "The landmarks of a map, next to each other in memory as in space.",
+    "COLUMN imrec.map_cell.landmarks": "By the principal components: float16.",
+    "COLUMN imrec.map_cell.points": "Where they lie on the map: float32.",
+    "TABLE imrec.clustering": "All images that have a feature, in clusters; one by the feature, one a map.",
+    "COLUMN imrec.clustering.space": "Where clusters were looked for: by the feature, or on a map.",
+    "COLUMN imrec.clustering.k": "How many clusters there are.",
+    "COLUMN imrec.clustering.k_chosen": "auto: at the elbow of the curve; given: by the user.",
+    "COLUMN imrec.clustering.images": "How many images there were in it when it was made.",
+    "COLUMN imrec.clustering.silhouette": "On a sample: -1 to 1, larger is clearer (Rousseeuw 1987).",
+    "COLUMN imrec.clustering.curve": "Where k was chosen: [[k, inertia], ...], the inertia an image on a sample.",
+    "TABLE imrec.cluster": "Images that are alike.",
+    "COLUMN imrec.cluster.cluster": "From 1, the largest first.",
+    "COLUMN imrec.cluster.size": "How many images were in it when it was made.",
+    "COLUMN imrec.cluster.centre": "The mean: of features at unit length, or of points.",
+    "COLUMN imrec.cluster.medoid": "The image nearest to the centre, when it was made.",
+    "COLUMN imrec.cluster.spread": "The mean distance to the centre.",
+    "COLUMN imrec.cluster.folder": "That holds nine in ten of its photos, the deepest.",
+    "COLUMN imrec.cluster.year": "In which nine in ten of its photos were taken.",
+    "COLUMN imrec.cluster.camera": "That took nine in ten of its photos.",
+    "TABLE imrec.cluster_member": "In which cluster an image is.",
+    "COLUMN imrec.cluster_member.distance": "Euclidean, to the centre.",
+    "COLUMN imrec.cluster_member.later": "Assigned after the clusters were made.",
     "TYPE imrec.features": "All features of one image; NULL for those that it lacks.",
     "TABLE imrec_internal.applied_sql": "Which functions and views are live: one row.",
     "COLUMN imrec_internal.applied_sql.imrec_version": "The imrec-pg that applied them.",
@@ -109,6 +148,7 @@ def upgrade() -> None:
     _create_catalogue()
     _create_features()
     _create_bookkeeping()
+    _create_analysis()
     _create_access()
     _create_flips()
     for thing, comment in _COMMENTS.items():
@@ -121,6 +161,7 @@ def downgrade() -> None:
     for table in ("access_root", "access", "applied_sql"):
         op.drop_table(table, schema="imrec_internal")
     for table in (
+        *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
     ):
@@ -331,6 +372,121 @@ def _create_bookkeeping() -> None:
         _time("applied_at"),
         sa.PrimaryKeyConstraint("imrec_version", name="applied_sql_pkey"),
         schema="imrec_internal",
+    )
+
+
+def _create_analysis() -> None:
+    op.create_table(
+        "map",
+        _key("map_id"),
+        sa.Column("feature", sa.Text, nullable=False),
+        sa.Column("dims", sa.SmallInteger, nullable=False),
+        sa.Column("neighbours", sa.Integer, nullable=False),
+        sa.Column("min_dist", sa.Double, nullable=False),
+        sa.Column("seed", sa.BigInteger, nullable=False),
+        sa.Column("images", sa.BigInteger, nullable=False),
+        sa.Column("landmarks", sa.BigInteger, nullable=False),
+        sa.Column("trustworthiness", sa.Double),
+        sa.Column("neighbour_preservation", sa.Double),
+        sa.Column("agreement", sa.Double),
+        _time(),
+        sa.PrimaryKeyConstraint("map_id", name="map_pkey"),
+        sa.UniqueConstraint("feature", "dims", name="map_feature_key"),
+        sa.CheckConstraint("dims IN (2, 3)", name=op.f("map_dims_check")),
+        schema="imrec",
+    )
+    op.create_table(
+        "map_point",
+        _key(),
+        _key("map_id"),
+        sa.Column("x", sa.REAL, nullable=False),
+        sa.Column("y", sa.REAL, nullable=False),
+        sa.Column("z", sa.REAL),
+        sa.Column("landmark", sa.Boolean, nullable=False),
+        sa.Column("later", sa.Boolean, nullable=False, server_default="false"),
+        sa.PrimaryKeyConstraint("image_id", "map_id", name="map_point_pkey"),
+        _foreign_key("map_point", "image_id", "image", "CASCADE"),
+        _foreign_key("map_point", "map_id", "map", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_index("map_point_map_id_idx", "map_point", ["map_id", "x", "y"], schema="imrec")
+    op.create_table(
+        "map_projection",
+        _key("map_id"),
+        *(sa.Column(name, sa.LargeBinary, nullable=False) for name in ("mean", "components", "centres")),
+        sa.PrimaryKeyConstraint("map_id", name="map_projection_pkey"),
+        _foreign_key("map_projection", "map_id", "map", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_table(
+        "map_cell",
+        _key("map_id"),
+        sa.Column("cell", sa.Integer, nullable=False, autoincrement=False),
+        *(sa.Column(name, sa.LargeBinary, nullable=False) for name in ("landmarks", "points")),
+        sa.PrimaryKeyConstraint("map_id", "cell", name="map_cell_pkey"),
+        _foreign_key("map_cell", "map_id", "map", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_table(
+        "clustering",
+        _key("clustering_id"),
+        sa.Column("feature", sa.Text, nullable=False),
+        sa.Column("space", sa.Text, nullable=False),
+        sa.Column("map_id", UUID()),
+        sa.Column("k", sa.Integer, nullable=False),
+        sa.Column("k_chosen", sa.Text, nullable=False),
+        sa.Column("seed", sa.BigInteger, nullable=False),
+        sa.Column("images", sa.BigInteger, nullable=False),
+        sa.Column("silhouette", sa.Double),
+        sa.Column("curve", JSONB),
+        _time(),
+        sa.PrimaryKeyConstraint("clustering_id", name="clustering_pkey"),
+        sa.UniqueConstraint("map_id", name="clustering_map_id_key"),
+        _foreign_key("clustering", "map_id", "map", "CASCADE"),
+        sa.CheckConstraint(
+            "space IN ('feature', 'map') AND (space = 'map') = (map_id IS NOT NULL)",
+            name=op.f("clustering_space_check"),
+        ),
+        sa.CheckConstraint("k_chosen IN ('auto', 'given')", name=op.f("clustering_k_chosen_check")),
+        schema="imrec",
+    )
+    op.create_index(
+        "clustering_feature_idx",
+        "clustering",
+        ["feature"],
+        unique=True,
+        schema="imrec",
+        postgresql_where=sa.text("map_id IS NULL"),
+    )
+    op.create_table(
+        "cluster",
+        _key("clustering_id"),
+        sa.Column("cluster", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("centre", VECTOR(), nullable=False),
+        _key("medoid"),
+        sa.Column("spread", sa.Double, nullable=False),
+        sa.Column("folder", sa.Text),
+        sa.Column("year", sa.Integer),
+        sa.Column("camera", sa.Text),
+        sa.PrimaryKeyConstraint("clustering_id", "cluster", name="cluster_pkey"),
+        _foreign_key("cluster", "clustering_id", "clustering", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_table(
+        "cluster_member",
+        _key(),
+        _key("clustering_id"),
+        sa.Column("cluster", sa.Integer, nullable=False),
+        sa.Column("distance", sa.Double, nullable=False),
+        sa.Column("later", sa.Boolean, nullable=False, server_default="false"),
+        sa.PrimaryKeyConstraint("image_id", "clustering_id", name="cluster_member_pkey"),
+        _foreign_key("cluster_member", "image_id", "image", "CASCADE"),
+        _foreign_key("cluster_member", "clustering_id", "clustering", "CASCADE"),
+        schema="imrec",
+    )
+    op.create_index(
+        "cluster_member_clustering_id_idx", "cluster_member", ["clustering_id", "cluster"], schema="imrec"
     )
 
 

@@ -15,6 +15,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     used CONSTANT jsonb := coalesce(weights, (SELECT jsonb_object_agg(f.feature, f.fused_weight) FROM imrec.feature AS f));
+    -- All features are to be ranked among the same photos.
+    pinned CONSTANT jsonb := CASE
+        WHEN filter ?| '{cluster,in_box}' AND NOT filter ? 'by_feature' THEN filter || '{"by_feature": "embedding"}'
+        ELSE filter END;
     named record;
 BEGIN
     FOR named IN
@@ -44,7 +48,7 @@ BEGIN
         FROM weight AS w CROSS JOIN LATERAL imrec_internal.nearest(
             likes, dislikes, w.feature, w.metric,
             CASE WHEN k BETWEEN 1 AND 50 THEN 200 WHEN k BETWEEN 51 AND 250000 THEN 4 * k ELSE k END, combine,
-            exclude, filter, among, method, roots
+            exclude, pinned, among, method, roots
         ) AS n
     ),
     best AS MATERIALIZED (

@@ -1,7 +1,7 @@
 -- The statements that give restricted readers, who are the roles of imrec_internal.access, what is made for them, and
 -- everybody what is internal and tells of nothing; none when they have it. What is not named here is closed to
 -- restricted readers: they see photos through functions that run with the owner's rights and ask
--- imrec_internal.reader_roots (docs/adr/0022).
+-- imrec_internal.reader_roots (docs/adr/0023).
 CREATE OR REPLACE VIEW imrec_internal.grant_change WITH (security_invoker = true) AS
 SELECT format('GRANT SELECT ON %s TO %I', v.relation, r.rolname) AS statement
 FROM imrec_internal.access AS a

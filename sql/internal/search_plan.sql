@@ -41,6 +41,15 @@ DECLARE
         "root": "i.root_id = (SELECT r.root_id FROM imrec.root AS r WHERE r.name = $4 ->> 'root')",
         "": "i.root_id = ANY ($6)"
     }$json$;
+    -- As imrec_internal.mapped_filter resolves them.
+    of_cluster_member CONSTANT jsonb := $json${
+        "cluster": "i.cluster = ($4 ->> 'cluster')::integer",
+        "clustering": "i.clustering_id = ($4 ->> 'clustering')::uuid"
+    }$json$;
+    of_map_point CONSTANT jsonb := $json${
+        "in_box": "i.x BETWEEN ($4 -> 'in_box' ->> 0)::real AND ($4 -> 'in_box' ->> 3)::real AND i.y BETWEEN ($4 -> 'in_box' ->> 1)::real AND ($4 -> 'in_box' ->> 4)::real AND coalesce(i.z, 0) BETWEEN ($4 -> 'in_box' ->> 2)::real AND ($4 -> 'in_box' ->> 5)::real",
+        "map": "i.map_id = ($4 ->> 'map')::uuid"
+    }$json$;
     formats jsonb := $json${
         "JPEG": ["JPEG", "MPO"], "MPO": ["MPO"], "PNG": ["PNG"], "WEBP": ["WEBP"], "GIF": ["GIF"],
         "BMP": ["BMP"], "TIFF": ["TIFF"], "AVIF": ["AVIF"], "HEIF": ["HEIF"],
@@ -94,8 +103,15 @@ BEGIN
 
     -- Which photos may be in the answer.
     IF conditions <> '{}' THEN
+        IF roots IS NOT NULL AND conditions ?| '{cluster,in_box,by_feature,on_map,clustering,map}' THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = 'a reader of some roots has no clusters and no maps',
+                HINT = 'They are made of all photos, those of other roots included.';
+        ELSIF conditions ?| '{cluster,in_box,by_feature,on_map}' THEN
+            conditions := imrec_internal.mapped_filter(conditions, feature);
+        END IF;
         SELECT string_agg(n.key, ', ') INTO unknown FROM jsonb_object_keys(conditions) AS n (key)
-        WHERE NOT of_image || of_file ? n.key OR n.key = '';
+        WHERE NOT of_image || of_file || of_cluster_member || of_map_point ? n.key OR n.key = '';
         IF unknown IS NOT NULL THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('a filter has no %s', unknown),
@@ -141,8 +157,13 @@ BEGIN
         INTO filtered, walked
         FROM (
             SELECT r.relation, string_agg(r.conditions ->> c.key, ' AND ') AS condition
-            FROM (VALUES ('image', of_image), ('file', of_file)) AS r (relation, conditions)
-            INNER JOIN jsonb_object_keys(search_plan.conditions || CASE WHEN roots IS NULL THEN '{}' ELSE '{"": 1}' END::jsonb) AS c (key) ON r.conditions ? c.key
+            FROM (
+                VALUES ('image', of_image), ('file', of_file), ('cluster_member', of_cluster_member),
+                    ('map_point', of_map_point)
+            ) AS r (relation, conditions)
+            INNER JOIN jsonb_object_keys(
+                search_plan.conditions || CASE WHEN roots IS NULL THEN '{}' ELSE '{"": 1}' END::jsonb
+            ) AS c (key) ON r.conditions ? c.key
             GROUP BY r.relation
         ) AS n;
     END IF;

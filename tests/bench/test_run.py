@@ -56,6 +56,21 @@ def test_rows_are_measured_on_a_named_server_and_it_is_left_as_it_was(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_clusters_and_a_map_are_measured_beside_their_libraries(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    pytest.importorskip("umap", reason="the extra [map]")
+    options = Options(sections=(Section.MAP,), rows=300, effort=TINY, dsn=server.dsn, scratch=tmp_path)
+    report = new_report(options)
+    run.run(options, report, lambda _: None)
+    lines = check(report, (Section.MAP,))
+    inertia = lines["inertia an image"]
+    assert inertia.ratio is not None
+    assert 0.9 < inertia.ratio < 1.1
+    assert 0.7 < lines["trustworthiness"].ours.number <= 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def place(server_folder: Path) -> Iterator[Path]:
     """Yield a folder for an own server, which must be as empty afterwards."""

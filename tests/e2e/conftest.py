@@ -3,12 +3,17 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from browser import chromium, quiet_page
 from e2e.command import Album, Imrec, clean_environ, end_what_runs, url_of
 from e2e.photos import GARBAGE, altered, save, save_oriented, save_scenes, scene
 from psycopg.conninfo import conninfo_to_dict
 from support import new_database
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 SHARED = Path(__file__).parents[3] / "shared"
 
@@ -82,3 +87,16 @@ def shared() -> Path:
     if not (SHARED / "photos").is_dir():
         pytest.skip("no ../shared/photos beside this checkout")
     return SHARED / "photos"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: "Browser") -> Iterator["Page"]:
+    """Yield a page of a browser that reaches this machine alone; what it does otherwise fails the test."""
+    with quiet_page(browser) as opened:
+        yield opened

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,11 @@ def test_commands_stay_off_the_network_and_out_of_the_home_folder(
         ("status",),
         ("tune",),
         ("doctor",),
+        *(
+            [("cluster", "build"), ("map", "build", "--dims", "2"), ("map", "show")]
+            if find_spec("umap")
+            else []
+        ),
     ]
     for call in calls:
         run(*call)
@@ -143,7 +149,8 @@ def test_no_module_uses_the_network_when_imported(offline: Offline) -> None:
         "    for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
         "        if not module.name.endswith('.__main__'):\n"
         "            importlib.import_module(module.name)\n"
-        "for name in ('skimage.io', 'skimage.data', 'sklearn.metrics', 'pyarrow.parquet', 'rawpy', 'pillow_heif'):\n"
+        "for name in ('skimage.io', 'skimage.data', 'sklearn.metrics', 'pyarrow.parquet', 'rawpy', 'pillow_heif', "
+        "'umap'):\n"
         "    if find_spec(name.partition('.')[0]):\n"
         "        importlib.import_module(name)\n"
         "print('done')\n"

@@ -62,6 +62,8 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec.similar_to({MY_PATH}, 100, 'difference_hash')", 40),
         (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"root": "/theirs"}}\')', "there is no root"),
         (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"under": "/theirs"}}\')', 0),
+        (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"cluster": 1}}\')', "no clusters and no maps"),
+        (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"in_box": [0, 0, 1, 1]}}\')', "no clusters and no maps"),
         (f"imrec.similar_to({MY_PATH}, 100, filter => '{{\"min_width\": 1}}')", 40),
     ],
     "similar_to(uuid)": [
@@ -125,6 +127,9 @@ CLOSED = {
     "forget_files(uuid)": f"('{root_of(b'/mine').root_id}', {MY}, 10)",
     "create_stage()": "()",
     "prune(interval)": "(dry_run => true)",
+    "clusters(text)": "('embedding')",
+    "cluster_of(text)": f"({MY_PATH})",
+    "mapped_filter(jsonb)": "('{\"cluster\": 1}', 'embedding')",
 }
 # hamming_near reads nothing of so small a table: a scan, by others, is cheaper.
 DEFINERS_CALLS = [
@@ -166,7 +171,7 @@ def test_each_function_answers_from_own_photos_alone(conn: Connection, restricte
 @pytest.mark.parametrize("function", CLOSED)
 def test_what_reads_tables_as_the_caller_is_refused(restricted: Restricted, function: str) -> None:
     name = function.partition("(")[0]
-    schema = "imrec" if name == "prune" else "imrec_internal"
+    schema = "imrec" if name in ("prune", "clusters", "cluster_of") else "imrec_internal"
     with pytest.raises(pg.InsufficientPrivilege):
         restricted.rows(f"SELECT * FROM {schema}.{name}{CLOSED[function]}")
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from PIL import Image
 from psycopg.sql import SQL, Identifier
-from support import AddImage, at_angle, new_database, settings_for
+from support import AddImage, add_analysis, at_angle, new_database, settings_for
 
 import imrec_pg
 from imrec_pg.catalogue import claims, files
@@ -43,6 +43,15 @@ CALLS = [
     "imrec.similar_to('/photos/0.jpg', filter => imrec.filter(root => '/photos', camera => 'x'))",
     "imrec.hamming_search(pg_catalog.repeat('01', 32)::pg_catalog.bit(64), 5)",
     "imrec.hamming_within(pg_catalog.repeat('01', 32)::pg_catalog.bit(64), 30)",
+    "imrec.similar_to('/photos/0.jpg', filter => imrec.filter(cluster => 1))",
+    "imrec.similar_to('/photos/0.jpg', filter => imrec.filter(cluster => 1, on_map => 2))",
+    "imrec.similar_to('/photos/0.jpg', filter => imrec.filter(in_box => '{-1,-1,1,1}'))",
+    "imrec.fuse('/photos/0.jpg', filter => imrec.filter(cluster => 2, in_box => '{-9,-9,9,9}'))",
+    "imrec.clusters()",
+    "imrec.clusters('embedding', 2)",
+    "imrec.cluster_of('/photos/0.jpg')",
+    "imrec.mapped",
+    "imrec_internal.unplaced",
     "imrec.photo",
     "imrec.feature",
     "imrec.prune(dry_run => true)",
@@ -66,6 +75,7 @@ def library(conn: Connection, add_image: AddImage) -> Connection:
     )
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
     conn.execute("SET imrec.min_index_rows = 0")
+    add_analysis(conn)
     return conn
 
 

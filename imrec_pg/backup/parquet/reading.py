@@ -14,10 +14,11 @@ from imrec_pg.backup.parquet import bounds
 from imrec_pg.backup.parquet.codec import Fault
 from imrec_pg.backup.parquet.columns import codec_of
 from imrec_pg.backup.parquet.development import Source, is_development, source_of
-from imrec_pg.backup.parquet.folder import SUFFIX, shown
+from imrec_pg.backup.parquet.folder import SUFFIX
 from imrec_pg.backup.parquet.tables import exported_tables
 from imrec_pg.db.session import HEAD
 from imrec_pg.errors import ExportFileError, SchemaError
+from imrec_pg.outputs import shown
 
 # 5,000 vectors are 10 MB.
 _ROWS = 5_000

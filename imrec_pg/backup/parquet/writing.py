@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from psycopg import IsolationLevel
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import Table
 
@@ -19,7 +18,7 @@ from imrec_pg import outputs
 from imrec_pg.backup.parquet.columns import codec_of
 from imrec_pg.backup.parquet.folder import SUFFIX, whole_folder
 from imrec_pg.backup.parquet.tables import exported_tables
-from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.connection import Connection, snapshot, translated
 from imrec_pg.db.metadata import SCHEMA
 from imrec_pg.db.rows import value
 from imrec_pg.db.session import HEAD
@@ -73,7 +72,7 @@ def export_library(
     }
     report = on_progress or (lambda _what, _done, _total: None)
     written: list[ExportedTable] = []
-    with whole_folder(folder, overwrite=overwrite) as partial, translated(conn), _snapshot(conn):
+    with whole_folder(folder, overwrite=overwrite) as partial, translated(conn), snapshot(conn):
         total, done = sum(_count(conn, table) for table in tables), 0
         for table in tables:
             path = partial / f"{table.name}{SUFFIX}"
@@ -86,18 +85,6 @@ def export_library(
             done += rows
             written.append(ExportedTable(table.name, rows, path.stat().st_size))
     return Exported(folder, written)
-
-
-@contextmanager
-def _snapshot(conn: Connection) -> Iterator[None]:
-    # All tables of one moment, though an ingest goes on meanwhile.
-    conn.isolation_level, conn.read_only = IsolationLevel.REPEATABLE_READ, True
-    try:
-        with conn.transaction():
-            yield
-    finally:
-        if not conn.closed:
-            conn.isolation_level = conn.read_only = None
 
 
 def _count(conn: Connection, table: Table) -> int:

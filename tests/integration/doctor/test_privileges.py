@@ -26,8 +26,8 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert ingesting.level is building.level is Level.NOTICE
     assert (
         "INSERT, UPDATE, DELETE on claim, failure, file, image, missing, mount, root, worker; INSERT, UPDATE on "
-        "average_hash, difference_hash, embedding, histogram, perceptual_hash; INSERT on model"
-        in ingesting.what
+        "average_hash, cluster_member, difference_hash, embedding, histogram, map_point, perceptual_hash; "
+        "INSERT on model" in ingesting.what
     )
     assert "ownership of embedding, histogram" in building.what
     run(large_dsn, *ingesting.fix.partition(": ")[2].rstrip(";").split(";"))
@@ -43,9 +43,7 @@ def test_a_role_without_rights_is_told_what_it_lacks(
     found = not_ok(nobody)
     (lacking, *_) = [finding for finding in found if finding.serious]
     assert (lacking.check, lacking.level) == ("privileges", Level.WARNING)
-    assert (
-        "USAGE on the schema imrec; SELECT on average_hash, claim, difference_hash, embedding" in lacking.what
-    )
+    assert "USAGE on the schema imrec; SELECT on average_hash, claim, cluster, cluster_member" in lacking.what
     assert "EXECUTE on hamming_within" in lacking.what
     unchecked = [finding for finding in found if finding.what.startswith("could not be checked")]
     assert {"schema", "features", "vectors", "failures", "plans"} <= {finding.check for finding in unchecked}

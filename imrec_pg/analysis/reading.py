@@ -1,0 +1,139 @@
+"""Read features, clusters and points out of the database by COPY, as arrays, a chunk at a time.
+
+COPY in its binary form, of columns of one width, is an array as it comes: 450,000 embeddings are read in seconds,
+where a cursor makes millions of Python objects.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.sql import SQL, Composed, Identifier
+
+from imrec_pg.analysis.cells import Floats, unit
+from imrec_pg.db.connection import Connection
+from imrec_pg.db.rows import value
+from imrec_pg.records import Feature
+
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_TRAILER = b"\xff\xff"
+_CHUNK = 8192
+Keys = NDArray[np.void]
+"""Ids of images: 16 bytes each."""
+
+# The order of rows is that of the table: sums of floats come out the same each time.
+_IN_ORDER = """
+SELECT
+    set_config('synchronize_seqscans', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)
+"""
+_WIDTHS = {"uuid": "V16", "int4": ">i4", "float4": ">f4", "float8": ">f8", "bool": "?"}
+
+
+@contextmanager
+def in_order(conn: Connection) -> Iterator[None]:
+    """Hold a transaction that reads tables in their order, from their beginning."""
+    with conn.transaction():
+        conn.execute(_IN_ORDER)
+        yield
+
+
+def count(conn: Connection, feature: Feature) -> int:
+    """Return how many images have a feature."""
+    return value(conn, int, SQL("SELECT count(*) FROM {}").format(Identifier("imrec", feature)))
+
+
+def chunks(conn: Connection, feature: Feature, *, first: int | None = None) -> Iterator[tuple[Keys, Floats]]:
+    """Yield ids and features at unit length, float32 (n, 512), some thousand at a time, in the table's order.
+
+    With first, those so many whose ids come first: ids are parts of hashes, so these are a random sample, and the
+    same one each time.
+    """
+    dims = value(
+        conn,
+        int,
+        "SELECT a.atttypmod FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = %s::regclass AND a.attname = %s",
+        (f"imrec.{feature}", str(feature)),
+    )
+    query = SQL("SELECT image_id, {} FROM {}").format(Identifier(feature), Identifier("imrec", feature))
+    if first is not None:
+        query += SQL(" ORDER BY image_id LIMIT {}").format(first)
+    vector = [("dims", ">i2"), ("unused", ">i2"), ("values", ">f4", (dims,))]
+    dtype = _record([("image_id", "V16", 16), ("vector", np.dtype(vector), 4 + 4 * dims)])
+    for rows in _copied(conn, query, dtype):
+        yield rows["image_id"].copy(), unit(rows["vector"]["values"])
+
+
+def sample(conn: Connection, feature: Feature, size: int) -> tuple[Keys, Floats]:
+    """Return at most so many images at random, the same ones each time: ids and features at unit length."""
+    with in_order(conn):
+        parts = list(chunks(conn, feature, first=size))
+    if not parts:
+        return np.empty(0, "V16"), np.empty((0, 0), np.float32)
+    return np.concatenate([keys for keys, _ in parts]), np.concatenate([vectors for _, vectors in parts])
+
+
+def columns(conn: Connection, query: Composed, types: Sequence[tuple[str, str]]) -> NDArray[Any]:
+    """Return the rows of a query as one structured array; types are (name, PostgreSQL's type), never NULL."""
+    widths = {name: np.dtype(_WIDTHS[kind]) for name, kind in types}
+    parts = list(
+        _copied(conn, query, _record([(name, dtype, dtype.itemsize) for name, dtype in widths.items()]))
+    )
+    native = np.dtype([(name, dtype.newbyteorder("=")) for name, dtype in widths.items()])
+    found = np.empty(sum(map(len, parts)), native)
+    start = 0
+    for part in parts:
+        for name in widths:
+            found[name][start : start + len(part)] = part[name]
+        start += len(part)
+    return found
+
+
+def write_columns(cur: psycopg.Cursor[Any], table: str, columns: dict[str, tuple[str, NDArray[Any]]]) -> None:
+    """COPY arrays into the columns of a temporary table; each comes with PostgreSQL's type."""
+    dtypes = {name: np.dtype(_WIDTHS[kind]) for name, (kind, _) in columns.items()}
+    dtype = _record([(name, kind, kind.itemsize) for name, kind in dtypes.items()])
+    total = len(next(iter(columns.values()))[1])
+    statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+        Identifier("pg_temp", table), SQL(", ").join(map(Identifier, columns))
+    )
+    with cur.copy(statement) as copy:
+        copy.write(_HEADER)
+        for start in range(0, total, _CHUNK):
+            rows = np.zeros(min(_CHUNK, total - start), dtype)
+            rows["fields"] = len(columns)
+            for name, (_, values) in columns.items():
+                rows[f"{name} length"] = dtypes[name].itemsize
+                rows[name] = values[start : start + _CHUNK]
+            copy.write(rows.tobytes())
+        copy.write(_TRAILER)
+
+
+def _record(fields: Sequence[tuple[str, Any, int]]) -> np.dtype[np.void]:
+    """Return the dtype of a row of a binary COPY: the number of fields, and each with its length before it."""
+    parts: list[tuple[str, Any]] = [("fields", ">i2")]
+    for name, kind, _ in fields:
+        parts += [(f"{name} length", ">i4"), (name, kind)]
+    return np.dtype(parts)
+
+
+def _copied(conn: Connection, query: Composed, dtype: np.dtype[np.void]) -> Iterator[NDArray[Any]]:
+    """Yield the rows of a query in arrays of some thousand, with columns of this width."""
+    buffer, begun, size = bytearray(), False, dtype.itemsize
+    with conn.cursor().copy(SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)) as copy:
+        for data in copy:
+            buffer += data
+            if not begun and len(buffer) >= len(_HEADER):
+                assert buffer.startswith(_HEADER), "not what a binary COPY begins with"
+                del buffer[: len(_HEADER)]
+                begun = True
+            if len(buffer) >= size * _CHUNK:
+                whole = len(buffer) // size * size
+                yield np.frombuffer(bytes(buffer[:whole]), dtype)
+                del buffer[:whole]
+    assert bytes(buffer[-2:]) == _TRAILER, "not what a binary COPY ends with"
+    del buffer[-2:]
+    if buffer:
+        yield np.frombuffer(bytes(buffer), dtype)

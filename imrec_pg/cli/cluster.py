@@ -1,0 +1,180 @@
+"""imrec-pg cluster."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import click
+
+from imrec_pg.cli.common import (
+    EnumChoice,
+    database_options,
+    invocation,
+    json_option,
+    print_json,
+    print_line,
+    say,
+)
+from imrec_pg.cli.progress import steps
+from imrec_pg.records import Feature
+
+if TYPE_CHECKING:
+    from imrec_pg.analysis.records import Cluster, Clustering
+
+feature_option = click.option(
+    "--feature",
+    type=EnumChoice(Feature),
+    default=Feature.EMBEDDING,
+    show_default=True,
+    help="By what photos are alike: embedding or histogram.",
+)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=42,
+    show_default=True,
+    help="The same photos and seed give the same result on the same machine.",
+)
+on_map_option = click.option(
+    "--on-map", type=click.Choice([2, 3]), help="Those found on the map of so many dimensions."
+)
+
+
+class Number(click.ParamType[int | str]):
+    """How many clusters: a number, or auto."""
+
+    name = "N"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or "auto"."""
+        if isinstance(value, int) or str(value) == "auto":
+            return value if isinstance(value, int) else "auto"
+        try:
+            return int(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
+
+
+@click.group(
+    "cluster",
+    epilog="""\b
+Examples:
+  imrec-pg cluster build
+  imrec-pg cluster list
+  imrec-pg search a.jpg --cluster 3""",
+)
+def command() -> None:
+    """Put photos into clusters of alike ones, and list these.
+
+    New photos are assigned to the clusters that there are as they are stored.
+    """
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg cluster build                        as many as the elbow of the curve says
+  imrec-pg cluster build --feature histogram --k 12
+  imrec-pg cluster build --space map            among the points of the map"""
+)
+@feature_option
+@click.option("--k", type=Number(), default="auto", show_default=True, help="How many clusters, or auto.")
+@click.option(
+    "--space",
+    type=click.Choice(["feature", "map"]),
+    default="feature",
+    show_default=True,
+    help="Among the features, or among the points of their map.",
+)
+@click.option(
+    "--dims",
+    type=click.Choice([2, 3]),
+    help="With --space map: of the map of so many dimensions; the larger one where it is left out.",
+)
+@seed_option
+@database_options
+def build(*, feature: Feature, k: int | str, space: str, dims: int | None, seed: int) -> None:
+    """Put all photos into clusters, in place of those that there were.
+
+    Ctrl-C leaves these as they are.
+    """
+    if dims is not None and space != "map":
+        raise click.UsageError("--dims is of the map: it needs --space map")
+    with invocation().library() as library:
+        on_map = library.map_dims(feature, dims) if space == "map" else None
+        with steps("cluster", unit="") as show:
+            library.build_clusters(feature, k=k, on_map=on_map, seed=seed, on_progress=show, on_wait=_waiting)
+        say(f"made {summary(library.clusters(feature, on_map=on_map))}")
+
+
+def _waiting() -> None:
+    say("another session makes clusters by this feature: waiting for it")
+
+
+@command.command(
+    "list",
+    epilog="""\b
+Examples:
+  imrec-pg cluster list
+  imrec-pg cluster list --feature histogram --json""",
+)
+@feature_option
+@on_map_option
+@json_option
+@database_options
+def list_(*, feature: Feature, on_map: int | None, as_json: bool) -> None:
+    """List the clusters: size, the most typical photo, and what its photos have in common."""
+    with invocation().library() as library:
+        clustering = library.clusters(feature, on_map=on_map)
+        paths = library.medoids(clustering)
+    if as_json:
+        rows = [
+            row | {"path": paths.get(one.medoid)}
+            for row, one in zip(clustering.to_dicts(), clustering.clusters, strict=True)
+        ]
+        print_json(dataclasses.asdict(clustering) | {"clusters": rows})
+        return
+    say(summary(clustering))
+    for one in clustering.clusters:
+        print_line(f"{one.cluster:>5} {one.size:>9,}  {paths.get(one.medoid, 'gone')}{_common(one)}")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg cluster drop --feature histogram"""
+)
+@feature_option
+@on_map_option
+@database_options
+def drop(*, feature: Feature, on_map: int | None) -> None:
+    """Forget the clusters by a feature; photos stay."""
+    with invocation().library() as library:
+        existed = library.drop_clusters(feature, on_map=on_map)
+    say(f"dropped the clusters by {feature}" if existed else f"there were no clusters by {feature}")
+
+
+def summary(clustering: "Clustering") -> str:
+    """Return what a clustering is, in one line."""
+    where = "on the map by " if clustering.map_id else "by "
+    how = "at the elbow" if clustering.k_chosen == "auto" else "as given"
+    clear = "" if clustering.silhouette is None else f", silhouette {clustering.silhouette:.2f}"
+    return (
+        f"{clustering.k:,} clusters {where}{clustering.feature} ({how}) of {clustering.images:,} photos{clear}"
+        f"{staleness(clustering.later, clustering.lacking, clustering.images)}"
+    )
+
+
+def staleness(later: int, lacking: int, images: int) -> str:
+    """Return how far clusters or a map lag behind, in a few words; nothing where they don't."""
+    parts = []
+    if later:
+        parts.append(f"{later:,} came later ({later / max(1, images + later):.0%})")
+    if lacking:
+        parts.append(f"{lacking:,} are not in it")
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _common(cluster: "Cluster") -> str:
+    parts = [cluster.folder, str(cluster.year) if cluster.year else None, cluster.camera]
+    said = ", ".join(part for part in parts if part)
+    return f"  ({said})" if said else ""
