@@ -31,6 +31,7 @@ from imrec_pg.errors import (
 )
 
 if TYPE_CHECKING:
+    from imrec_pg.analysis.records import Cluster, Clustering, MapInfo, MapPoints
     from imrec_pg.ingest.pipeline import IngestResult
     from imrec_pg.library import Library
     from imrec_pg.records import Certainty, Combine, Feature, Features, Filter, Metric
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Certainty",
+    "Cluster",
+    "Clustering",
     "Combine",
     "ConflictError",
     "DatabaseUnreachableError",
@@ -57,6 +60,8 @@ __all__ = [
     "InvalidQueryError",
     "Library",
     "LibraryInUseError",
+    "MapInfo",
+    "MapPoints",
     "Metric",
     "ModelMismatchError",
     "Neighbour",
@@ -78,6 +83,7 @@ _PLACES = {
     **dict.fromkeys(
         ("Answer", "FeatureRank", "FusedAnswer", "FusedNeighbour", "Neighbour"), "search.results"
     ),
+    **dict.fromkeys(("Cluster", "Clustering", "MapInfo", "MapPoints"), "analysis.records"),
     **dict.fromkeys(("Certainty", "Combine", "Feature", "Features", "Filter", "Metric"), "records"),
     "IngestResult": "ingest.pipeline",
     "Library": "library",

@@ -177,7 +177,7 @@ def _made(
         (("image_id", "uuid"), ("cluster", "int4")),
     )
     chosen = members["image_id"][_stratified(members["cluster"], landmarks, shape.seed)]
-    frame = _frame(conn, feature, chosen, shape.seed, on_progress)
+    frame = _frame(conn, feature, chosen, shape.seed, len(members), on_progress)
     near, distances = _neighbours(frame, min(shape.neighbours, len(frame.keys)), on_progress)
     start = np.zeros((len(frame.keys), shape.dims), np.float32)
     depth = min(shape.dims, len(frame.projection.components))
@@ -187,7 +187,9 @@ def _made(
         start, near, distances, shape, lambda done, total: on_progress("laying out", done, total)
     )
     cells = frame.landmarks(points)
-    keys, all_points, sampled = _all_points(conn, feature, frame, points, cells, on_progress)
+    keys, all_points, sampled = _all_points(
+        conn, feature, frame, points, cells, lambda done: on_progress("placing", done, len(members))
+    )
     on_progress("measuring", 0, None)
     where = np.searchsorted(keys.view("S16"), frame.keys.view("S16"))
     is_landmark = np.zeros(len(keys), np.bool_)
@@ -219,14 +221,14 @@ def _stratified(clusters: Numbers, number: int, seed: int) -> NDArray[np.intp]:
 
 
 def _frame(
-    conn: Connection, feature: Feature, keys: reading.Keys, seed: int, on_progress: OnProgress
+    conn: Connection, feature: Feature, keys: reading.Keys, seed: int, total: int, on_progress: OnProgress
 ) -> _Frame:
     """Return the landmarks of these keys, but those that are gone by now."""
     vectors, found, done = np.empty((0, 0), np.float32), np.zeros(len(keys), np.bool_), 0
     wanted = keys.view("S16")
     with reading.in_order(conn):
         for chunk, rows in reading.chunks(conn, feature):
-            on_progress("reading landmarks", done, None)
+            on_progress("reading landmarks", done, total)
             if not vectors.size:
                 vectors = np.zeros((len(keys), rows.shape[1]), np.float32)
             places = np.minimum(np.searchsorted(wanted, chunk.view("S16")), len(keys) - 1)
@@ -295,7 +297,7 @@ def _all_points(
     frame: _Frame,
     points: Floats,
     cells: dict[int, Landmarks],
-    on_progress: OnProgress,
+    on_progress: Callable[[int], None],
 ) -> tuple[reading.Keys, Floats, tuple[Floats, Floats]]:
     """Return all images by id, their points, and a sample of features and points to measure by."""
     index = Cells(frame.projection.centres, lambda cell: cells[cell][0])
@@ -304,7 +306,7 @@ def _all_points(
     sample_end = _bound(conn, feature)
     with reading.in_order(conn):
         for chunk, rows in reading.chunks(conn, feature):
-            on_progress("placing", done, None)
+            on_progress(done)
             here = np.empty((len(chunk), points.shape[1]), np.float32)
             places = np.minimum(
                 np.searchsorted(frame.keys.view("S16"), chunk.view("S16")), len(frame.keys) - 1

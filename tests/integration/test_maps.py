@@ -1,6 +1,8 @@
 """Maps in the database: alike photos lie together, the same seed repeats, and new photos are placed."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -276,3 +278,20 @@ def test_points_and_clusters_become_tables(conn: Connection) -> None:
     rows = pa.table(stored.clusters(conn, Feature.EMBEDDING)).to_pylist()
     assert [row["size"] for row in rows] == [EACH] * GROUPS
     assert {row["year"] for row in rows} == {2000, 2001, 2002, 2003}
+
+
+def test_the_examples_of_the_guide_run_and_answer(conn: Connection) -> None:
+    add_groups(conn)
+    maps.build(conn, Feature.EMBEDDING, SPACE)
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "map.md").read_text(encoding="utf-8")
+    ((query,),) = conn.execute("SELECT p.path FROM imrec.photo AS p JOIN imrec.mapped USING (image_id) "
+                               "WHERE cluster = 1 ORDER BY p.path LIMIT 1").fetchall()  # fmt: skip
+    statements = [
+        statement.replace("/photos/a.jpg", str(query))
+        for block in re.findall(r"```sql\n(.*?)```", guide, re.DOTALL)
+        for statement in block.split(";")
+        if statement.strip()
+    ]
+    assert len(statements) == 5
+    for statement in statements:
+        assert conn.execute(statement.encode()).fetchall() != [], statement
