@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from imrec_pg.analysis.records import Clustering, MapInfo, MapPoints
+    from imrec_pg.analysis.stored import Member
     from imrec_pg.backup.parquet import Exported, Imported
     from imrec_pg.doctor import Finding
     from imrec_pg.ingest.watch import WatchOptions
+    from imrec_pg.pictures.shown import ShownMap
     from imrec_pg.projector import ProjectorExport
 
 PathLike = str | bytes | os.PathLike[str]
@@ -692,6 +694,31 @@ class Library:
         from imrec_pg.analysis import stored
 
         return self._sessions.run(stored.drop_map, chosen(Feature, feature), dims)
+
+    def shown_map(self, feature: Feature | str = Feature.EMBEDDING, *, dims: int | None = None) -> "ShownMap":
+        """Return the map by a feature with the paths and years of its photos, as pictures of it need them.
+
+        Raises:
+            NoMapError: there is none.
+        """
+        from imrec_pg.analysis import stored
+        from imrec_pg.pictures.shown import shown_map
+
+        by = chosen(Feature, feature)
+
+        def read(conn: Connection) -> "ShownMap":
+            points = stored.map_points(conn, by, dims)
+            return shown_map(conn, points, stored.clusterings(conn), roots_here(conn, this_host()))
+
+        return self._sessions.run(read)
+
+    def members(self, clustering: "Clustering", most: int) -> "dict[int, list[Member]]":
+        """Return of each cluster the photos nearest to its centre, at most so many."""
+        from imrec_pg.analysis import stored
+
+        return self._sessions.run(
+            lambda conn: stored.members(conn, clustering, most, roots_here(conn, this_host()))
+        )
 
 
 def _checked(workers: int | None, batch: int) -> int:

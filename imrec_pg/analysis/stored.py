@@ -1,5 +1,6 @@
 """The clusters and maps that there are."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
@@ -9,8 +10,10 @@ from psycopg.sql import SQL, Literal
 from imrec_pg.analysis.cells import Floats
 from imrec_pg.analysis.reading import Keys, columns
 from imrec_pg.analysis.records import Cluster, Clustering, MapInfo, MapPoints, Space
+from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.errors import NoClustersError, NoMapError
+from imrec_pg.paths import slashed
 from imrec_pg.records import Feature
 
 _CLUSTERINGS = """
@@ -55,6 +58,16 @@ _COORDINATE_TYPES = (("image_id", "uuid"), ("x", "float4"), ("y", "float4"), ("z
 _POINT_TYPES = (*_COORDINATE_TYPES, ("landmark", "bool"), ("cluster", "int4"), ("map_cluster", "int4"))
 
 _PATHS = "SELECT image_id, path FROM imrec_internal.image_file WHERE image_id = ANY (%s)"
+_MEMBERS = """
+SELECT n.cluster, n.distance, f.root_id, f.relative_path FROM (
+    SELECT m.image_id, m.cluster, m.distance,
+        row_number() OVER (PARTITION BY m.cluster ORDER BY m.distance, m.image_id) AS place
+    FROM imrec.cluster_member AS m WHERE m.clustering_id = %(id)s
+) AS n
+INNER JOIN imrec_internal.image_file AS s ON s.image_id = n.image_id
+INNER JOIN imrec.file AS f ON f.image_id = s.image_id AND f.file_id = s.file_id
+WHERE n.place <= %(most)s ORDER BY n.cluster, n.place
+"""
 _DROP = """
 DELETE FROM imrec.clustering AS c
 WHERE c.feature = %(feature)s AND c.map_id IS NOT DISTINCT FROM (
@@ -129,6 +142,32 @@ def medoid_paths(conn: Connection, clustering: Clustering) -> dict[UUID, str]:
     with translated(conn), conn.cursor(row_factory=tuple_row) as cur:
         medoids = [one.medoid for one in clustering.clusters]
         return dict(cur.execute(_PATHS, (medoids,)).fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A photo of a cluster.
+
+    Attributes:
+        path: of its file on this host, as the file system spells it.
+        distance: to the centre.
+    """
+
+    path: bytes
+    distance: float
+
+
+def members(conn: Connection, clustering: Clustering, most: int, here: RootsHere) -> dict[int, list[Member]]:
+    """Return of each cluster the photos nearest to its centre, at most so many."""
+    folders = {root.root_id: slashed(root.here) for root in here.all}
+    found: dict[int, list[Member]] = {}
+    with translated(conn), conn.cursor(row_factory=tuple_row) as cur:
+        for cluster, distance, root_id, relative_path in cur.execute(
+            _MEMBERS, {"id": clustering.clustering_id, "most": most}
+        ):
+            path = folders.get(root_id, b"/") + bytes(relative_path)
+            found.setdefault(cluster, []).append(Member(path, distance))
+    return found
 
 
 def map_points(conn: Connection, feature: Feature, dims: int | None = None) -> MapPoints:

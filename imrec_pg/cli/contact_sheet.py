@@ -92,12 +92,13 @@ def check_target(
     if target.suffix.lower() not in FORMATS:
         raise UsageError(f"{_name(target)}: a plot must end in one of {', '.join(FORMATS)}")
     try:
-        return outputs.check(outputs.place(target), "a plot", _is_sheet, force=force, kept=kept)
+        return outputs.check(outputs.place(target), "a plot", is_sheet, force=force, kept=kept)
     except OSError as error:  # no right to look there, or too long a name
         raise UsageError(f"{_name(target)}: {error.strerror}: name another file for the plot") from error
 
 
-def _is_sheet(path: Path) -> bool:
+def is_sheet(path: Path) -> bool:
+    """Return whether a file is a picture of ours."""
     # A PDF holds it in UTF-16.
     return outputs.is_marked(path, _HEADS, _MARK.encode(), _MARK.encode("utf-16-be"))
 
@@ -108,10 +109,13 @@ def write_contact_sheet(
     queries: Sequence[Tile],
     matches: Sequence[Tile],
     *,
+    labels: tuple[str, str] | None = None,
     force: bool = False,
     kept: outputs.Kept = outputs.nothing_kept,
 ) -> None:
     """Write the sheet, completely or not at all; images that can no longer be read become grey boxes.
+
+    labels stand above the queries and the matches.
 
     Raises:
         UsageError: see check_target; or more images than a sheet can show.
@@ -121,11 +125,20 @@ def write_contact_sheet(
     if len(queries) + len(matches) > MAX_TILES:
         raise UsageError(f"a plot shows at most {MAX_TILES} images: ask for fewer neighbours")
     with Decoders((len(queries) + len(matches)) // _TILES_A_DECODER) as decoders:
-        sheet = _draw_sheet(title, queries, matches, decoders)
+        sheet = _draw_sheet(title, queries, matches, decoders, labels)
+    save_picture(sheet, target, replaced)
+
+
+def save_picture(picture: Image.Image, target: Path, replaced: os.stat_result | None) -> None:
+    """Write a picture of ours, completely or not at all; replaced is what check_target() returned.
+
+    Raises:
+        ImrecError: the file cannot be written.
+    """
     format_name, options = FORMATS[target.suffix.lower()]
     try:
         with outputs.new_file(outputs.place(target), replaced) as file:
-            sheet.save(file, format_name, **options)
+            picture.save(file, format_name, **options)
     except (OSError, ValueError) as error:  # ValueError: higher than the format allows (WebP: 16,383 pixels)
         reason = getattr(error, "strerror", None) or str(error)
         advice = "name a file you can write, .png if it is large"
@@ -151,7 +164,11 @@ def _arrange(queries: int, matches: int) -> tuple[int, int]:
 
 
 def _draw_sheet(
-    title: str, queries: Sequence[Tile], matches: Sequence[Tile], decoders: Decoders
+    title: str,
+    queries: Sequence[Tile],
+    matches: Sequence[Tile],
+    decoders: Decoders,
+    labels: tuple[str, str] | None = None,
 ) -> Image.Image:
     query_columns, match_columns = _arrange(len(queries), len(matches))
     query_rows = max(1, ceil(len(queries) / query_columns))
@@ -165,11 +182,13 @@ def _draw_sheet(
     _write_title(draw, title, width - 2 * _MARGIN)
     panel = (_MARGIN, _TOP, _MARGIN + panel_width, _TOP + _block_height(query_rows))
     draw.rounded_rectangle(panel, radius=_RADIUS + _PADDING // 2, fill=_PANEL)
-    label = "Query" if len(queries) == 1 else "Queries"
+    above, beside = labels or (
+        "Query" if len(queries) == 1 else "Queries",
+        "Matches, nearest first" if matches else "No matches",
+    )
     pictures = _Pictures(decoders)
-    _draw_block(sheet, _MARGIN + _PADDING, label, queries, query_columns, pictures, ranked=False)
-    label = "Matches, nearest first" if matches else "No matches"
-    _draw_block(sheet, matches_left, label, matches, match_columns, pictures, ranked=True)
+    _draw_block(sheet, _MARGIN + _PADDING, above, queries, query_columns, pictures, ranked=False)
+    _draw_block(sheet, matches_left, beside, matches, match_columns, pictures, ranked=True)
     return sheet
 
 

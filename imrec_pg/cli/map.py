@@ -1,17 +1,36 @@
 """imrec-pg map."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.cluster import feature_option, seed_option, staleness
-from imrec_pg.cli.common import database_options, invocation, json_option, print_json, print_line, say
+from imrec_pg import outputs
+from imrec_pg.cli.cluster import feature_option, force_option, kept_by, seed_option, staleness
+from imrec_pg.cli.common import (
+    PATH,
+    database_options,
+    invocation,
+    json_option,
+    print_json,
+    print_line,
+    say,
+    size,
+)
 from imrec_pg.cli.progress import steps
+from imrec_pg.errors import ImrecError
+from imrec_pg.outputs import shown as shown_path
 from imrec_pg.records import Feature
 
 if TYPE_CHECKING:
     from imrec_pg.analysis.records import MapInfo
+
+
+_COLOURS = ("cluster", "map-cluster", "folder", "year", "none")
+_dims_option = click.option(
+    "--dims", type=click.Choice([2, 3]), help="Of which map; where it is left out, the one in space first."
+)
 
 
 @click.group(
@@ -20,6 +39,8 @@ if TYPE_CHECKING:
 Examples:
   imrec-pg map build
   imrec-pg map show
+  imrec-pg map plot map.png
+  imrec-pg map export --html map.html
   imrec-pg search a.jpg --in-box 1.5,2,3.5,4""",
 )
 def command() -> None:
@@ -119,6 +140,108 @@ def drop(*, feature: Feature, dims: int) -> None:
         existed = library.drop_map(feature, dims=dims)
     name = f"map by {feature} of {dims} dimensions"
     say(f"dropped the {name}" if existed else f"there was no {name}")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg map plot map.png
+  imrec-pg map plot map.png --feature histogram --dims 3 --colour map-cluster
+  imrec-pg map plot map.pdf --colour folder --no-thumbnails"""
+)
+@click.argument("file", type=PATH)
+@feature_option
+@_dims_option
+@click.option(
+    "--colour",
+    type=click.Choice(_COLOURS),
+    default="cluster",
+    show_default=True,
+    help="By what the dots are coloured: clusters by the feature, those found on the map, folder or year.",
+)
+@click.option("--thumbnails/--no-thumbnails", default=True, help="Show the most typical photo of each group.")
+@force_option
+@database_options
+def plot(
+    *, file: Path, feature: Feature, dims: int | None, colour: str, thumbnails: bool, force: bool
+) -> None:
+    """Draw a map into FILE (png, jpg, webp or pdf).
+
+    Up to 20,000 photos are dots, more are shades of how many there are. A map of three dimensions is seen
+    from the side.
+    """
+    from imrec_pg.cli.contact_sheet import check_target, save_picture
+
+    with invocation().library() as library:
+        replaced = check_target(file, force=force, kept=kept_by(library))
+        shown = library.shown_map(feature, dims=dims)
+        from imrec_pg.pictures.drawing import draw_map
+        from imrec_pg.pictures.shown import Colour
+
+        save_picture(draw_map(shown, Colour(colour), thumbnails=thumbnails), file, replaced)
+    say(f"drew {len(shown.points):,} photos into {shown_path(file)}")
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  imrec-pg map export --html map.html
+  imrec-pg map export --html map.html --dims 2 --sample 50000 --thumbnails 500"""
+)
+@click.option("--html", "file", type=PATH, required=True, metavar="FILE", help="The page to write (.html).")
+@feature_option
+@_dims_option
+@click.option("--sample", type=click.IntRange(1), help="At most so many photos, chosen by chance.")
+@click.option(
+    "--thumbnails",
+    type=click.IntRange(0),
+    default=3000,
+    show_default=True,
+    help="At most so many pictures, spread over the map, and 20 MB of them; of the others the path is shown.",
+)
+@seed_option
+@force_option
+@database_options
+def export(
+    *,
+    file: Path,
+    feature: Feature,
+    dims: int | None,
+    sample: int | None,
+    thumbnails: int,
+    seed: int,
+    force: bool,
+) -> None:
+    """Write a map as one page, which turns in space and shows the photo under the pointer.
+
+    The page needs no network and no other file, and holds paths and small pictures of your photos: whoever
+    gets it sees these.
+    """
+    from imrec_pg.pictures.page import page_of
+
+    if file.suffix.lower() not in {".html", ".htm"}:
+        raise click.UsageError("the page must end in .html")
+    with invocation().library() as library:
+        target = outputs.place(file)
+        replaced = outputs.check(target, "a page", _is_page, force=force, kept=kept_by(library))
+        shown = library.shown_map(feature, dims=dims)
+        with steps("page", unit=" photos") as show_step:
+            page, written = page_of(
+                shown, sample, thumbnails, seed, lambda done, total: show_step("thumbnails", done, total)
+            )
+        try:
+            with outputs.new_file(target, replaced) as out:
+                out.write(page)
+        except OSError as error:
+            raise ImrecError(f"{shown_path(file)} could not be written: {error.strerror or error}") from error
+    say(
+        f"wrote {shown_path(file)} ({size(written.size)}): {written.photos:,} photos, "
+        f"{written.pictures:,} of them with a picture"
+    )
+
+
+def _is_page(path: Path) -> bool:
+    return outputs.is_marked(path, (b"<!DOCTYPE html>",), b"<!-- Written by imrec-pg map export --html -->")
 
 
 def summary(one: "MapInfo") -> str:

@@ -62,8 +62,11 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec.similar_to({MY_PATH}, 100, 'difference_hash')", 40),
         (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"root": "/theirs"}}\')', "there is no root"),
         (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"under": "/theirs"}}\')', 0),
-        (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"cluster": 1}}\')', "no clusters and no maps"),
-        (f'imrec.similar_to({MY_PATH}, 100, filter => \'{{"in_box": [0, 0, 1, 1]}}\')', "no clusters and no maps"),
+        (f"imrec.similar_to({MY_PATH}, 100, filter => '{{\"cluster\": 1}}')", "no clusters and no maps"),
+        (
+            f"imrec.similar_to({MY_PATH}, 100, filter => '{{\"in_box\": [0, 0, 1, 1]}}')",
+            "no clusters and no maps",
+        ),
         (f"imrec.similar_to({MY_PATH}, 100, filter => '{{\"min_width\": 1}}')", 40),
     ],
     "similar_to(uuid)": [
