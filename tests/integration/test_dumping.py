@@ -249,7 +249,7 @@ def test_readers_of_some_roots_are_restored_by_granting_anew(
         assert conn.execute("SELECT FROM imrec_internal.access").fetchall() == []
         grants.grant(conn, GrantedRole.READER, role, create=True, roots=["/theirs"])
         with psycopg.connect(make_conninfo(empty_dsn, user=role)) as reader:
-            assert reader.execute("SELECT path FROM imrec.photo").fetchall() == [("/theirs/b.jpg",)]
+            assert reader.execute("SELECT path FROM imrec.visible_photo").fetchall() == [("/theirs/b.jpg",)]
         grants.revoke(conn, role)
         conn.execute(SQL("DROP ROLE {}").format(Identifier(role)))
 

@@ -24,6 +24,11 @@ from imrec_pg.extraction import wanted
 from imrec_pg.records import Feature, GrantedRole, Metric
 
 VECTOR = "[" + ",".join(["1"] * 512) + "]"
+FEATURES = "imrec_internal.stored_features(ARRAY(SELECT image_id FROM imrec.image ORDER BY image_id LIMIT 1))"
+VISIBLE = (
+    ("recommend", ", '{}', 5, 'embedding', NULL, 'mean', '{}', '{\"min_width\": 1}', NULL, 'auto')"),
+    ("fuse", ", '{}', 5, NULL, 'mean', '{}', '{\"root\": \"/photos\"}', NULL, 'auto')"),
+)
 CALLS = [
     "imrec.similar_to('/photos/0.jpg')",
     "imrec.similar_to('00000000-0000-0000-0000-000000000001'::pg_catalog.uuid)",
@@ -56,7 +61,12 @@ CALLS = [
     "imrec.feature",
     "imrec.prune(dry_run => true)",
     "imrec_internal.hnsw_index",
-    "imrec_internal.caller",
+    *("imrec.visible_photo", "imrec.visible_root", "imrec.visible_failure", "imrec_internal.grant_change"),
+    *(f"imrec_internal.visible_{name}(current_user, {FEATURES}{more}" for name, more in VISIBLE),
+    "imrec_internal.visible_hashes(current_user, pg_catalog.repeat('01', 32)::pg_catalog.bit(64), 'average_hash', 30)",
+    "imrec_internal.visible_image_at(current_user, '/photos/0.jpg')",
+    "imrec_internal.visible_details(current_user, ARRAY(SELECT image_id FROM imrec.image))",
+    "imrec_internal.visible_counts(current_user, '{embedding,metadata}', '{2,2}')",
     "imrec_internal.live_workers()",
 ]
 
