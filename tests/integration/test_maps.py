@@ -112,10 +112,14 @@ def test_clusters_on_the_map_are_made_anew_without_the_map(conn: Connection) -> 
     made = stored.clusters(conn, Feature.EMBEDDING, 2)
     assert (made.k, made.map_id, made.images) == (2, map_id, TOTAL)
     ((agreement,),) = conn.execute("SELECT agreement FROM imrec.map").fetchall()
-    # By hand: two pairs of groups of 25 against four: 2 * C(50,2) = 2450 pairs together in one, 1200 in the other.
-    together, other, all_pairs = 1200, 2450, TOTAL * (TOTAL - 1) / 2
-    chance = together * other / all_pairs
-    assert agreement == pytest.approx((together - chance) / ((together + other) / 2 - chance))
+    # By its definition (Hubert, Arabie 1985), over all pairs of photos.
+    points = stored.map_points(conn, Feature.EMBEDDING)
+    pairs = np.triu_indices(TOTAL, 1)
+    one, other = (column[pairs[0]] == column[pairs[1]] for column in (points.clusters, points.map_clusters))
+    chance = one.sum() * other.sum() / len(one)
+    expected = ((one & other).sum() - chance) / ((one.sum() + other.sum()) / 2 - chance)
+    assert agreement == pytest.approx(expected)
+    assert len({*points.map_clusters.tolist()}) == 2
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 12])
