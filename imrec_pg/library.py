@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -574,7 +575,16 @@ class Library:
         """
         from imrec_pg.analysis import stored
 
-        return self._sessions.run(stored.clusters, chosen(Feature, feature), on_map)
+        found = self._sessions.run(stored.clusters, chosen(Feature, feature), on_map)
+
+        def html() -> str:
+            from imrec_pg.pictures.notebook import clusters_html
+
+            members = self.members(found, 1)
+            paths = [next((m.path for m in members.get(one.cluster, ())), None) for one in found.clusters]
+            return clusters_html(found, paths)
+
+        return replace(found, html=html)
 
     def medoids(self, clustering: "Clustering") -> "dict[UUID, str]":
         """Return the path of the most typical photo of each cluster by its id; none of one that is gone."""
@@ -648,7 +658,15 @@ class Library:
         """
         from imrec_pg.analysis import stored
 
-        return self._sessions.run(stored.map_points, chosen(Feature, feature), dims)
+        by = chosen(Feature, feature)
+        points = self._sessions.run(stored.map_points, by, dims)
+
+        def html() -> str:
+            from imrec_pg.pictures.notebook import map_html
+
+            return map_html(self.shown_map(by, dims=points.info.dims))
+
+        return replace(points, html=html)
 
     def maps(self) -> "list[MapInfo]":
         """Return the maps that there are, with how good and how old they are."""

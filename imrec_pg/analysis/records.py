@@ -1,7 +1,7 @@
 """What clusters and maps are, as they are stored and handed out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -63,6 +63,7 @@ class Clustering:
             centre), on a sample; empty where k was given.
         later: how many images were assigned since it was made.
         lacking: how many images have the feature and are in no cluster.
+        html: what a notebook shows, made when it asks.
     """
 
     clustering_id: UUID
@@ -79,15 +80,20 @@ class Clustering:
     later: int
     lacking: int
     clusters: Sequence[Cluster]
+    html: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: the most typical photo of each cluster; None for the usual text."""
+        return None if self.html is None else self.html()
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dict a cluster, of plain values, without the centre; ids are text."""
         return [
             {
-                field.name: str(value) if isinstance(value, UUID) else value
-                for field in fields(one)
-                if field.name != "centre"
-                for value in [getattr(one, field.name)]
+                each.name: str(value) if isinstance(value, UUID) else value
+                for each in fields(one)
+                if each.name != "centre"
+                for value in [getattr(one, each.name)]
             }
             for one in self.clusters
         ]
@@ -99,7 +105,7 @@ class Clustering:
             ImrecError: pyarrow is not installed.
         """
         rows = self.to_dicts()
-        names = [field.name for field in fields(Cluster) if field.name != "centre"]
+        names = [each.name for each in fields(Cluster) if each.name != "centre"]
         return _stream({name: [row[name] for row in rows] for name in names}, requested_schema)
 
 
@@ -147,6 +153,7 @@ class MapPoints:
         clusters: int32 (images,): by the feature, 0 where the image is in none.
         map_clusters: int32 (images,): found on the map, 0 likewise.
         landmark: bool (images,): whether UMAP laid it out.
+        html: what a notebook shows, made when it asks.
     """
 
     info: MapInfo
@@ -155,6 +162,11 @@ class MapPoints:
     clusters: NDArray[np.int32]
     map_clusters: NDArray[np.int32]
     landmark: NDArray[np.bool_]
+    html: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: a picture of the map; None for the usual text."""
+        return None if self.html is None else self.html()
 
     def __len__(self) -> int:
         """Return how many images there are."""

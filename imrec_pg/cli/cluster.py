@@ -237,7 +237,8 @@ def list_(*, feature: Feature, on_map: int | None, as_json: bool) -> None:
             row | {"path": paths.get(one.medoid)}
             for row, one in zip(clustering.to_dicts(), clustering.clusters, strict=True)
         ]
-        print_json(dataclasses.asdict(clustering) | {"clusters": rows})
+        shown = dataclasses.asdict(dataclasses.replace(clustering, html=None)) | {"clusters": rows}
+        print_json({name: value for name, value in shown.items() if name != "html"})
         return
     say(summary(clustering))
     for one in clustering.clusters:

@@ -159,7 +159,11 @@ Examples:
     show_default=True,
     help="By what the dots are coloured: clusters by the feature, those found on the map, folder or year.",
 )
-@click.option("--thumbnails/--no-thumbnails", default=True, help="Show the most typical photo of each group.")
+@click.option(
+    "--thumbnails/--no-thumbnails",
+    default=True,
+    help="Show the most typical photo of each group, and others where there is room.",
+)
 @force_option
 @database_options
 def plot(
@@ -175,10 +179,10 @@ def plot(
     with invocation().library() as library:
         replaced = check_target(file, force=force, kept=kept_by(library))
         shown = library.shown_map(feature, dims=dims)
-        from imrec_pg.pictures.drawing import draw_map
+        from imrec_pg.pictures.drawing import MOST_PHOTOS, draw_map
         from imrec_pg.pictures.shown import Colour
 
-        save_picture(draw_map(shown, Colour(colour), thumbnails=thumbnails), file, replaced)
+        save_picture(draw_map(shown, Colour(colour), photos=MOST_PHOTOS if thumbnails else 0), file, replaced)
     say(f"drew {len(shown.points):,} photos into {shown_path(file)}")
 
 

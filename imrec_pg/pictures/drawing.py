@@ -34,7 +34,8 @@ _INCHES, _DPI = (14.0, 10.0), 120
 _MOST_DOTS = 20_000  # beyond, dots hide each other, and shades of how many there are say more
 _CELLS = 560  # of shades, a side
 _THUMBNAIL, _SMALLER = 92, 62
-_MOST_PHOTOS = 250  # tried beside those of the groups; most have no room
+MOST_PHOTOS = 250
+"""Photos that are tried on a picture; most have no room."""
 _TILT, _TURN = np.radians(22), np.radians(35)
 
 
@@ -51,8 +52,10 @@ def flat(points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.f
     return np.stack([across, up], axis=1), ((near - near.min()) / span).astype(np.float32)
 
 
-def draw_map(shown: ShownMap, colour: Colour, *, thumbnails: bool = True) -> Image.Image:
+def draw_map(shown: ShownMap, colour: Colour, *, photos: int = MOST_PHOTOS) -> Image.Image:
     """Return a picture of a map: dots, or shades where there are many, and photos at the middle of groups.
+
+    photos is how many are tried, first one of each group, then others by chance; those without room are left out.
 
     Raises:
         ImrecError: the extra [map] is not installed.
@@ -71,7 +74,7 @@ def draw_map(shown: ShownMap, colour: Colour, *, thumbnails: bool = True) -> Ima
     info = shown.points.info
     _write(figure, f"{len(seen):,} photos by {info.feature}, in {info.dims} dimensions", _figures(shown))
     _write_legend(figure, groups)
-    picture = _drawn(figure, axes, seen, shown, groups, colour) if thumbnails else _rendered(figure)[0]
+    picture = _drawn(figure, axes, seen, shown, groups, colour, photos)
     return picture.convert("RGB")
 
 
@@ -89,6 +92,7 @@ def draw_elbow(clustering: Clustering) -> Image.Image:
     axes.axvline(clustering.k, color=COLOURS[3], linestyle="--", label=f"elbow: k = {clustering.k}")
     if at is not None:
         axes.plot([clustering.k], [at], marker="o", markersize=11, color=COLOURS[3])
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("clusters (k)")
     axes.set_ylabel("mean squared distance to the nearest centre")
     axes.grid(visible=True, color="#e3e7eb")
@@ -169,10 +173,13 @@ def _drawn(
     shown: ShownMap,
     groups: Groups,
     colour: Colour,
+    photos: int,
 ) -> Image.Image:
     """Return the rendered figure with a photo at the middle of each group, where there is room."""
     picture, height = _rendered(figure)
-    chosen = _typical(seen, shown, groups, colour)
+    chosen = _typical(seen, shown, groups, colour)[:photos]
+    if not chosen:
+        return picture
     places = axes.transData.transform(seen[[at for at, _ in chosen]])
     colours = (*COLOURS[: len(groups.names)], OTHERS)
     taken: list[tuple[float, float, int]] = []
@@ -223,7 +230,7 @@ def _typical(
             middle = np.median(seen[of_group], axis=0)
             at = int(of_group[np.argmin(((seen[of_group] - middle) ** 2).sum(axis=1))])
         found.append((at, group))
-    others = np.random.default_rng(0).permutation(len(seen))[:_MOST_PHOTOS]
+    others = np.random.default_rng(0).permutation(len(seen))[:MOST_PHOTOS]
     return found + [(int(at), int(groups.of_each[at])) for at in others]
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from imrec_pg.catalogue.tuning import Tuning
 from imrec_pg.errors import ImrecError
 from imrec_pg.records import Certainty, Combine, Feature, Metric
+from imrec_pg.thumbnails import MOST_IN_HTML, Captioned, html_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,15 @@ class QueryImage:
     disliked: bool = False
 
 
+def _captioned(neighbour: Neighbour | FusedNeighbour) -> Captioned:
+    said = (
+        f"distance {neighbour.distance:.4g}"
+        if isinstance(neighbour, Neighbour)
+        else f"fused {neighbour.fused:.4g}"
+    )
+    return Captioned(neighbour.raw_path, f"{neighbour.rank}: {said}", neighbour.path)
+
+
 class _Rows(Generic[AnyNeighbour]):
     """The neighbours of an answer: iterated over, counted, by number, as dicts, and as a table."""
 
@@ -110,6 +120,12 @@ class _Rows(Generic[AnyNeighbour]):
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one dict a neighbour, of plain values; ids are text."""
         return [_plain(neighbour) for neighbour in self.neighbours]
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the photos, at most 20 of them as pictures."""
+        photos = [_captioned(neighbour) for neighbour in self.neighbours[:MOST_IN_HTML]]
+        more = "" if len(self.neighbours) <= MOST_IN_HTML else f", the first {MOST_IN_HTML}"
+        return html_of(f"{len(self.neighbours):,} photos, nearest first{more}", photos)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand the rows to polars, pandas, DuckDB or pyarrow: polars.DataFrame(answer).
