@@ -19,7 +19,7 @@ from imrec_pg.cli.common import (
     size,
 )
 from imrec_pg.cli.progress import steps
-from imrec_pg.errors import ImrecError
+from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.outputs import shown as shown_path
 from imrec_pg.records import Feature
 
@@ -224,7 +224,7 @@ def export(
     from imrec_pg.pictures.page import page_of
 
     if file.suffix.lower() not in {".html", ".htm"}:
-        raise click.UsageError("the page must end in .html")
+        raise UsageError(f"{shown_path(file)}: the page must end in .html")
     with invocation().library() as library:
         target = outputs.place(file)
         replaced = outputs.check(target, "a page", _is_page, force=force, kept=kept_by(library))

@@ -48,8 +48,9 @@ def flat(points: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.f
     deep = -np.sin(_TURN) * x + np.cos(_TURN) * y
     up = np.cos(_TILT) * z + np.sin(_TILT) * deep
     near = np.sin(_TILT) * z - np.cos(_TILT) * deep
-    span = float(np.ptp(near)) or 1.0
-    return np.stack([across, up], axis=1), ((near - near.min()) / span).astype(np.float32)
+    span = float(np.ptp(near))
+    nearness = (near - near.min()) / span if span else np.ones_like(near)
+    return np.stack([across, up], axis=1), nearness.astype(np.float32)
 
 
 def draw_map(shown: ShownMap, colour: Colour, *, photos: int = MOST_PHOTOS) -> Image.Image:
@@ -92,7 +93,7 @@ def draw_elbow(clustering: Clustering) -> Image.Image:
     axes.axvline(clustering.k, color=COLOURS[3], linestyle="--", label=f"elbow: k = {clustering.k}")
     if at is not None:
         axes.plot([clustering.k], [at], marker="o", markersize=11, color=COLOURS[3])
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("clusters (k)")
     axes.set_ylabel("mean squared distance to the nearest centre")
     axes.grid(visible=True, color="#e3e7eb")
