@@ -14,6 +14,7 @@ from imrec_pg import settings
 
 HERE = Path(__file__).resolve().parent.parent
 PHOTOS = HERE / "demo" / "photos"
+MAP = HERE / "demo" / "map.png"
 SHEET = HERE / "demo" / "alike.png"
 # Not the library of the user's own photos: demo photos must not turn up in its answers. Root's server runs as
 # another user, who may not be able to reach this folder.
@@ -45,12 +46,14 @@ def main() -> int:
             ["search", str(motorcycle), "--feature", "histogram"],
         ),
         ("The same in SQL.", ["psql", "-c", natural_query]),
+        ("All photos on a map, alike ones side by side.", ["map", "build", "--dims", "2"]),
+        ("The map as a picture.", ["map", "plot", str(MAP), "--dims", "2"]),
     ]
     for title, arguments in commands:
         code = _show(title, arguments)
         if code:
             return code
-    print(f"\nThe picture: {SHEET}\n\nTry next, with your own photos, in a library of their own:")
+    print(f"\nThe pictures: {SHEET}\n              {MAP}\n\nTry next, with your own photos, in a library of their own:")
     for line in (
         "ingest ~/Pictures",
         "search ~/Pictures/some-photo.jpg --plot alike.png",
