@@ -53,7 +53,9 @@ def main() -> int:
         code = _show(title, arguments)
         if code:
             return code
-    print(f"\nThe pictures: {SHEET}\n              {MAP}\n\nTry next, with your own photos, in a library of their own:")
+    print(
+        f"\nThe pictures: {SHEET}\n              {MAP}\n\nTry next, with your own photos, in a library of their own:"
+    )
     for line in (
         "ingest ~/Pictures",
         "search ~/Pictures/some-photo.jpg --plot alike.png",

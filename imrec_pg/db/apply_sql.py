@@ -39,6 +39,12 @@ WHERE p.pronamespace = ANY (%(schemas)s::pg_catalog.regnamespace[]) AND NOT EXIS
     AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = p.oid
 )
 """
+# What runs with its owner's rights and belongs to another than the schema.
+_NOT_THE_OWNERS = """
+SELECT format('ALTER FUNCTION %s OWNER TO %s', p.oid::pg_catalog.regprocedure, n.nspowner::pg_catalog.regrole)
+FROM pg_catalog.pg_proc AS p INNER JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname = 'imrec_internal' AND p.prosecdef AND p.proowner <> n.nspowner
+"""
 _INGESTERS = """
 SELECT DISTINCT r.rolname::text FROM pg_catalog.pg_class AS c
 CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
@@ -92,6 +98,9 @@ def apply(conn: psycopg.Connection[TupleRow]) -> None:
     stale = [name for oid, version, name in conn.execute(_INTERNALS) if before.get(oid) == version]
     for name in stale:
         conn.execute(f"DROP {name}".encode())
+    # A member of the owner's role, who may upgrade too, would lend them rights that it may lose.
+    for statement in values(conn, str, _NOT_THE_OWNERS):
+        conn.execute(statement.encode())
     renew_access(conn)
     # Who may ingest may write to the tables of this version too; to no others.
     for role in values(conn, str, _INGESTERS):

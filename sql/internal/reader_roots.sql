@@ -5,6 +5,7 @@
 --
 -- Those functions also set how joins are made, whatever the session has set: a merge join may stop early, and how
 -- many rows it read, which pg_stat_user_tables shows to everybody, would tell of rows that the reader does not see.
+-- And client_min_messages: with debug_print_plan the caller would be sent plans, with estimates made of all photos.
 CREATE OR REPLACE FUNCTION imrec_internal.reader_roots(reader name)
 RETURNS uuid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE

@@ -64,6 +64,7 @@ DECLARE
     -- Row-level security that others put on our table keeps the indexes on hashes from being used.
     secured CONSTANT boolean := row_security_active('imrec.file');
     known record;
+    part record;
     mean pgvector.vector;
     shown uuid[];
     unknown text;
@@ -117,10 +118,10 @@ BEGIN
                 MESSAGE = format('a filter has no %s', unknown),
                 HINT = 'Make it by imrec.filter(): under, root, after, before, min_size, max_size, …';
         ELSIF conditions ? 'root'
-            AND NOT EXISTS (
-                SELECT FROM imrec.root AS r
-                WHERE r.name = conditions ->> 'root' AND (roots IS NULL OR r.root_id = ANY (roots))
-            )
+            -- IN, so that the index on names, which knows those of all roots, is not asked.
+            AND (conditions ->> 'root' IN (
+                SELECT r.name FROM imrec.root AS r WHERE roots IS NULL OR r.root_id = ANY (roots)
+            )) IS NOT TRUE
         THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('there is no root %L', conditions ->> 'root'),
@@ -146,7 +147,28 @@ BEGIN
             WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
         );
     END IF;
-    IF conditions <> '{}' OR roots IS NOT NULL THEN
+    IF roots IS NOT NULL THEN
+        -- Listed one table after the other: how far a join of all goes, which the counters of rows read tell, would
+        -- depend on hidden photos that fit the conditions. With among alone, it has been looked up already.
+        FOR part IN
+            SELECT r.relation, string_agg(r.conditions ->> c.key, ' AND ') AS condition
+            FROM (VALUES ('file', of_file), ('image', of_image)) AS r (relation, conditions)
+            INNER JOIN jsonb_object_keys(search_plan.conditions || '{"": 1}') AS c (key) ON r.conditions ? c.key
+            GROUP BY r.relation ORDER BY r.relation
+        LOOP
+            IF part.relation = 'image' THEN
+                EXECUTE format(
+                    'SELECT ARRAY(SELECT i.image_id FROM imrec.image AS i WHERE i.image_id = ANY ($5) AND %s)',
+                    part.condition
+                ) INTO images USING NULL, NULL, NULL, conditions, images;
+            ELSIF images IS NULL OR conditions ?| '{under,root}' THEN
+                EXECUTE format('SELECT ARRAY(SELECT i.image_id FROM imrec.file AS i WHERE %s)', part.condition)
+                INTO shown USING NULL, NULL, NULL, conditions, NULL, roots;
+                images := CASE WHEN images IS NULL THEN shown
+                    ELSE ARRAY(SELECT a.id FROM unnest(images) AS a (id) WHERE a.id = ANY (shown)) END;
+            END IF;
+        END LOOP;
+    ELSIF conditions <> '{}' THEN
         SELECT
             coalesce(string_agg(format(
                 ' AND f.image_id IN (SELECT i.image_id FROM imrec.%I AS i WHERE %s)', n.relation, n.condition), ''), ''),
@@ -161,9 +183,7 @@ BEGIN
                 VALUES ('image', of_image), ('file', of_file), ('cluster_member', of_cluster_member),
                     ('map_point', of_map_point)
             ) AS r (relation, conditions)
-            INNER JOIN jsonb_object_keys(
-                search_plan.conditions || CASE WHEN roots IS NULL THEN '{}' ELSE '{"": 1}' END::jsonb
-            ) AS c (key) ON r.conditions ? c.key
+            INNER JOIN jsonb_object_keys(search_plan.conditions) AS c (key) ON r.conditions ? c.key
             GROUP BY r.relation
         ) AS n;
     END IF;

@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_counts(reader name, names text
 RETURNS TABLE (name text, stored bigint, outdated bigint)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
 SET enable_mergejoin = off
 SET enable_hashjoin = on
 SET enable_nestloop = on

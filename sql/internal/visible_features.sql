@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_features(reader name, image_id
 RETURNS TABLE (image_id uuid, features imrec.features)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
 SET enable_mergejoin = off
 SET enable_hashjoin = on
 SET enable_nestloop = on

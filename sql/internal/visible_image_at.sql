@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_image_at(reader name, photo te
 RETURNS uuid
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
 SET enable_mergejoin = off
 SET enable_hashjoin = on
 SET enable_nestloop = on

@@ -9,6 +9,7 @@ RETURNS TABLE (
 )
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
 SET enable_mergejoin = off
 SET enable_hashjoin = on
 SET enable_nestloop = on

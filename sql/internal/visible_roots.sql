@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.visible_roots(reader name)
 RETURNS TABLE (root_id uuid, name text, raw_path bytea, hosts text[], folders bytea[])
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
 SET enable_mergejoin = off
 SET enable_hashjoin = on
 SET enable_nestloop = on

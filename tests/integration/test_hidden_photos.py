@@ -193,3 +193,56 @@ def test_a_probe_of_the_index_is_never_answered_by_a_hole(conn: Connection, rest
             assert certainty == "exact"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             restricted.rows("SELECT FROM imrec.embedding LIMIT 1")
+
+
+def test_what_is_read_for_an_empty_answer_does_not_tell_whether_a_hidden_photo_fits(
+    conn: Connection, dsn: str, new_role: Callable[[], str]
+) -> None:
+    """Among 100 photos every plan is the same: with these, a join went on only where a hidden photo fitted."""
+    role = new_role()
+    AddImage(conn, b"/mine").many({"name": f"{i}.jpg", "image_id": UUID(int=i)} for i in range(1, 600))
+    hidden = AddImage(conn, b"/theirs")
+    hidden.many({"name": f"{i}.jpg", "image_id": UUID(int=i)} for i in range(10_000, 13_000))
+    hidden.many([{"name": "guessed.jpg", "image_id": UUID(int=20_000), "average_hash": b"\xff" * 8}])
+    conn.execute(
+        "UPDATE imrec.image SET size = 5000, camera_model = 'S' WHERE image_id = %s", (UUID(int=20_000),)
+    )
+    conn.execute("VACUUM ANALYZE")
+    grants.grant(conn, GrantedRole.READER, role, create=True, roots=["/mine"])
+    told: list[object] = []
+    with psycopg.connect(make_conninfo(dsn, user=role), autocommit=True) as own:
+        # What workers read is not among the counters of the session.
+        own.execute("SET max_parallel_workers_per_gather = 0")
+        restricted = Restricted(own, role)
+        for fits, none in (
+            (f"imrec.hamming_within(B'{BITS}', 0)", f"imrec.hamming_within(~B'{BITS}', 0)"),
+            (
+                f"imrec.search({Q}, 5, filter => '{{\"min_size\": 4000}}')",
+                f"imrec.search({Q}, 5, filter => '{{\"min_size\": 6000}}')",
+            ),
+            (
+                f'imrec.search({Q}, 5, filter => \'{{"camera": "S"}}\')',
+                f'imrec.search({Q}, 5, filter => \'{{"camera": "T"}}\')',
+            ),
+        ):
+            assert read_for(restricted, fits) == read_for(restricted, none), fits
+        own.add_notice_handler(lambda diagnostic: told.append(diagnostic.message_detail))
+        own.execute("SET client_min_messages = log")
+        own.execute("SET debug_print_plan = on")
+        restricted.rows(f"SELECT * FROM imrec.search({Q}, 5, filter => '{{\"min_size\": 4000}}')")
+        own.execute("SET debug_print_plan = off")
+    # The plans of its own statements are sent, none of the tables.
+    assert told
+    assert not [detail for detail in told if ":aliasname i " in str(detail)]
+
+
+def read_for(own: Restricted, asked: str) -> list[tuple[object, ...]]:
+    """Return by how much the counters of each table and index rise for a question that nothing answers."""
+    with own.conn.transaction():
+        before = own.rows(COUNTERS)
+        assert own.rows(f"SELECT * FROM {asked}") == []
+        after = own.rows(COUNTERS)
+    return [
+        (*old[:2], *(n - o for n, o in zip(new[2:], old[2:], strict=True)))
+        for old, new in zip(before, after, strict=True)
+    ]

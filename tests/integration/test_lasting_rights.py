@@ -121,3 +121,22 @@ def test_nobody_is_restricted_in_a_schema_made_anew(dsn: str, restricted: Restri
     migrate.upgrade(settings_for(dsn))
     with psycopg.connect(dsn) as again:
         assert again.execute("SELECT FROM imrec_internal.access").fetchall() == []
+
+
+def test_functions_stay_the_owners_when_a_member_of_its_role_upgrades(
+    conn: Connection, dsn: str, restricted: Restricted, new_role: Callable[[], str]
+) -> None:
+    """They run with their owner's rights, and a member may lose its own."""
+    member = new_role()
+    grants.grant(conn, GrantedRole.OWNER, member, create=True)
+    conn.execute("DROP VIEW imrec.visible_photo")
+    conn.execute("DROP FUNCTION imrec_internal.visible_photos(name)")
+    conn.execute("DELETE FROM imrec_internal.applied_sql")
+    migrate.upgrade(settings_for(make_conninfo(dsn, user=member)))
+    others = conn.execute(
+        "SELECT proname FROM pg_proc JOIN pg_namespace AS n ON n.oid = pronamespace "
+        "WHERE prosecdef AND nspname ~ '^imrec' AND proowner <> nspowner"
+    ).fetchall()
+    assert others == []
+    grants.revoke(conn, member)
+    assert restricted.images() == 41

@@ -99,7 +99,10 @@ def test_what_runs_with_the_owners_rights_pins_its_names_and_asks_for_rights_fir
     for name, settings, source in conn.execute(
         "SELECT proname, proconfig::text, prosrc FROM pg_proc WHERE proname = ANY (%s)", (list(DEFINERS),)
     ):
-        for setting in ("search_path=pg_catalog, pg_temp", "enable_mergejoin=off"):
+        for setting in (
+            *("search_path=pg_catalog, pg_temp", "enable_mergejoin=off"),
+            "client_min_messages=warning",
+        ):
             assert setting in str(settings), name
         declared = str(source).partition("BEGIN")[0]
         assert "imrec_internal.reader_roots(reader)" in declared, name
