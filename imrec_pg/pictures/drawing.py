@@ -1,7 +1,7 @@
 """Pictures of clusters and maps, drawn by matplotlib (the extra [map]) without a display."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from io import BytesIO
@@ -254,12 +254,20 @@ def _write_legend(figure: "Figure", groups: Groups) -> None:
     lines = [(name, COLOURS[number]) for number, name in enumerate(groups.names)]
     if groups.rest:
         lines.append((groups.rest, OTHERS))
+    drawable = _drawable()
     for number, (name, colour) in enumerate(lines):
         y = 0.9 - 0.032 * number
         figure.text(0.83, y, "\N{BLACK CIRCLE}", fontsize=15, color=colour, va="center")
-        short = "".join(c if c.isprintable() else "\ufffd" for c in name)
+        short = "".join(c if c.isprintable() and ord(c) in drawable else "\ufffd" for c in name)
         short = short if len(short) <= 24 else f"…{short[-23:]}"  # noqa: PLR2004 - what fits beside the map
         figure.text(0.848, y, short, fontsize=11, color=_INK, va="center", parse_math=False)
+
+
+def _drawable() -> Collection[int]:
+    """Return the characters that matplotlib's own font has; of others it would warn, and draw empty boxes."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return get_font(findfont("DejaVu Sans")).get_charmap()
 
 
 def _rgb(colours: Sequence[str]) -> NDArray[np.float64]:

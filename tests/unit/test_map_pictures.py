@@ -134,3 +134,13 @@ def test_the_elbow_is_marked_on_the_curve() -> None:
     # k = 3 of 1 to 10: two ninths of the way, and matplotlib's margins of a twentieth; the legend pulls right.
     assert left + 0.2 * (right - left) < across < left + 0.45 * (right - left)
     assert is_like(pixels, COLOURS[0], 10).sum() > 500
+
+
+def test_folders_in_letters_that_the_font_lacks_are_drawn_without_a_warning() -> None:
+    """Warnings are errors here; a user would see them between the command's own messages."""
+    folders = ("東京", "हिन्दी", "שלום", "été")
+    paths = [f"/photos/{folders[at % 4]}/{at}.jpg".encode() for at in range(8)]
+    points = [(at, at % 3) for at in range(8)]
+    picture = np.asarray(draw_map(shown(points, paths=paths), Colour.FOLDER, photos=0))
+    legend = picture[: picture.shape[0] // 3, int(picture.shape[1] * 0.84) :]
+    assert (legend.min(axis=2) < 100).sum() > 200  # ink of the names
