@@ -19,10 +19,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-# Three at a time even on two cores: they often wait. The faults for themselves: they kill and stop processes by
+# Four at a time even on two cores: they often wait. The faults for themselves: they kill and stop processes by
 # the clock, and end with a table of figures.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --ignore tests/faults --numprocesses 5 --dist worksteal
+	$(BIN)/python -m pytest --ignore tests/faults --numprocesses 4 --dist worksteal
 	$(BIN)/python -m pytest tests/faults
 
 # Kills, cut connections, full disks, by the hundred: ten minutes or so. `make test` has a short form.
