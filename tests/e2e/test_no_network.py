@@ -104,12 +104,17 @@ def test_commands_stay_off_the_network_and_out_of_the_home_folder(
         ("status",),
         ("tune",),
         ("doctor",),
-        *(
-            [("cluster", "build"), ("map", "build", "--dims", "2"), ("map", "show")]
-            if find_spec("umap")
-            else []
-        ),
     ]
+    mapping: Sequence[Sequence[str | Path]] = [
+        ("cluster", "build", "--plot", tmp_path / "elbow.png"),
+        ("map", "build", "--dims", "2"),
+        ("map", "show"),
+        ("map", "plot", tmp_path / "map.png"),
+        ("map", "export", "--html", tmp_path / "map.html"),
+        ("export", "--projector", tmp_path / "projector"),
+    ]
+    if find_spec("umap"):
+        calls = [*calls, *mapping]
     for call in calls:
         run(*call)
         assert offline.tried() == "", call
