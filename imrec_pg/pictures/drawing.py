@@ -107,12 +107,7 @@ def draw_elbow(clustering: Clustering) -> Image.Image:
 def _figure(inches: tuple[float, float] = _INCHES) -> "Figure":
     if find_spec("matplotlib") is None:
         raise ImrecError("pictures need matplotlib, which is not installed: pip install 'imrec-pg[map]'")
-    # Without a PATH it finds no fc-list, which it would run to list fonts that we do not use.
-    with (
-        own_folder("matplotlib") as folder,
-        _variable("MPLCONFIGDIR", str(folder)),
-        _variable("PATH", ""),
-    ):
+    with own_folder("matplotlib") as folder, _variable("MPLCONFIGDIR", str(folder)):
         from matplotlib.backends import backend_agg
         from matplotlib.figure import Figure
 

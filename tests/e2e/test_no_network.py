@@ -118,7 +118,8 @@ def test_commands_stay_off_the_network_and_out_of_the_home_folder(
     for call in calls:
         run(*call)
         assert offline.tried() == "", call
-    assert offline.programs() == set()
+    # matplotlib asks fontconfig which fonts there are, the first time.
+    assert offline.programs() <= {"fc-list"}
     assert offline.home() == []
 
 
