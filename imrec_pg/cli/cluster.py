@@ -19,8 +19,16 @@ from imrec_pg.cli.common import (
     print_line,
     say,
 )
-from imrec_pg.cli.contact_sheet import Tile, check_target, is_sheet, save_picture, write_contact_sheet
+from imrec_pg.cli.contact_sheet import (
+    FORMATS,
+    Tile,
+    check_target,
+    is_sheet,
+    save_picture,
+    write_contact_sheet,
+)
 from imrec_pg.cli.progress import steps
+from imrec_pg.errors import UsageError
 from imrec_pg.output_folders import whole_folder
 from imrec_pg.paths import display_path
 from imrec_pg.records import Feature
@@ -177,6 +185,8 @@ Examples:
 @database_options
 def plot_(*, folder: Path, feature: Feature, on_map: int | None, photos: int, overwrite: bool) -> None:
     """Draw a contact sheet of each cluster into a new FOLDER: the most typical photo, and those next to it."""
+    if folder.suffix.lower() in FORMATS:
+        raise UsageError(f"{outputs.shown(folder)}: name a folder, which gets a picture for each cluster")
     with invocation().library() as library:
         clustering = library.clusters(feature, on_map=on_map)
         members = library.members(clustering, photos)

@@ -59,6 +59,7 @@ async function start() {
   const scene = new three.Scene();
   const camera = flat ? new three.OrthographicCamera() : new three.PerspectiveCamera(45, 1, 0.01, 50);
   camera.position.set(...(flat ? [0, 0, 5] : [1.5, 0.9, 2.2]));
+  if (!flat) camera.position.multiplyScalar(1.15 * Math.max(1, innerHeight / innerWidth));  // all of it in sight
   const geometry = new three.BufferGeometry();
   geometry.setAttribute("position", new three.BufferAttribute(positions, 3));
   const colours = new Uint8Array(photos * 3);

@@ -81,6 +81,7 @@ def test_no_photo_and_no_file_of_others_is_replaced(mapped: Imrec, folder: Path,
         ("map", "export", "--html", tmp_path / "map.txt"),
         ("cluster", "build", "--plot", photo, "--force"),
         ("cluster", "plot", folder),
+        ("cluster", "plot", tmp_path / "sheets.png"),
     ):
         assert run(*arguments, *BY, code=2).message
     assert photo.read_bytes() == before
