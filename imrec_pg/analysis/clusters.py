@@ -127,26 +127,34 @@ def build(
         PermissionDeniedError: only the schema's owner may.
         ImrecError: the extra is not installed.
     """
-    from imrec_pg.analysis.agreement import renew_agreement
-    from imrec_pg.analysis.placing import place_lacking
+    _check(feature, k, seed)
+    with translated(conn):
+        may_build(conn)
+        with held(conn, f"clusters of {feature}", on_wait):
+            return _replace(conn, found(conn, feature, k, seed, on_progress), on_progress)
 
+
+def _check(feature: Feature, k: int | str, seed: int) -> None:
     check_extra()
     check_feature(feature)
     check_k(k)
     check_seed(seed)
-    with translated(conn):
-        may_build(conn)
-        with held(conn, f"clusters of {feature}", on_wait):
-            made = found(conn, feature, k, seed, on_progress)
-            on_progress("storing", 0, None)
 
-            def once() -> UUID:
-                with conn.transaction():
-                    return store_clustering(conn, made)
 
-            clustering_id = retry_conflicts(once)
-            renew_agreement(conn, feature)
-            place_lacking(conn, feature)
+def _replace(conn: Connection, made: Made, on_progress: OnProgress) -> UUID:
+    """Store clusters in place of those that were there, with what came meanwhile, and return their id."""
+    from imrec_pg.analysis.agreement import renew_agreement
+    from imrec_pg.analysis.placing import place_lacking
+
+    on_progress("storing", 0, None)
+
+    def once() -> UUID:
+        with conn.transaction():
+            return store_clustering(conn, made)
+
+    clustering_id = retry_conflicts(once)
+    renew_agreement(conn, made.feature)
+    place_lacking(conn, made.feature)
     return clustering_id
 
 
@@ -224,14 +232,9 @@ def build_on_map(
         PermissionDeniedError: only the schema's owner may.
         ImrecError: the extra is not installed.
     """
-    from imrec_pg.analysis.agreement import renew_agreement
-    from imrec_pg.analysis.placing import place_lacking
     from imrec_pg.analysis.stored import map_coordinates
 
-    check_extra()
-    check_feature(feature)
-    check_k(k)
-    check_seed(seed)
+    _check(feature, k, seed)
     with translated(conn):
         may_build(conn)
         with held(conn, f"clusters of {feature}", on_wait):
@@ -245,16 +248,7 @@ def build_on_map(
                 raise NoMapError(feature, dims)
             keys, points = map_coordinates(conn, map_id)
             made = of_points(feature, map_id, (keys, points), k, seed, on_progress)
-            on_progress("storing", 0, None)
-
-            def once() -> UUID:
-                with conn.transaction():
-                    return store_clustering(conn, made)
-
-            clustering_id = retry_conflicts(once)
-            renew_agreement(conn, feature)
-            place_lacking(conn, feature)
-    return clustering_id
+            return _replace(conn, made, on_progress)
 
 
 def of_points(

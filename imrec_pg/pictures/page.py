@@ -17,7 +17,7 @@ from imrec_pg.decoding import Decoders
 from imrec_pg.errors import UsageError
 from imrec_pg.paths import terminal_text
 from imrec_pg.pictures.drawing import COLOURS, OTHERS
-from imrec_pg.pictures.shown import Colour, ShownMap
+from imrec_pg.pictures.shown import Colour, Groups, ShownMap
 from imrec_pg.thumbnails import squares
 
 _HERE = Path(__file__).parent
@@ -60,11 +60,12 @@ def page_of(
     chosen = rng.permutation(len(shown.points))[:sample]
     which, small = _thumbnails(shown, chosen, pictures, on_picture)
     names = shown.names()
+    groups = {colour: shown.groups(colour) for colour in Colour}
     parts = {
         "points": _packed(_levels(shown.points.points[chosen]).tobytes()),
         "paths": _packed("\n".join(terminal_text(names[at]) for at in chosen).encode()),
         "thumbnails": base64.b64encode(b"".join(small)),
-        **{f"by-{colour}": _packed(_numbers(shown, colour, chosen).tobytes()) for colour in Colour},
+        **{f"by-{colour}": _packed(_numbers(one, chosen).tobytes()) for colour, one in groups.items()},
         **{name: _packed((_HERE / "vendor" / name).read_bytes()) for name in _LIBRARIES},
     }
     about = {
@@ -73,7 +74,9 @@ def page_of(
         "photos": len(chosen),
         "side": _SIDE,
         "colours": [*COLOURS, OTHERS],
-        "groups": {str(colour): _names(shown, colour) for colour in Colour if _has(shown, colour)},
+        "groups": {
+            str(colour): _names(one) for colour, one in groups.items() if one.names or colour is Colour.NONE
+        },
         "pictures": [[int(at), len(picture)] for at, picture in zip(which, small, strict=True)],
     }
     html = _filled(about, parts)
@@ -89,18 +92,13 @@ def _levels(points: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.round(placed * _LEVELS).astype("<u2")
 
 
-def _numbers(shown: ShownMap, colour: Colour, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _numbers(groups: Groups, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the colour of each point, its place in COLOURS with OTHERS behind them."""
-    of_each = shown.groups(colour).of_each[chosen]
+    of_each = groups.of_each[chosen]
     return np.where(of_each < 0, len(COLOURS), of_each).astype(np.uint8)
 
 
-def _has(shown: ShownMap, colour: Colour) -> bool:
-    return colour is Colour.NONE or bool(shown.groups(colour).names)
-
-
-def _names(shown: ShownMap, colour: Colour) -> list[list[Any]]:
-    groups = shown.groups(colour)
+def _names(groups: Groups) -> list[list[Any]]:
     named = [[terminal_text(name), number] for number, name in enumerate(groups.names)]
     return [*named, [groups.rest, len(COLOURS)]] if groups.rest else named
 
