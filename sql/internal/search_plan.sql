@@ -125,7 +125,8 @@ BEGIN
         THEN
             RAISE invalid_parameter_value USING
                 MESSAGE = format('there is no root %L', conditions ->> 'root'),
-                HINT = 'SELECT name FROM imrec.root lists them, and so does imrec-pg root list.';
+                HINT = format('SELECT name FROM imrec.%s lists them, and so does imrec-pg root list.',
+                    CASE WHEN roots IS NULL THEN 'root' ELSE 'visible_root' END);
         ELSIF conditions ? 'format' THEN
             formats := formats || (SELECT jsonb_object_agg(r, jsonb_build_array(r)) FROM unnest(raw_formats) AS r);
             IF NOT formats ? upper(conditions ->> 'format') THEN

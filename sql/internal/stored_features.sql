@@ -17,7 +17,8 @@ BEGIN
     IF unknown IS NOT NULL THEN
         RAISE no_data_found USING
             MESSAGE = format('no image is stored under the id %s', unknown),
-            HINT = 'A sub-select that finds nothing gives NULL; SELECT image_id, path FROM imrec.file shows the ids.';
+            HINT = 'A sub-select that finds nothing gives NULL; SELECT image_id, path FROM imrec.visible_photo '
+                'shows the ids.';
     END IF;
     RETURN coalesce(found, '{}');
 END;
