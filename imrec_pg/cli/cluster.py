@@ -158,7 +158,7 @@ def _plot_elbow(made: "Clustering", plot: Path, replaced: os.stat_result | None)
     if not made.curve:
         say("so few photos have no curve: there is nothing to draw")
         return
-    from imrec_pg.pictures.drawing import draw_elbow
+    from imrec_pg.pictures.elbow import draw_elbow
 
     save_picture(draw_elbow(made), plot, replaced)
     say(f"drew the curve into {outputs.shown(plot)}")

@@ -164,10 +164,18 @@ Examples:
     default=True,
     help="Show the most typical photo of each group, and others where there is room.",
 )
+@click.option("--dark", is_flag=True, help="Light on dark.")
 @force_option
 @database_options
 def plot(
-    *, file: Path, feature: Feature, dims: int | None, colour: str, thumbnails: bool, force: bool
+    *,
+    file: Path,
+    feature: Feature,
+    dims: int | None,
+    colour: str,
+    thumbnails: bool,
+    dark: bool,
+    force: bool,
 ) -> None:
     """Draw a map into FILE (png, jpg, webp or pdf).
 
@@ -179,10 +187,12 @@ def plot(
     with invocation().library() as library:
         replaced = check_target(file, force=force, kept=kept_by(library))
         shown = library.shown_map(feature, dims=dims)
-        from imrec_pg.pictures.drawing import MOST_PHOTOS, draw_map
+        from imrec_pg.pictures.drawing import draw_map
+        from imrec_pg.pictures.placed_photos import MOST_PHOTOS
         from imrec_pg.pictures.shown import Colour
 
-        save_picture(draw_map(shown, Colour(colour), photos=MOST_PHOTOS if thumbnails else 0), file, replaced)
+        photos = MOST_PHOTOS if thumbnails else 0
+        save_picture(draw_map(shown, Colour(colour), photos=photos, dark=dark), file, replaced)
     say(f"drew {len(shown.points):,} photos into {shown_path(file)}")
 
 

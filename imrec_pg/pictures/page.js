@@ -15,6 +15,14 @@ async function unpacked(id) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+// The colours of the groups, as red, green and blue; on dark paper lighter.
+const coloursOf = (colour) => about.groups[colour].colours.map((c) => [1, 3, 5].map((i) => {
+  const value = parseInt(c.slice(i, i + 2), 16);
+  return dark.matches ? Math.round(255 - (255 - value) * 0.7) : value;
+}));
+
 const moduleOf = (text) => URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 
 async function libraries() {
@@ -29,14 +37,17 @@ async function libraries() {
 }
 
 function legend(colour) {
-  element("legend").replaceChildren(...about.groups[colour].map(([name, number]) => {
+  const colours = coloursOf(colour);
+  element("legend").replaceChildren(...about.groups[colour].names.map(([name, number, size]) => {
     const item = document.createElement("li");
     const dot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const circle = document.createElementNS("http://www.w3.org/2000/svg", "circle");
     dot.setAttribute("viewBox", "0 0 2 2");
-    for (const [key, value] of Object.entries({ cx: 1, cy: 1, r: 1, fill: about.colours[number] })) circle.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ cx: 1, cy: 1, r: 1, fill: `rgb(${colours[number]})` })) circle.setAttribute(key, value);
     dot.append(circle);
-    item.append(dot, name);
+    const count = document.createElement("small");
+    count.textContent = size.toLocaleString("en");
+    item.append(dot, name, count);
     item.title = name;
     return item;
   }));
@@ -98,17 +109,17 @@ async function start() {
   };
   controls.addEventListener("change", draw);
   addEventListener("resize", resize);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paper);
+  dark.addEventListener("change", () => { paint(element("colour").value); paper(); });
 
-  const rgb = about.colours.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
   const byColour = {};
   const linear = (v) => Math.round(255 * (v / 255) ** 2.2);
   const paint = async (colour) => {
     byColour[colour] ??= await unpacked(`by-${colour}`);
     const numbers = byColour[colour];
+    const ofGroup = coloursOf(colour).map((c) => c.map(linear));
     for (let i = 0; i < photos; i += 1) {
-      const c = rgb[numbers[i]];
-      for (let j = 0; j < 3; j += 1) colours[3 * i + j] = linear(c[j]);
+      const c = ofGroup[numbers[i]];
+      for (let j = 0; j < 3; j += 1) colours[3 * i + j] = c[j];
     }
     geometry.attributes.color.needsUpdate = true;
     legend(colour);

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from imrec_pg.decoding import Decoders
 from imrec_pg.errors import UsageError
 from imrec_pg.paths import terminal_text
-from imrec_pg.pictures.drawing import COLOURS, OTHERS
+from imrec_pg.pictures.palette import palette
 from imrec_pg.pictures.shown import Colour, Groups, ShownMap
 from imrec_pg.thumbnails import squares
 
@@ -73,9 +73,10 @@ def page_of(
         "dims": shown.points.info.dims,
         "photos": len(chosen),
         "side": _SIDE,
-        "colours": [*COLOURS, OTHERS],
         "groups": {
-            str(colour): _names(one) for colour, one in groups.items() if one.names or colour is Colour.NONE
+            str(colour): {"colours": palette(one), "names": _names(one)}
+            for colour, one in groups.items()
+            if one.names or colour is Colour.NONE
         },
         "pictures": [[int(at), len(picture)] for at, picture in zip(which, small, strict=True)],
     }
@@ -93,14 +94,15 @@ def _levels(points: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 def _numbers(groups: Groups, chosen: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return the colour of each point, its place in COLOURS with OTHERS behind them."""
+    """Return the colour of each point, its place in the palette."""
     of_each = groups.of_each[chosen]
-    return np.where(of_each < 0, len(COLOURS), of_each).astype(np.uint8)
+    return np.where(of_each < 0, len(groups.names), of_each).astype(np.uint8)
 
 
 def _names(groups: Groups) -> list[list[Any]]:
-    named = [[terminal_text(name), number] for number, name in enumerate(groups.names)]
-    return [*named, [groups.rest, len(COLOURS)]] if groups.rest else named
+    """Return what groups are called, their places in the palette, and how many photos they have on the whole map."""
+    named = zip(map(terminal_text, groups.names), range(len(groups.names)), groups.sizes, strict=True)
+    return [*map(list, named), *([name, len(groups.names), size] for name, size in groups.grey)]
 
 
 def _title(shown: ShownMap, photos: int) -> str:

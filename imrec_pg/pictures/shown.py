@@ -3,7 +3,7 @@
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,8 +16,8 @@ from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.paths import display_path, slashed
 
-MOST_GROUPS = 12
-"""Groups that get a colour of their own; the others share grey."""
+MOST_GROUPS = 60
+"""Groups that get a colour; the others share grey. Many colours are alike, but those of neighbours seldom are."""
 
 _FILES = """
 SELECT p.image_id, f.root_id, f.relative_path, extract(year FROM i.taken_at)::integer
@@ -41,17 +41,28 @@ class Colour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The photos of a map in groups, the largest first.
+    """The photos of a map in groups, the largest first, or all in their order.
 
     Attributes:
         names: of the groups, at most MOST_GROUPS of them.
+        sizes: how many photos each has.
         of_each: int32 (images,): the number of a photo's group from 0; -1 where it is in none of these.
-        rest: what those in none are called; "" where there are none.
+        others: photos of groups beyond those, and what they are called.
+        none: photos of no group, and what they are called.
+        in_order: whether the groups follow each other, as years do, rather than being the largest first.
     """
 
     names: Sequence[str]
+    sizes: Sequence[int]
     of_each: NDArray[np.int32]
-    rest: str
+    others: tuple[str, int]
+    none: tuple[str, int]
+    in_order: bool = False
+
+    @property
+    def grey(self) -> list[tuple[str, int]]:
+        """What has no colour of its own."""
+        return [(name, size) for name, size in (self.others, self.none) if size]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +87,14 @@ class ShownMap:
     def groups(self, colour: Colour) -> Groups:
         """Return the photos in groups."""
         if colour is Colour.NONE:
-            return Groups([], np.full(len(self.points), -1, np.int32), "photos")
+            every = len(self.points)
+            return Groups([], [], np.full(every, -1, np.int32), ("", 0), ("photos", every))
         if colour is Colour.FOLDER:
-            return _largest(_folders(self.paths), str, "other folders", "no folder")
+            return _largest(_folders(self.paths), str, "folders", "no folder")
         if colour is Colour.YEAR:
-            return _largest(list(self.years), str, "other years", "no date")
+            return _in_order(_largest(list(self.years), str, "years", "no date"))
         numbers = self.points.clusters if colour is Colour.CLUSTER else self.points.map_clusters
-        return _largest(list(numbers), lambda number: f"cluster {number}", "other clusters", "no cluster")
+        return _largest(list(numbers), lambda number: f"cluster {number}", "clusters", "no cluster")
 
 
 def shown_map(
@@ -132,12 +144,28 @@ def _cut(folder: str, level: int) -> str:
     return "/".join(folder.split("/")[:level])
 
 
-def _largest(keys: Sequence[object], name: Callable[[object], str], others: str, none: str) -> Groups:
+def _largest(keys: Sequence[object], name: Callable[[object], str], kind: str, none: str) -> Groups:
     counts = Counter(key for key in keys if key)
-    chosen = [key for key, _ in counts.most_common(MOST_GROUPS)]
-    number = {key: place for place, key in enumerate(chosen)}
-    of_each = np.array([number.get(key, -1) for key in keys], dtype=np.int32)
-    rest = ""
-    if (of_each < 0).any():
-        rest = others if len(counts) > len(chosen) else none
-    return Groups([name(key) for key in chosen], of_each, rest)
+    chosen = counts.most_common(MOST_GROUPS)
+    number = {key: place for place, (key, _) in enumerate(chosen)}
+    more, within = len(counts) - len(chosen), sum(counts.values())
+    return Groups(
+        names=[name(key) for key, _ in chosen],
+        sizes=[size for _, size in chosen],
+        of_each=np.array([number.get(key, -1) for key in keys], dtype=np.int32),
+        others=(f"{more:,} other {kind}", within - sum(size for _, size in chosen)),
+        none=(none, len(keys) - within),
+    )
+
+
+def _in_order(groups: Groups) -> Groups:
+    order = sorted(range(len(groups.names)), key=lambda number: groups.names[number])
+    place = np.full(len(order) + 1, -1, np.int32)  # the last of -1
+    place[order] = np.arange(len(order))
+    return replace(
+        groups,
+        names=[groups.names[number] for number in order],
+        sizes=[groups.sizes[number] for number in order],
+        of_each=place[groups.of_each],
+        in_order=True,
+    )

@@ -71,7 +71,8 @@ def test_a_folder_may_have_any_name() -> None:
     assert "alert(2)<!--" not in text
     groups = about["groups"]
     assert isinstance(groups, dict)
-    assert [name for name, _ in groups["folder"]] == ["/p/<script>alert(2)<!--", "/p/{{PROGRAM}}{{BLOCKS}}"]
+    names = [name for name, _, _ in groups["folder"]["names"]]
+    assert names == ["/p/<script>alert(2)<!--", "/p/{{PROGRAM}}{{BLOCKS}}"]
     assert text.count('id="about"') == 1
 
 

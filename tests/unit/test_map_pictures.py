@@ -15,7 +15,9 @@ from imrec_pg.pictures.shown import Colour
 from imrec_pg.records import Feature
 
 pytest.importorskip("matplotlib", reason="the extra [map]")
-from imrec_pg.pictures.drawing import COLOURS, OTHERS, draw_elbow, draw_map, flat
+from imrec_pg.pictures.drawing import draw_map, flat
+from imrec_pg.pictures.elbow import draw_elbow
+from imrec_pg.pictures.palette import COLOURS, OTHERS, palette
 
 
 def is_like(pixels: NDArray[np.uint8], colour: str, within: int = 40) -> NDArray[np.bool_]:
@@ -46,16 +48,43 @@ def test_dots_lie_where_the_points_are_in_the_colours_of_their_clusters() -> Non
     assert abs(low - also_low) < 2
 
 
-def test_of_equal_sizes_the_largest_twelve_groups_have_colours_and_the_rest_is_grey() -> None:
-    points = [[x, 0] for x in range(30)]
-    clusters = [1] * 5 + [2] * 4 + list(range(3, 24))
+def test_the_largest_twelve_groups_have_full_colours_the_next_paler_ones_and_the_last_grey() -> None:
+    points = [[x, 0] for x in range(80)]
+    clusters = [1] * 5 + [2] * 4 + list(range(3, 73)) + [0]
     groups = shown(points, clusters).groups(Colour.CLUSTER)
     assert groups.names[:2] == ["cluster 1", "cluster 2"]
-    assert len(groups.names) == 12
-    assert groups.rest == "other clusters"
-    assert (groups.of_each == -1).sum() == 30 - 5 - 4 - 10
+    assert list(groups.sizes[:3]) == [5, 4, 1]
+    assert groups.others == ("12 other clusters", 12)
+    assert groups.none == ("no cluster", 1)
+    assert (groups.of_each == -1).sum() == 13
+    colours = palette(groups)
+    assert colours[:12] == list(COLOURS)
+    assert len(set(colours)) == 61
+    brightness = [int(colour[1:3], 16) for colour in colours[:60:12]]  # all of one hue
+    assert brightness == sorted(brightness)
+    assert colours[-1] == OTHERS
     pixels = of_map(draw_map(shown(points, clusters), Colour.CLUSTER, photos=0))
-    assert is_like(pixels, OTHERS, 20).sum() > 300
+    assert is_like(pixels, OTHERS, 20).sum() > 100
+    assert is_like(pixels, colours[12], 20).sum() > 20
+
+
+def test_among_many_points_in_space_the_near_ones_are_seen() -> None:
+    rng = np.random.default_rng(3)
+    sheet = rng.uniform(-1, 1, (30_000, 3)).astype(np.float32)
+    _, near = flat(sheet)
+    # Two clusters, one before the other, of as many photos.
+    clusters = list(np.where(near > np.median(near), 1, 2))
+    pixels = of_map(draw_map(shown(sheet, clusters), Colour.CLUSTER, photos=0))
+    in_front, behind = is_like(pixels, COLOURS[0], 90).sum(), is_like(pixels, COLOURS[1], 90).sum()
+    assert in_front > 2 * behind
+
+
+def test_a_dark_picture_has_the_same_dots_on_dark_paper() -> None:
+    pixels = of_map(
+        draw_map(shown([[0, 0], [0, 10], [10, 0]], [1, 2, 3]), Colour.CLUSTER, photos=0, dark=True)
+    )
+    assert pixels[5, 5].max() < 40
+    assert (pixels.max(axis=-1) > 120).sum() > 300
 
 
 def test_forty_thousand_points_are_shades_as_dark_as_there_are_many() -> None:
@@ -106,15 +135,19 @@ def test_folders_are_named_where_they_part() -> None:
     groups = shown([[n, n] for n in range(4)], paths=paths).groups(Colour.FOLDER)
     assert groups.names == ["/a/b/x", "/a/b/y"]
     assert list(groups.of_each) == [0, 0, 1, -1]
-    assert groups.rest == "no folder"
+    assert groups.grey == [("no folder", 1)]
     one = shown([[0, 0]], paths=[b"/a/1.jpg"]).groups(Colour.FOLDER)
     assert one.names == ["/a"]
 
 
-def test_years_and_photos_without_one() -> None:
-    groups = shown([[n, n] for n in range(4)], years=[2019, 2020, 2020, 0]).groups(Colour.YEAR)
-    assert groups.names == ["2020", "2019"]
-    assert groups.rest == "no date"
+def test_years_go_from_dark_to_light_and_some_photos_have_none() -> None:
+    groups = shown([[n, n] for n in range(5)], years=[2019, 2020, 2020, 0, 2018]).groups(Colour.YEAR)
+    assert groups.names == ["2018", "2019", "2020"]
+    assert list(groups.sizes) == [1, 1, 2]
+    assert list(groups.of_each) == [1, 2, 2, -1, 0]
+    assert groups.grey == [("no date", 1)]
+    light = [sum(int(colour[i : i + 2], 16) for i in (1, 3, 5)) for colour in palette(groups)[:3]]
+    assert light == sorted(light)
 
 
 def test_no_name_is_taken_for_mathematics_or_markup() -> None:
