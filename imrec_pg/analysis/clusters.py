@@ -8,6 +8,7 @@ import numpy as np
 
 from imrec_pg.analysis import reading
 from imrec_pg.analysis.cells import Floats, nearest
+from imrec_pg.analysis.checks import check_feature, check_k, check_seed, how_many, may_build, nothing
 from imrec_pg.analysis.extras import check_extra
 from imrec_pg.analysis.kmeans import candidates, centres_of, curve_of, elbow, moved, sums
 from imrec_pg.analysis.quality import silhouette
@@ -16,18 +17,16 @@ from imrec_pg.analysis.storing import Made, by_size, store_clustering
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.locks import held
 from imrec_pg.db.retry import retry_conflicts
-from imrec_pg.db.rows import value, value_or_none
-from imrec_pg.errors import NoMapError, PermissionDeniedError, UsageError
+from imrec_pg.db.rows import value_or_none
+from imrec_pg.errors import NoMapError, UsageError
 from imrec_pg.records import Feature, OnProgress
 
 _SAMPLE = 100_000
 """Images that centres are found on: 200 MB."""
 _CURVE_SAMPLE = 20_000
-_MOST_CLUSTERS = 10_000
 _MAP = """
 SELECT map_id FROM imrec.map WHERE feature = %s AND dims = coalesce(%s, dims) ORDER BY dims DESC LIMIT 1
 """
-_MAY = "SELECT pg_catalog.has_table_privilege('imrec.clustering', 'INSERT, DELETE')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,64 +41,6 @@ class Chosen:
     k: int
     chosen: str
     curve: list[tuple[int, float]]
-
-
-def nothing(_step: str, _done: int, _total: int | None) -> None:
-    """Tell nobody of the progress."""
-
-
-def check_k(k: int | str) -> None:
-    """Return when k is "auto" or a number that makes sense.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if k != AUTO and not (isinstance(k, int) and 1 <= k <= _MOST_CLUSTERS):
-        raise UsageError(f"k is how many clusters to make, from 1 to {_MOST_CLUSTERS:,}, or auto, not {k}")
-
-
-def check_seed(seed: int) -> None:
-    """Return when a seed is one that NumPy takes.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if not 0 <= seed < 2**32:
-        raise UsageError(f"a seed is a number from 0 to {2**32 - 1:,}, not {seed}")
-
-
-def check_feature(feature: Feature) -> None:
-    """Return when a feature can be averaged, and so have clusters and a map.
-
-    Raises:
-        UsageError: it is a hash.
-    """
-    if feature.is_hash:
-        raise UsageError(f"clusters and maps are of embedding and histogram; {feature} has no mean")
-
-
-def may_build(conn: Connection) -> None:
-    """Return when this role may store clusters and maps.
-
-    Raises:
-        PermissionDeniedError: it may not.
-    """
-    if not value(conn, bool, _MAY):
-        raise PermissionDeniedError("only the owner of the schema imrec may make clusters and maps")
-
-
-def how_many(conn: Connection, feature: Feature, k: int | str) -> int:
-    """Return how many images there are to be put into clusters, or on a map.
-
-    Raises:
-        UsageError: there are none, or fewer than clusters.
-    """
-    images = reading.count(conn, feature)
-    if not images:
-        raise UsageError(f"there is no {feature} of any photo yet: imrec-pg ingest FOLDER computes it")
-    if isinstance(k, int) and k > images:
-        raise UsageError(f"{k:,} clusters cannot be made of {images:,} photos: ask for fewer, or for auto")
-    return images
 
 
 def choose(vectors: Floats, images: int, k: int | str, seed: int, on_progress: OnProgress) -> Chosen:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import click
 from imrec_pg import outputs
 from imrec_pg.cli.common import (
     PATH,
-    EnumChoice,
     database_options,
     invocation,
     json_option,
@@ -27,6 +25,15 @@ from imrec_pg.cli.contact_sheet import (
     save_picture,
     write_contact_sheet,
 )
+from imrec_pg.cli.map_options import (
+    Number,
+    feature_option,
+    force_option,
+    kept_by,
+    on_map_option,
+    seed_option,
+    staleness,
+)
 from imrec_pg.cli.progress import steps
 from imrec_pg.errors import UsageError
 from imrec_pg.output_folders import whole_folder
@@ -35,50 +42,6 @@ from imrec_pg.records import Feature
 
 if TYPE_CHECKING:
     from imrec_pg.analysis.records import Cluster, Clustering
-    from imrec_pg.library import Library
-
-feature_option = click.option(
-    "--feature",
-    type=EnumChoice(Feature),
-    default=Feature.EMBEDDING,
-    show_default=True,
-    help="By what photos are alike: embedding or histogram.",
-)
-seed_option = click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=42,
-    show_default=True,
-    help="The same photos and seed give the same result on the same machine.",
-)
-on_map_option = click.option(
-    "--on-map", type=click.Choice([2, 3]), help="Those found on the map of so many dimensions."
-)
-
-
-force_option = click.option(
-    "--force", is_flag=True, help="Replace a file that imrec-pg did not write; never a stored photo."
-)
-
-
-def kept_by(library: "Library") -> Callable[[Path], str | None]:
-    """Return what says that a file is a stored photo, which no output may replace."""
-    return lambda path: "a stored photo" if library.holds(path) else None
-
-
-class Number(click.ParamType[int | str]):
-    """How many clusters: a number, or auto."""
-
-    name = "N"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Return the number, or "auto"."""
-        if isinstance(value, int) or str(value) == "auto":
-            return value if isinstance(value, int) else "auto"
-        try:
-            return int(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is neither a number nor auto", param, ctx)
 
 
 @click.group(
@@ -279,16 +242,6 @@ def summary(clustering: "Clustering") -> str:
         f"{clustering.k:,} clusters {where}{clustering.feature} ({how}) of {clustering.images:,} photos{clear}"
         f"{staleness(clustering.later, clustering.lacking, clustering.images)}"
     )
-
-
-def staleness(later: int, lacking: int, images: int) -> str:
-    """Return how far clusters or a map lag behind, in a few words; nothing where they don't."""
-    parts = []
-    if later:
-        parts.append(f"{later:,} came later ({later / max(1, images + later):.0%})")
-    if lacking:
-        parts.append(f"{lacking:,} are not in it")
-    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _common(cluster: "Cluster") -> str:

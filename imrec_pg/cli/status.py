@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from imrec_pg.cli.cluster import staleness
 from imrec_pg.cli.common import database_options, invocation, json_option, print_json, print_line, size
+from imrec_pg.cli.map_options import staleness
 
 if TYPE_CHECKING:
     from imrec_pg.catalogue.roots import RootState
