@@ -1,0 +1,14 @@
+-- Whether a picture has enough detail for its hashes to vote, by its difference_hash: flat, split and evenly graded
+-- pictures have few bits set, or most, or rows that repeat, and agree with many others by chance.
+CREATE OR REPLACE FUNCTION imrec_internal.detailed(difference_hash bit(64))
+RETURNS boolean
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT bit_count(detailed.difference_hash) BETWEEN 8 AND 56 AND (
+        SELECT count(DISTINCT (detailed.difference_hash::bigint >> (8 * n.n)) & 255) > 3
+        FROM generate_series(0, 7) AS n (n)
+    );
+END;
+
+COMMENT ON FUNCTION imrec_internal.detailed(bit) IS
+'Whether a picture has enough detail for its hashes to tell something, by its difference_hash.';
