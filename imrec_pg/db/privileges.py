@@ -32,6 +32,7 @@ WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("INSERT", "UPDATE", "DELETE"),
         ("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
     ),
+    (("INSERT", "UPDATE", "DELETE"), ("duplicate_pair", "duplicate_member", "duplicate_verdict")),
     (("INSERT", "UPDATE"), (*Feature, "cluster_member", "map_point")),
     (("INSERT",), ("model",)),
 )

@@ -4,10 +4,11 @@ CREATE OR REPLACE FUNCTION imrec_internal.detailed(difference_hash bit(64))
 RETURNS boolean
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT bit_count(detailed.difference_hash) BETWEEN 8 AND 56 AND (
-        SELECT count(DISTINCT (detailed.difference_hash::bigint >> (8 * n.n)) & 255) > 3
-        FROM generate_series(0, 7) AS n (n)
-    );
+    SELECT bit_count(detailed.difference_hash) BETWEEN 8 AND 56 AND count(DISTINCT n.bits) > 3
+    FROM (
+        SELECT (detailed.difference_hash::bigint >> (8 * i.i)) & 255 AS bits
+        FROM generate_series(0, 7) AS i (i)
+    ) AS n;
 END;
 
 COMMENT ON FUNCTION imrec_internal.detailed(bit) IS

@@ -1,6 +1,6 @@
--- Which images may be in one group, in both directions, with how far they are apart: those of the pairs of a kind, and
+-- Which images may be in one group, in both directions, and how far apart they are: those of the pairs of a kind, and
 -- for copies those that people said to be the same, also by way of others; but for those said to be different or
--- alternates. Of all images, or of those around some: themselves, what is near to them, and what is in groups with that.
+-- alternates. Of all images, or around some: themselves, what is near to them, and what is in groups with that.
 CREATE OR REPLACE FUNCTION imrec_internal.duplicate_edges(of_kind text, images uuid[])
 RETURNS TABLE (image_id uuid, other_id uuid, distance double precision)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE

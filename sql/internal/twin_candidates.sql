@@ -2,10 +2,11 @@
 -- first of them alone, so that n images make n pairs.
 CREATE OR REPLACE FUNCTION imrec_internal.twin_candidates()
 RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET work_mem = '128MB'
 AS $$
+BEGIN
     INSERT INTO pg_temp.duplicate_candidate (image_id, other_id)
     SELECT n.first, n.image_id
     FROM (
@@ -16,6 +17,7 @@ AS $$
         WINDOW w AS (PARTITION BY a.average_hash, d.difference_hash, p.perceptual_hash ORDER BY a.image_id)
     ) AS n
     WHERE n.first <> n.image_id;
+END;
 $$;
 
 COMMENT ON FUNCTION imrec_internal.twin_candidates() IS

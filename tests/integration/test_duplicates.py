@@ -1,0 +1,235 @@
+"""Near duplicates: candidates against brute force, groups, verdicts."""
+
+from itertools import combinations
+from uuid import UUID
+
+import numpy as np
+import pytest
+from psycopg import errors as pg
+from support import AddImage, at_angle
+
+from imrec_pg.db.connection import Connection
+
+FIND = "SELECT pairs, groups FROM imrec_internal.find_duplicates('normal')"
+COLOURS = np.eye(512)
+
+
+def flipped(code: bytes, bits: int, rng: np.random.Generator) -> bytes:
+    """Return the code with so many bits changed."""
+    number = int.from_bytes(code, "big")
+    for bit in rng.permutation(64)[:bits]:
+        number ^= 1 << int(bit)
+    return number.to_bytes(8, "big")
+
+
+def find(conn: Connection) -> tuple[int, int]:
+    with conn.transaction():
+        row = conn.execute(FIND).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def groups(conn: Connection, kind: str = "copy") -> list[list[str]]:
+    """Return the names in each group, the keeper first."""
+    found: dict[UUID, list[str]] = {}
+    for group_id, path in conn.execute("SELECT group_id, path FROM imrec.duplicates(%s)", (kind,)):
+        found.setdefault(group_id, []).append(str(path).rpartition("/")[2])
+    return sorted(found.values())
+
+
+def pairs(conn: Connection) -> set[tuple[int, int]]:
+    return {(a.int, b.int) for a, b in conn.execute("SELECT image_id, other_id FROM imrec.duplicate_pair")}
+
+
+def copy_of(code: bytes, name: str, number: int, angle: float = 0.0) -> dict[str, object]:
+    return {
+        "name": name,
+        "image_id": UUID(int=number),
+        "difference_hash": code,
+        "perceptual_hash": code,
+        "embedding": at_angle(angle),
+        "histogram": COLOURS[number % 512],
+    }
+
+
+def resize(conn: Connection, sizes: dict[int, int]) -> None:
+    for number, width in sizes.items():
+        conn.execute("UPDATE imrec.image SET width = %s WHERE image_id = %s", (width, UUID(int=number)))
+
+
+def test_pairs_are_those_of_brute_force(conn: Connection, add_image: AddImage) -> None:
+    rng = np.random.default_rng(1)
+    codes: list[tuple[bytes, bytes]] = []
+    for number in range(1500):
+        if number % 3 and codes:
+            base = codes[int(rng.integers(len(codes)))]
+            codes.append(tuple(flipped(code, int(rng.integers(0, 8)), rng) for code in base))  # type: ignore[arg-type]
+        else:
+            codes.append((rng.bytes(8), rng.bytes(8)))
+    add_image.many(
+        {
+            "name": f"{number}.jpg",
+            "image_id": UUID(int=number + 1),
+            "difference_hash": d,
+            "perceptual_hash": p,
+            "embedding": COLOURS[number % 512],
+            "histogram": COLOURS[number % 512],
+        }
+        for number, (d, p) in enumerate(codes)
+    )
+    table = np.array([[int.from_bytes(code, "big") for code in pair] for pair in codes], dtype=np.uint64)
+    bits = np.bitwise_count(table[:, None] ^ table[None])
+    wanted = {
+        (a + 1, b + 1)
+        for a, b in combinations(range(len(codes)), 2)
+        if (bits[a, b].min() <= 3 and bits[a, b, 0] <= 6 and bits[a, b, 1] <= 8)
+        or (bits[a, b].min() <= 3 and a % 512 == b % 512)
+    }
+    find(conn)
+    assert len(wanted) > 200
+    assert pairs(conn) == wanted
+
+
+def test_a_group_is_a_star_around_the_largest_and_does_not_chain(
+    conn: Connection, add_image: AddImage
+) -> None:
+    rng = np.random.default_rng(2)
+    number = int.from_bytes(rng.bytes(8), "big")
+    # Each three bits from the one before, as far as copies may be; the first and the last are twelve bits apart.
+    chain = [(number ^ ((1 << 3 * step) - 1)).to_bytes(8, "big") for step in range(5)]
+    add_image.many(copy_of(code, f"{n}.jpg", n + 1, 90 * (n % 2)) for n, code in enumerate(chain))
+    resize(conn, {1: 10, 2: 20, 3: 90, 4: 20, 5: 10})
+    find(conn)
+    assert groups(conn) == [["2.jpg", "1.jpg", "3.jpg"]]
+    resize(conn, {1: 95})
+    find(conn)
+    assert groups(conn) == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"]]
+
+
+def test_ten_thousand_flat_pictures_make_one_star(conn: Connection, add_image: AddImage) -> None:
+    flat, number = bytes(8), 10_000
+    add_image.many(
+        copy_of(flat, f"{n}.png", n + 1) | {"histogram": COLOURS[0], "average_hash": flat} for n in range(number)
+    )
+    assert find(conn) == (number - 1, 1)
+
+
+def test_flat_pictures_of_other_colours_are_no_pair(conn: Connection, add_image: AddImage) -> None:
+    flat = bytes(8)
+    add_image.many(copy_of(flat, f"{n}.png", n + 1) | {"average_hash": flat} for n in range(3))
+    assert find(conn) == (0, 0)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_without_photos_there_are_no_duplicates(
+    conn: Connection, add_image: AddImage, number: int
+) -> None:
+    add_image.many({"name": f"{n}.jpg"} for n in range(number))
+    assert find(conn) == (0, 0)
+    assert groups(conn) == []
+
+
+def three_copies(conn: Connection, add_image: AddImage) -> None:
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(copy_of(code, f"{name}.jpg", n + 1) for n, name in enumerate("abc"))
+    resize(conn, {1: 30, 2: 20, 3: 10})
+    find(conn)
+
+
+def say(conn: Connection, a: str, b: str, verdict: str | None) -> object:
+    row = conn.execute(
+        "SELECT imrec.set_verdict(%s, %s, %s)", (f"/photos/{a}.jpg", f"/photos/{b}.jpg", verdict)
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.mark.parametrize("verdict", ["different", "alternate"])
+def test_what_was_said_to_be_no_duplicate_never_comes_back(
+    conn: Connection, add_image: AddImage, verdict: str
+) -> None:
+    three_copies(conn, add_image)
+    assert groups(conn) == [["a.jpg", "b.jpg", "c.jpg"]]
+    assert say(conn, "c", "a", verdict) is None
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+    find(conn)
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+    assert say(conn, "a", "c", None) == verdict
+    assert groups(conn) == [["a.jpg", "b.jpg", "c.jpg"]]
+
+
+def test_two_members_said_to_be_different_are_in_no_group_together(
+    conn: Connection, add_image: AddImage
+) -> None:
+    three_copies(conn, add_image)
+    say(conn, "b", "c", "different")
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+
+
+def test_what_was_said_to_be_the_same_joins_also_by_way_of_others(
+    conn: Connection, add_image: AddImage
+) -> None:
+    add_image.many(copy_of(np.random.default_rng(n).bytes(8), f"{c}.jpg", n + 1, 90 * n) for n, c in enumerate("abc"))
+    resize(conn, {1: 30, 2: 20, 3: 10})
+    assert find(conn) == (0, 0)
+    say(conn, "a", "b", "same")
+    say(conn, "b", "c", "same")
+    assert groups(conn) == [["a.jpg", "b.jpg", "c.jpg"]]
+    say(conn, "b", "c", None)
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+
+
+def test_a_group_keeps_its_id(conn: Connection, add_image: AddImage) -> None:
+    three_copies(conn, add_image)
+    ids = "SELECT DISTINCT group_id FROM imrec.duplicates('copy')"
+    before = conn.execute(ids).fetchall()
+    resize(conn, {3: 99})
+    find(conn)
+    assert groups(conn) == [["c.jpg", "a.jpg", "b.jpg"]]
+    assert conn.execute(ids).fetchall() == before
+
+
+def test_shots_seconds_apart_are_a_burst_and_no_copies(conn: Connection, add_image: AddImage) -> None:
+    three_copies(conn, add_image)
+    conn.execute(
+        "UPDATE imrec.image SET camera_model = 'A', taken_at = timestamp '2024-01-01' "
+        "+ CASE WHEN width = 20 THEN interval '2s' WHEN width = 10 THEN interval '1h' ELSE '0' END"
+    )
+    find(conn)
+    assert groups(conn, "burst") == [["a.jpg", "b.jpg"]]
+    assert groups(conn) == [["a.jpg", "c.jpg"]]
+
+
+def test_verdicts_outlive_their_images(conn: Connection, add_image: AddImage) -> None:
+    three_copies(conn, add_image)
+    say(conn, "a", "c", "different")
+    conn.execute("DELETE FROM imrec.file WHERE path LIKE '%c.jpg'")
+    conn.execute("DELETE FROM imrec.image WHERE image_id = %s", (UUID(int=3),))
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many([copy_of(code, "back.jpg", 3)])
+    resize(conn, {3: 10})
+    find(conn)
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+
+
+def test_files_of_the_same_bytes_are_exact_copies(conn: Connection, add_image: AddImage) -> None:
+    for name in ("b.jpg", "a.jpg"):
+        add_image.many([{"name": name, "image_id": UUID(int=7)}])
+    assert groups(conn, "exact") == [["a.jpg", "b.jpg"]]
+
+
+def test_a_verdict_that_makes_no_sense_is_an_error(conn: Connection, add_image: AddImage) -> None:
+    three_copies(conn, add_image)
+    with pytest.raises(pg.InvalidParameterValue, match="no verdict 'equal'"):
+        say(conn, "a", "b", "equal")
+    with pytest.raises(pg.InvalidParameterValue, match="same bytes"):
+        say(conn, "a", "a", "same")
+    with pytest.raises(pg.NoDataFound, match="no photo is stored under"):
+        say(conn, "a", "x", "same")
+    # What is said of an image that is not stored is kept for the day when it comes back.
+    unknown = UUID(int=99)
+    conn.execute("SELECT imrec.set_verdict('/photos/a.jpg', %s, 'different')", (str(unknown),))
+    assert conn.execute(
+        "SELECT other_id FROM imrec.duplicate_verdict WHERE verdict = 'different'"
+    ).fetchall() == [(unknown,)]
