@@ -440,15 +440,24 @@ duplicate_verdict = Table(
     metadata,
     Column("image_id", UUID(), primary_key=True),
     Column("other_id", UUID(), primary_key=True),
-    Column(
-        "verdict", Text, nullable=False, comment="same, alternate (an edit worth keeping) or different."
-    ),
+    Column("verdict", Text, nullable=False, comment="same, alternate (an edit worth keeping) or different."),
     Column("by", Text, nullable=False, comment="The PostgreSQL role."),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("image_id < other_id", name="order"),
     CheckConstraint("verdict IN ('same', 'alternate', 'different')", name="verdict"),
     Index(None, "other_id"),
-    comment="What a person said of two images; image_id < other_id. It outlives the images, whose ids are their contents.",
+    comment="What a person said of two images; image_id < other_id. It outlives them: ids are contents.",
+)
+
+duplicate_search = Table(
+    "duplicate_search",
+    metadata,
+    Column("search_id", SmallInteger, primary_key=True, autoincrement=False, server_default="1"),
+    Column("strictness", Text, nullable=False),
+    Column("crops", Boolean, nullable=False, comment="Whether the nearest by embedding were looked at too."),
+    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("search_id = 1", name="single"),
+    comment="The last search for duplicates, one row: ingest looks for those of new photos as it did.",
 )
 
 worker = Table(

@@ -33,6 +33,7 @@ WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
     ),
     (("INSERT", "UPDATE", "DELETE"), ("duplicate_pair", "duplicate_member", "duplicate_verdict")),
+    (("INSERT", "UPDATE"), ("duplicate_search",)),
     (("INSERT", "UPDATE"), (*Feature, "cluster_member", "map_point")),
     (("INSERT",), ("model",)),
 )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from imrec_pg.analysis import duplicates
 from imrec_pg.analysis.placing import Placer, place_lacking
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue.model import claim_model
@@ -219,6 +220,8 @@ class _Run:
                 # What the server's time limit allows; else each batch would meet it again.
                 self._rows = merged.rows
             self._place(images)
+            new = [image.image_id for image in images if image.features.difference_hash is not None]
+            self._database.run(duplicates.add, new)
             self.moved += mark_moved(self._database, images, self._walked)
             files = sum(len(image.files) for image in images)
             tally.new += merged.new

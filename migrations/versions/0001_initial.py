@@ -144,11 +144,15 @@ _COMMENTS = {
     "COLUMN imrec.duplicate_pair.kind": (
         "copy; burst: of the same camera, seconds apart; raw: a camera raw and its picture, side by side."
     ),
+    "TABLE imrec.duplicate_search": (
+        "The last search for duplicates, one row: ingest looks for those of new photos as it did."
+    ),
+    "COLUMN imrec.duplicate_search.crops": "Whether the nearest by embedding were looked at too.",
     "TABLE imrec.duplicate_member": "Groups of duplicates: stars, in which each image is near to the keeper.",
     "COLUMN imrec.duplicate_member.kind": "copy or burst: what the group is of.",
     "COLUMN imrec.duplicate_member.keeper": "The best image of the group.",
     "TABLE imrec.duplicate_verdict": (
-        "What a person said of two images; image_id < other_id. It outlives the images, whose ids are their contents."
+        "What a person said of two images; image_id < other_id. It outlives them: ids are contents."
     ),
     "COLUMN imrec.duplicate_verdict.verdict": "same, alternate (an edit worth keeping) or different.",
     "COLUMN imrec.duplicate_verdict.by": "The PostgreSQL role.",
@@ -179,7 +183,7 @@ def downgrade() -> None:
     for table in ("access_root", "access", "applied_sql"):
         op.drop_table(table, schema="imrec_internal")
     for table in (
-        *("duplicate_verdict", "duplicate_member", "duplicate_pair"),
+        *("duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
@@ -551,6 +555,16 @@ def _create_duplicates() -> None:
         schema="imrec",
     )
     op.create_index("duplicate_verdict_other_id_idx", "duplicate_verdict", ["other_id"], schema="imrec")
+    op.create_table(
+        "duplicate_search",
+        sa.Column("search_id", sa.SmallInteger, nullable=False, server_default="1", autoincrement=False),
+        sa.Column("strictness", sa.Text, nullable=False),
+        sa.Column("crops", sa.Boolean, nullable=False),
+        _time("found_at"),
+        sa.PrimaryKeyConstraint("search_id", name="duplicate_search_pkey"),
+        sa.CheckConstraint("search_id = 1", name=op.f("duplicate_search_single_check")),
+        schema="imrec",
+    )
 
 
 def _create_access() -> None:

@@ -8,9 +8,14 @@ import pytest
 from psycopg import errors as pg
 from support import AddImage, at_angle
 
+from imrec_pg.analysis import duplicates
+from imrec_pg.analysis.duplicates import add
 from imrec_pg.db.connection import Connection
+from imrec_pg.errors import InvalidQueryError
+from imrec_pg.library import Library
+from imrec_pg.settings import Settings
 
-FIND = "SELECT pairs, groups FROM imrec_internal.find_duplicates('normal')"
+FIND = "SELECT pairs, groups FROM imrec_internal.find_duplicates('normal', false)"
 COLOURS = np.eye(512)
 
 
@@ -26,19 +31,22 @@ def find(conn: Connection) -> tuple[int, int]:
     with conn.transaction():
         row = conn.execute(FIND).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return int(str(row[0])), int(str(row[1]))
 
 
 def groups(conn: Connection, kind: str = "copy") -> list[list[str]]:
     """Return the names in each group, the keeper first."""
-    found: dict[UUID, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for group_id, path in conn.execute("SELECT group_id, path FROM imrec.duplicates(%s)", (kind,)):
-        found.setdefault(group_id, []).append(str(path).rpartition("/")[2])
+        found.setdefault(str(group_id), []).append(str(path).rpartition("/")[2])
     return sorted(found.values())
 
 
 def pairs(conn: Connection) -> set[tuple[int, int]]:
-    return {(a.int, b.int) for a, b in conn.execute("SELECT image_id, other_id FROM imrec.duplicate_pair")}
+    return {
+        (UUID(str(a)).int, UUID(str(b)).int)
+        for a, b in conn.execute("SELECT image_id, other_id FROM imrec.duplicate_pair")
+    }
 
 
 def copy_of(code: bytes, name: str, number: int, angle: float = 0.0) -> dict[str, object]:
@@ -109,7 +117,8 @@ def test_a_group_is_a_star_around_the_largest_and_does_not_chain(
 def test_ten_thousand_flat_pictures_make_one_star(conn: Connection, add_image: AddImage) -> None:
     flat, number = bytes(8), 10_000
     add_image.many(
-        copy_of(flat, f"{n}.png", n + 1) | {"histogram": COLOURS[0], "average_hash": flat} for n in range(number)
+        copy_of(flat, f"{n}.png", n + 1) | {"histogram": COLOURS[0], "average_hash": flat}
+        for n in range(number)
     )
     assert find(conn) == (number - 1, 1)
 
@@ -121,9 +130,7 @@ def test_flat_pictures_of_other_colours_are_no_pair(conn: Connection, add_image:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_without_photos_there_are_no_duplicates(
-    conn: Connection, add_image: AddImage, number: int
-) -> None:
+def test_without_photos_there_are_no_duplicates(conn: Connection, add_image: AddImage, number: int) -> None:
     add_image.many({"name": f"{n}.jpg"} for n in range(number))
     assert find(conn) == (0, 0)
     assert groups(conn) == []
@@ -169,7 +176,9 @@ def test_two_members_said_to_be_different_are_in_no_group_together(
 def test_what_was_said_to_be_the_same_joins_also_by_way_of_others(
     conn: Connection, add_image: AddImage
 ) -> None:
-    add_image.many(copy_of(np.random.default_rng(n).bytes(8), f"{c}.jpg", n + 1, 90 * n) for n, c in enumerate("abc"))
+    add_image.many(
+        copy_of(np.random.default_rng(n).bytes(8), f"{c}.jpg", n + 1, 90 * n) for n, c in enumerate("abc")
+    )
     resize(conn, {1: 30, 2: 20, 3: 10})
     assert find(conn) == (0, 0)
     say(conn, "a", "b", "same")
@@ -211,6 +220,69 @@ def test_verdicts_outlive_their_images(conn: Connection, add_image: AddImage) ->
     resize(conn, {3: 10})
     find(conn)
     assert groups(conn) == [["a.jpg", "b.jpg"]]
+
+
+@pytest.mark.parametrize("searched", [True, False])
+def test_new_photos_join_groups_if_the_library_was_searched(
+    conn: Connection, add_image: AddImage, searched: bool
+) -> None:
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(copy_of(code, f"{name}.jpg", n + 1) for n, name in enumerate("ab"))
+    resize(conn, {1: 30, 2: 20})
+    if searched:
+        find(conn)
+    conn.execute("LISTEN imrec_duplicate")
+    near = flipped(code, 2, np.random.default_rng(4))
+    new = add_image.many([copy_of(near, "c.jpg", 3), copy_of(bytes(range(8)), "d.jpg", 4, 90)])
+    assert add(conn, [photo.image_id for photo in new]) == (2 if searched else 0)
+    assert groups(conn) == ([["a.jpg", "b.jpg", "c.jpg"]] if searched else [])
+    told = list(conn.notifies(timeout=5 if searched else 0, stop_after=1))
+    # Who may connect may listen: not which photos.
+    assert [(one.channel, one.payload) for one in told] == ([("imrec_duplicate", "")] if searched else [])
+
+
+def test_crops_are_found_by_what_they_show_and_their_colours(conn: Connection, add_image: AddImage) -> None:
+    rng = np.random.default_rng(5)
+    crop = copy_of(rng.bytes(8), "crop.jpg", 2, 20) | {"histogram": COLOURS[1]}
+    add_image.many([copy_of(rng.bytes(8), "whole.jpg", 1), crop])
+    resize(conn, {1: 30})
+    assert find(conn) == (0, 0)
+    with conn.transaction():
+        assert duplicates.find(conn, duplicates.Strictness.NORMAL, crops=True).pairs == 1
+    assert groups(conn) == [["whole.jpg", "crop.jpg"]]
+
+
+def test_a_camera_raw_and_its_picture_are_told_apart_from_copies(
+    conn: Connection, add_image: AddImage
+) -> None:
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(copy_of(code, name, n + 1) for n, name in enumerate(["a.dng", "a.jpg", "b.jpg"]))
+    conn.execute("UPDATE imrec.image SET format = 'DNG' WHERE image_id = %s", (UUID(int=1),))
+    find(conn)
+    assert groups(conn) == [["a.dng", "a.jpg", "b.jpg"]]
+    kinds = conn.execute("SELECT path, pair_kind FROM imrec.duplicates('copy') WHERE NOT keeper").fetchall()
+    assert kinds == [("/photos/a.jpg", "raw"), ("/photos/b.jpg", "copy")]
+
+
+def test_groups_come_by_savings(conn: Connection, add_image: AddImage, settings: Settings) -> None:
+    three_copies(conn, add_image)
+    add_image.many(
+        [{"name": "twin.jpg", "image_id": UUID(int=50)}, {"name": "twin2.jpg", "image_id": UUID(int=50)}]
+    )
+    conn.execute("UPDATE imrec.image SET size = 100 WHERE image_id = %s", (UUID(int=50),))
+    with Library(settings) as library:
+        exact, copies = library.duplicates()
+        assert (exact.kind, exact.savings, copies.kind, copies.savings) == ("exact", 100, "copy", 18)
+        assert [photo.path for photo in copies.photos] == ["/photos/a.jpg", "/photos/b.jpg", "/photos/c.jpg"]
+        assert library.set_verdict("/photos/b.jpg", UUID(int=3), "different") is None
+        assert library.set_verdict("/photos/b.jpg", "/photos/c.jpg", None) == "different"
+        assert library.verdicts() == []
+        with pytest.raises(InvalidQueryError, match="there is no strictness 'lax'"):
+            library.find_duplicates("lax")
+        with pytest.raises(
+            InvalidQueryError, match=r"no photo is stored under the path or id '/photos/x\.jpg'"
+        ):
+            library.set_verdict("/photos/b.jpg", "/photos/x.jpg", "same")
 
 
 def test_files_of_the_same_bytes_are_exact_copies(conn: Connection, add_image: AddImage) -> None:

@@ -15,7 +15,8 @@ LEFT_OUT = frozenset(
         "claim",
         # Clusters and maps are made again from the features.
         *("cluster", "cluster_member", "clustering", "map", "map_cell", "map_point", "map_projection"),
-        *("duplicate_member", "duplicate_pair"),  # follow from the features; what people said is exported
+        # They follow from the features; what people said of duplicates is exported.
+        *("duplicate_member", "duplicate_pair", "duplicate_search"),
         "hamming_flip",  # the same in every database: a migration makes it
         "lock",
         "tuning",  # was measured of an index, and an import builds another one

@@ -1,0 +1,184 @@
+"""Duplicates: copies of the same bytes, near copies and bursts, in groups; and what people said of them."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from psycopg import errors as pg
+from psycopg.rows import dict_row
+
+from imrec_pg.catalogue.roots import RootsHere
+from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.rows import all_rows, one_row, value_or_none, values
+from imrec_pg.errors import InvalidQueryError
+from imrec_pg.paths import absolute_path, display_path, slashed
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_FIND = "SELECT pairs, groups FROM imrec_internal.find_duplicates(%s, %s)"
+_ADD = "SELECT imrec_internal.add_duplicates(%s::uuid[])"
+_GROUPS = """
+SELECT d.*, f.root_id, f.relative_path FROM imrec.duplicates(%s) AS d
+INNER JOIN imrec.file AS f ON f.image_id = d.image_id AND f.file_id = d.file_id
+"""
+_SET_VERDICT = "SELECT imrec.set_verdict(%s, %s, %s)"
+_VERDICTS = 'SELECT image_id, other_id, verdict, "by", at::text FROM imrec.duplicate_verdict ORDER BY at DESC'
+
+
+class Strictness(StrEnum):
+    """How alike two images must be; imrec_internal.duplicate_limit has the limits."""
+
+    STRICT = "strict"
+    NORMAL = "normal"
+    LOOSE = "loose"
+
+
+class DuplicateKind(StrEnum):
+    """Files with the same bytes, images that are near copies, or shots seconds apart."""
+
+    EXACT = "exact"
+    COPY = "copy"
+    BURST = "burst"
+
+
+class Verdict(StrEnum):
+    """What two images are to each other, as a person says; alternate is an edit worth keeping."""
+
+    SAME = "same"
+    ALTERNATE = "alternate"
+    DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDuplicates:
+    """What a search of the whole library found."""
+
+    pairs: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePhoto:
+    """One photo of a group.
+
+    Attributes:
+        path: on this host, for display.
+        raw_path: as the file system spells it.
+        copies: how many files hold exactly these bytes.
+        pair_kind: how it is alike the keeper: copy, burst, or raw (a camera raw beside its picture).
+        difference_bits: in how many bits its hash differs from the keeper's; perceptual_bits likewise.
+        embedding: cosine distance to the keeper; histogram likewise. None of the keeper itself, and where people
+            said that the two are the same.
+    """
+
+    keeper: bool
+    path: str
+    raw_path: bytes
+    image_id: UUID
+    file_id: UUID
+    copies: int
+    size: int
+    width: int
+    height: int
+    format: str
+    pair_kind: str | None
+    difference_bits: int | None
+    perceptual_bits: int | None
+    embedding: float | None
+    histogram: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """Photos that are alike; the first is the one to keep, and each other one is near to it."""
+
+    group_id: UUID
+    kind: DuplicateKind
+    photos: tuple[DuplicatePhoto, ...]
+
+    @property
+    def savings(self) -> int:
+        """How many bytes all files but the keeper's take, or for a keeper in several files all but one."""
+        return sum(photo.size * photo.copies for photo in self.photos) - self.photos[0].size
+
+    @property
+    def farthest(self) -> float:
+        """How far the least alike photo is from the keeper: bits of both hashes, and the embedding's distance."""
+        return max(
+            (p.difference_bits or 0) + (p.perceptual_bits or 0) + (p.embedding or 0) for p in self.photos
+        )
+
+
+def find(conn: Connection, strictness: Strictness, *, crops: bool) -> FoundDuplicates:
+    """Look for near duplicates in the whole library, in one transaction; what people said stays."""
+    with translated(conn), conn.transaction():
+        return one_row(conn, FoundDuplicates, _FIND, (str(strictness), crops))
+
+
+def add(conn: Connection, image_ids: Sequence[UUID]) -> int:
+    """Look for near duplicates of new images, if the library was searched before; return how many are new."""
+    with translated(conn), conn.transaction():
+        return values(conn, int, _ADD, (list(image_ids),))[0]
+
+
+def groups(conn: Connection, kind: DuplicateKind | None, here: RootsHere) -> list[DuplicateGroup]:
+    """Return all groups of a kind, or of all kinds, those first that take most space."""
+    folders = {root.root_id: slashed(root.here) for root in here.all}
+    found: dict[tuple[UUID, str], list[DuplicatePhoto]] = {}
+    with translated(conn), conn.cursor(row_factory=dict_row) as cur:
+        for row in cur.execute(_GROUPS, (kind and str(kind),)):
+            raw_path = folders.get(row.pop("root_id"), b"/") + bytes(row.pop("relative_path"))
+            photo = row | {"path": display_path(raw_path), "raw_path": raw_path}
+            key = (photo.pop("group_id"), photo.pop("kind"))
+            found.setdefault(key, []).append(DuplicatePhoto(**photo))
+    made = [
+        # The join need not keep the order.
+        DuplicateGroup(
+            group_id, DuplicateKind(name), tuple(sorted(photos, key=lambda p: (not p.keeper, p.path)))
+        )
+        for (group_id, name), photos in found.items()
+    ]
+    return sorted(made, key=lambda group: (-group.savings, group.group_id))
+
+
+def name_of(here: RootsHere, photo: "str | bytes | os.PathLike[str] | UUID") -> str:
+    """Return how SQL knows a photo: an id as it is, a path of this host as the canonical one."""
+    if isinstance(photo, UUID) or _ID.fullmatch(os.fsdecode(photo)):
+        return str(photo)
+    return here.canonical(absolute_path(photo)).rstrip("/")
+
+
+def set_verdict(conn: Connection, a: str, b: str, verdict: Verdict | None) -> Verdict | None:
+    """Say what two images are to each other, None to forget it; return what was said before.
+
+    a and b are paths as SQL knows them, or ids of images.
+
+    Raises:
+        InvalidQueryError: a path is not stored, or both are the same image.
+    """
+    with translated(conn):
+        try:
+            with conn.transaction():
+                before = value_or_none(conn, object, _SET_VERDICT, (a, b, verdict and str(verdict)))
+        except (pg.NoDataFound, pg.InvalidParameterValue) as error:
+            raise InvalidQueryError(error.diag.message_primary or str(error)) from error
+    return None if before is None else Verdict(str(before))
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVerdict:
+    """What somebody said of two images; at is ISO 8601."""
+
+    image_id: UUID
+    other_id: UUID
+    verdict: str
+    by: str
+    at: str
+
+
+def verdicts(conn: Connection) -> list[GivenVerdict]:
+    """Return all verdicts, the last one first."""
+    with translated(conn):
+        return all_rows(conn, GivenVerdict, _VERDICTS)
