@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.detailed(difference_hash bit(64))
 RETURNS boolean
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT bit_count(detailed.difference_hash) BETWEEN 8 AND 56 AND count(DISTINCT n.bits) > 3
+    SELECT abs(bit_count(detailed.difference_hash) - 32) <= 24 AND count(DISTINCT n.bits) > 3
     FROM (
         SELECT (detailed.difference_hash::bigint >> (8 * i.i)) & 255 AS bits
         FROM generate_series(0, 7) AS i (i)

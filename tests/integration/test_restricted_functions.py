@@ -132,6 +132,16 @@ CLOSED = {
     "prune(interval)": "(dry_run => true)",
     "clusters(text)": "('embedding')",
     "cluster_of(text)": f"({MY_PATH})",
+    "duplicates(text)": "('copy')",
+    "duplicates_of(text)": f"({MY_PATH})",
+    "set_verdict(text)": f"({OTHER}::text, {MY}::text, 'same')",
+    "add_duplicates(uuid[])": f"(ARRAY[{MY}::uuid])",
+    "duplicate_edges(text)": f"('copy', ARRAY[{MY}::uuid])",
+    "find_duplicates(text)": "('normal', false)",
+    "group_duplicates(uuid[])": f"(ARRAY[{MY}::uuid])",
+    "hash_candidates(text)": "('difference_hash')",
+    "keeper_order(uuid[])": f"(ARRAY[{OTHER}::uuid])",
+    "twin_candidates()": "()",
     "mapped_filter(jsonb)": "('{\"cluster\": 1}', 'embedding')",
 }
 # hamming_near reads nothing of so small a table: a scan, by others, is cheaper.
@@ -145,6 +155,10 @@ READ_NOTHING = {
     "filter(text)",
     "hash_chunk(bit)",
     "hash_distance(bit)",
+    "detailed(bit)",
+    "is_raw(text)",
+    # They read what others of these functions have put into temporary tables first.
+    *("embedding_candidates(uuid[])", "judge_duplicates(text)", "store_duplicate_groups(text)"),
     "worker_lock(uuid)",
 }
 
@@ -174,7 +188,7 @@ def test_each_function_answers_from_own_photos_alone(conn: Connection, restricte
 @pytest.mark.parametrize("function", CLOSED)
 def test_what_reads_tables_as_the_caller_is_refused(restricted: Restricted, function: str) -> None:
     name = function.partition("(")[0]
-    schema = "imrec" if name in ("prune", "clusters", "cluster_of") else "imrec_internal"
+    schema = "imrec" if name in ("prune", "clusters", "cluster_of", "duplicates", "duplicates_of", "set_verdict") else "imrec_internal"
     with pytest.raises(pg.InsufficientPrivilege):
         restricted.rows(f"SELECT * FROM {schema}.{name}{CLOSED[function]}")
 
