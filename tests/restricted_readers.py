@@ -100,7 +100,8 @@ def _add_duplicates(conn: Connection) -> None:
     conn.execute("INSERT INTO imrec.duplicate_verdict VALUES (%s, %s, 'same', 'somebody')", pair)
     for image_id in pair:
         conn.execute(
-            "INSERT INTO imrec.duplicate_member VALUES (%s, 'copy', %s, %s)", (image_id, pair[0], image_id == pair[0])
+            "INSERT INTO imrec.duplicate_member VALUES (%s, 'copy', %s, %s)",
+            (image_id, pair[0], image_id == pair[0]),
         )
 
 

@@ -19,7 +19,7 @@ Examples:
 )
 @click.argument("photo", type=PATH)
 @click.argument("other", type=PATH)
-@click.argument("verdict", type=click.Choice([*Verdict, _FORGET]))
+@click.argument("verdict", type=click.Choice([*map(str, Verdict), _FORGET]))
 @database_options
 def command(*, photo: Path, other: Path, verdict: str) -> None:
     """Say that two photos (paths, or ids of images) are the same, alternates or different.

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.group_duplicates(images uuid[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET work_mem = '64MB'
+SET work_mem = '16MB'
 AS $$
 DECLARE
     of_kind text;

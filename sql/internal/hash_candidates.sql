@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.hash_candidates(feature text)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET work_mem = '128MB'
+SET work_mem = '64MB'
 SET enable_nestloop = off
 SET enable_mergejoin = off
 AS $$

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.judge_duplicates(strictness text)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET work_mem = '64MB'
+SET work_mem = '16MB'
 AS $$
 DECLARE
     most record;

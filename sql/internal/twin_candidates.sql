@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.twin_candidates()
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET work_mem = '128MB'
+SET work_mem = '64MB'
 AS $$
 BEGIN
     INSERT INTO pg_temp.duplicate_candidate (image_id, other_id)
