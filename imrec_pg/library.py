@@ -477,7 +477,10 @@ class Library:
         with _pyarrow_needed():
             from imrec_pg.backup.parquet import import_library
         imported = self._sessions.run(import_library, _path(folder), replace=replace, on_progress=on_progress)
+        from imrec_pg.analysis.duplicates import add_lacking
+
         self._sessions.run(place_lacking)
+        self._sessions.run(add_lacking)
         return imported
 
     def dump(self, file: PathLike, *, overwrite: bool = False, force: bool = False) -> None:
@@ -611,13 +614,18 @@ class Library:
         return self._sessions.run(stored.map_info, chosen(Feature, feature), dims).dims
 
     def find_duplicates(
-        self, strictness: "Strictness | str" = "normal", *, crops: bool = False
+        self,
+        strictness: "Strictness | str" = "normal",
+        *,
+        crops: bool = False,
+        on_progress: OnProgress | None = None,
     ) -> "FoundDuplicates":
         """Look for near copies in the whole library; from then on, ingests look for those of new photos.
 
         Args:
             strictness: how alike two images must be: "strict", "normal" or "loose".
             crops: also compare each image with the ten nearest by embedding, which takes much longer.
+            on_progress: what to tell; see OnProgress.
 
         Raises:
             InvalidQueryError: there is no such strictness.
@@ -625,7 +633,12 @@ class Library:
         """
         from imrec_pg.analysis import duplicates
 
-        return self._sessions.run(duplicates.find, chosen(duplicates.Strictness, strictness), crops=crops)
+        return self._sessions.run(
+            duplicates.find,
+            chosen(duplicates.Strictness, strictness),
+            crops=crops,
+            on_progress=on_progress or duplicates.nothing,
+        )
 
     def duplicates(self, kind: "DuplicateKind | str | None" = None) -> "list[DuplicateGroup]":
         """Return the groups of duplicates, those first that take most space; the photo to keep is first in each.

@@ -10,14 +10,29 @@ from uuid import UUID
 from psycopg import errors as pg
 from psycopg.rows import dict_row
 
+from imrec_pg.analysis.clusters import nothing
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.rows import all_rows, one_row, value_or_none, values
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.paths import absolute_path, display_path, slashed
+from imrec_pg.records import OnProgress
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_FIND = "SELECT pairs, groups FROM imrec_internal.find_duplicates(%s, %s)"
+_HASHES = ("difference_hash", "perceptual_hash")
+_LIMIT = """
+SELECT greatest(l.difference_bits, l.near_bits) AS difference, l.near_bits AS perceptual
+FROM imrec_internal.limit_of(%s) AS l
+"""
+_STAGE = "SELECT imrec_internal.stage_duplicates()"
+_MASKS = "SELECT imrec_internal.hash_masks(%s)"
+_NEAR_CODES = "SELECT imrec_internal.near_codes(%s, %s, %s)"
+_NEAR_CANDIDATES = "SELECT imrec_internal.near_candidates(%s, %s)"
+_STAGED = "SELECT s.image_id FROM pg_temp.duplicate_stage AS s"
+_BY_EMBEDDING = "SELECT imrec_internal.embedding_candidates(%s::uuid[])"
+_JUDGE = "SELECT imrec_internal.judge_duplicates(%s)"
+_REPLACE = "SELECT pairs, groups FROM imrec_internal.replace_duplicates(%s, %s)"
+_UNSEARCHED = "SELECT image_id FROM imrec_internal.unsearched LIMIT %s"
 _ADD = "SELECT imrec_internal.add_duplicates(%s::uuid[])"
 _GROUPS = """
 SELECT d.*, f.root_id, f.relative_path FROM imrec.duplicates(%s) AS d
@@ -25,6 +40,10 @@ INNER JOIN imrec.file AS f ON f.image_id = d.image_id AND f.file_id = d.file_id
 """
 _SET_VERDICT = "SELECT imrec.set_verdict(%s, %s, %s)"
 _VERDICTS = 'SELECT image_id, other_id, verdict, "by", at::text FROM imrec.duplicate_verdict ORDER BY at DESC'
+
+
+_BATCH = 256
+"""Images looked up in one transaction, which keeps other ingests' look-ups waiting for half a second."""
 
 
 class Strictness(StrEnum):
@@ -49,6 +68,14 @@ class Verdict(StrEnum):
     SAME = "same"
     ALTERNATE = "alternate"
     DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class _Bits:
+    """Within how many bits of each hash images have to be compared."""
+
+    difference: int
+    perceptual: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +138,59 @@ class DuplicateGroup:
         )
 
 
-def find(conn: Connection, strictness: Strictness, *, crops: bool) -> FoundDuplicates:
-    """Look for near duplicates in the whole library, in one transaction; what people said stays."""
+def find(
+    conn: Connection, strictness: Strictness, *, crops: bool, on_progress: OnProgress = nothing
+) -> FoundDuplicates:
+    """Look for near duplicates in the whole library; what people said stays.
+
+    Nothing changes for others until all is found, in one transaction. Then come the images that were stored meanwhile.
+
+    Raises:
+        DatabaseUnreachableError: the connection was lost; nothing was changed.
+    """
     with translated(conn), conn.transaction():
-        return one_row(conn, FoundDuplicates, _FIND, (str(strictness), crops))
+        limit = one_row(conn, _Bits, _LIMIT, (str(strictness),))
+        on_progress("reading", 0, None)
+        conn.execute(_STAGE)
+        for feature, bits in zip(_HASHES, (limit.difference, limit.perceptual), strict=True):
+            masks = values(conn, int, _MASKS, (bits,))
+            for done, mask in enumerate(masks):
+                on_progress(f"comparing by {feature}", done, len(masks))
+                conn.execute(_NEAR_CODES, (feature, bits, mask))
+            conn.execute(_NEAR_CANDIDATES, (feature, str(strictness)))
+        if crops:
+            ids = values(conn, UUID, _STAGED)
+            for start in range(0, len(ids), _BATCH):
+                on_progress("comparing by embedding", start, len(ids))
+                conn.execute(_BY_EMBEDDING, (ids[start : start + _BATCH],))
+        on_progress("judging", 0, None)
+        conn.execute(_JUDGE, (str(strictness),))
+        on_progress("storing", 0, None)
+        found = one_row(conn, FoundDuplicates, _REPLACE, (str(strictness), crops))
+    add_lacking(conn)
+    return found
 
 
 def add(conn: Connection, image_ids: Sequence[UUID]) -> int:
     """Look for near duplicates of new images, if the library was searched before; return how many are new."""
     with translated(conn), conn.transaction():
         return values(conn, int, _ADD, (list(image_ids),))[0]
+
+
+def add_lacking(conn: Connection) -> None:
+    """Look for near duplicates of all images for which this was not done since the library was searched.
+
+    Those of an ingest that was killed before it did it, of an import, and of ingests during a search.
+
+    Raises:
+        DatabaseUnreachableError: the connection was lost; doing it again is all right.
+    """
+    while True:
+        with translated(conn):
+            ids = values(conn, UUID, _UNSEARCHED, (_BATCH,))
+        if not ids:
+            return
+        add(conn, ids)
 
 
 def groups(conn: Connection, kind: DuplicateKind | None, here: RootsHere) -> list[DuplicateGroup]:

@@ -12,8 +12,8 @@ from imrec_pg.cli.common import (
     json_option,
     print_json,
     print_line,
-    say,
 )
+from imrec_pg.cli.progress import steps
 
 
 @click.command(
@@ -40,9 +40,8 @@ def command(*, strictness: Strictness, crops: bool, as_json: bool) -> None:
     From then on, ingest and watch look for copies of each new photo in the same way. Groups keep their ids, and
     what you said of pairs is kept. Ctrl-C leaves everything as it was.
     """
-    with invocation().library() as library:
-        say("looking for near copies …")
-        found = library.find_duplicates(strictness=strictness, crops=crops)
+    with invocation().library() as library, steps("duplicates", quiet=as_json, unit="") as show:
+        found = library.find_duplicates(strictness=strictness, crops=crops, on_progress=show)
     if as_json:
         print_json(dataclasses.asdict(found))
         return

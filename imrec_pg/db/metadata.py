@@ -460,6 +460,13 @@ duplicate_search = Table(
     comment="The last search for duplicates, one row: ingest looks for those of new photos as it did.",
 )
 
+duplicate_seen = Table(
+    "duplicate_seen",
+    metadata,
+    _image_id(),
+    comment="Images whose near copies were looked for since the last search of the library.",
+)
+
 worker = Table(
     "worker",
     metadata,

@@ -32,7 +32,7 @@ WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
         ("INSERT", "UPDATE", "DELETE"),
         (
             *("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
-            *("duplicate_pair", "duplicate_member", "duplicate_verdict"),
+            *("duplicate_pair", "duplicate_member", "duplicate_seen", "duplicate_verdict"),
         ),
     ),
     (("INSERT", "UPDATE"), (*Feature, "cluster_member", "duplicate_search", "map_point")),

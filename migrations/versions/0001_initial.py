@@ -147,6 +147,7 @@ _COMMENTS = {
     "TABLE imrec.duplicate_search": (
         "The last search for duplicates, one row: ingest looks for those of new photos as it did."
     ),
+    "TABLE imrec.duplicate_seen": "Images whose near copies were looked for since the last search of the library.",
     "COLUMN imrec.duplicate_search.crops": "Whether the nearest by embedding were looked at too.",
     "TABLE imrec.duplicate_member": "Groups of duplicates: stars, in which each image is near to the keeper.",
     "COLUMN imrec.duplicate_member.kind": "copy or burst: what the group is of.",
@@ -183,7 +184,7 @@ def downgrade() -> None:
     for table in ("access_root", "access", "applied_sql"):
         op.drop_table(table, schema="imrec_internal")
     for table in (
-        *("duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
+        *("duplicate_seen", "duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
@@ -563,6 +564,14 @@ def _create_duplicates() -> None:
         _time("found_at"),
         sa.PrimaryKeyConstraint("search_id", name="duplicate_search_pkey"),
         sa.CheckConstraint("search_id = 1", name=op.f("duplicate_search_single_check")),
+        schema="imrec",
+    )
+    # A row of its own, so that nothing that is wide is written again.
+    op.create_table(
+        "duplicate_seen",
+        _key(),
+        sa.PrimaryKeyConstraint("image_id", name="duplicate_seen_pkey"),
+        _foreign_key("duplicate_seen", "image_id", "image", "CASCADE"),
         schema="imrec",
     )
 

@@ -1,6 +1,6 @@
 -- Makes groups of the pairs anew: of all, or of those that have to do with some images. A group is a star: each member
 -- is near to its keeper, or is said to be the same; so nothing chains. The keepers are those that come first when the
--- images are taken in the order of imrec_internal.keeper_order, and each image becomes a keeper that is near to none
+-- images are taken in the order of imrec_internal.place_keepers, and each image becomes a keeper that is near to none
 -- before it; found in rounds, in which each image that is better than all undecided ones near to it becomes one. Other
 -- images join the nearest keeper. Two images that are said to be different or alternates are in no group together.
 CREATE OR REPLACE FUNCTION imrec_internal.group_duplicates(images uuid[])
@@ -19,12 +19,7 @@ BEGIN
         SELECT * FROM imrec_internal.duplicate_edges(of_kind, images);
         CREATE INDEX ON pg_temp.duplicate_edge (image_id);
         ANALYZE pg_temp.duplicate_edge;
-        CREATE TEMP TABLE duplicate_node ON COMMIT DROP AS
-        SELECT k.image_id, k.place, NULL::boolean AS keeper FROM imrec_internal.keeper_order(
-            ARRAY(SELECT DISTINCT e.image_id FROM pg_temp.duplicate_edge AS e)
-        ) AS k;
-        CREATE UNIQUE INDEX ON pg_temp.duplicate_node (image_id);
-        ANALYZE pg_temp.duplicate_node;
+        PERFORM imrec_internal.place_keepers();
         LOOP
             UPDATE pg_temp.duplicate_node AS n SET keeper = true
             WHERE n.keeper IS NULL AND n.image_id NOT IN (

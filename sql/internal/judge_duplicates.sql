@@ -1,22 +1,16 @@
--- Keeps those candidates of pg_temp.duplicate_candidate on which two signals agree (imrec_internal.duplicate_limit),
--- with their evidence, in imrec.duplicate_pair; returns how many of them were not there before. Hashes of pictures
--- without detail have no vote. A burst: same camera, up to ten seconds apart; within one second also, when format and
--- size are the same and the hashes differ. Raw: a camera raw beside a picture of the same name without its suffix.
+-- Puts those candidates of pg_temp.duplicate_candidate on which two signals agree (imrec_internal.duplicate_limit),
+-- with their evidence, into pg_temp.duplicate_found. Hashes of pictures without detail have no vote. A burst: same
+-- camera, up to ten seconds apart; within one second also, when format and size are the same and the hashes differ.
+-- Raw: a camera raw beside a picture of the same name without its suffix.
 CREATE OR REPLACE FUNCTION imrec_internal.judge_duplicates(strictness text)
-RETURNS bigint
+RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET work_mem = '16MB'
 AS $$
 DECLARE
-    most record;
-    added bigint;
+    most CONSTANT imrec_internal.duplicate_limit := imrec_internal.limit_of(strictness);
 BEGIN
-    SELECT l.* INTO most FROM imrec_internal.duplicate_limit AS l WHERE l.strictness = judge_duplicates.strictness;
-    IF NOT FOUND THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('there is no strictness %L', strictness), HINT = 'Choose strict, normal or loose.';
-    END IF;
     CREATE TEMP TABLE duplicate_evidence ON COMMIT DROP AS
     SELECT c.image_id, c.other_id,
         imrec_internal.hash_distance(a.average_hash, oa.average_hash)::smallint AS average_bits,
@@ -37,6 +31,7 @@ BEGIN
     LEFT JOIN imrec.histogram AS h ON h.image_id = c.image_id
     LEFT JOIN imrec.histogram AS oh ON oh.image_id = c.other_id;
     ANALYZE pg_temp.duplicate_evidence;
+    CREATE TEMP TABLE duplicate_found ON COMMIT DROP AS
     WITH kept AS (
         SELECT n.*, i.taken_at - o.taken_at AS apart,
             i.camera_make IS NOT DISTINCT FROM o.camera_make AND i.camera_model = o.camera_model AS same_camera,
@@ -45,7 +40,8 @@ BEGIN
         INNER JOIN imrec.image AS i ON i.image_id = n.image_id
         INNER JOIN imrec.image AS o ON o.image_id = n.other_id
         WHERE n.votes AND n.difference_bits <= most.difference_bits AND n.perceptual_bits <= most.perceptual_bits
-            OR n.votes AND least(n.difference_bits, n.perceptual_bits) <= 3 AND n.embedding <= most.embedding
+            OR n.votes AND imrec_internal.hashes_agree(n.difference_bits, n.perceptual_bits, most)
+                AND n.embedding <= most.embedding
             OR n.embedding <= most.embedding_alone AND n.histogram <= most.histogram
     ),
     raw AS (
@@ -56,29 +52,19 @@ BEGIN
         INNER JOIN imrec.image AS i ON i.image_id = k.image_id
         INNER JOIN imrec.image AS j ON j.image_id = k.other_id
         WHERE imrec_internal.is_raw(i.format) <> imrec_internal.is_raw(j.format)
-    ),
-    stored AS (
-        INSERT INTO imrec.duplicate_pair AS s (
-            image_id, other_id, average_bits, difference_bits, perceptual_bits, embedding, histogram, kind
-        )
-        SELECT k.image_id, k.other_id, k.average_bits, k.difference_bits, k.perceptual_bits, k.embedding, k.histogram,
-            CASE
-                WHEN (k.image_id, k.other_id) IN (SELECT r.image_id, r.other_id FROM raw AS r) THEN 'raw'
-                WHEN k.same_camera AND k.apart BETWEEN '-10s' AND '10s'
-                    AND (k.apart <> '0' OR k.same_shape AND k.difference_bits + k.perceptual_bits > 3) THEN 'burst'
-                ELSE 'copy'
-            END
-        FROM kept AS k ORDER BY k.image_id, k.other_id
-        ON CONFLICT (image_id, other_id) DO UPDATE SET kind = excluded.kind, average_bits = excluded.average_bits,
-            difference_bits = excluded.difference_bits, perceptual_bits = excluded.perceptual_bits,
-            embedding = excluded.embedding, histogram = excluded.histogram
-        RETURNING s.xmax = 0 AS is_new
     )
-    SELECT count(*) FILTER (WHERE s.is_new) INTO added FROM stored AS s;
+    SELECT k.image_id, k.other_id, k.average_bits, k.difference_bits, k.perceptual_bits, k.embedding, k.histogram,
+        CASE
+            WHEN (k.image_id, k.other_id) IN (SELECT r.image_id, r.other_id FROM raw AS r) THEN 'raw'
+            WHEN k.same_camera AND k.apart BETWEEN '-10s' AND '10s'
+                AND (k.apart <> '0' OR k.same_shape AND k.difference_bits + k.perceptual_bits > 3) THEN 'burst'
+            ELSE 'copy'
+        END AS kind
+    FROM kept AS k;
     DROP TABLE pg_temp.duplicate_evidence;
-    RETURN added;
+    TRUNCATE pg_temp.duplicate_candidate;
 END;
 $$;
 
 COMMENT ON FUNCTION imrec_internal.judge_duplicates(text) IS
-'Keeps the candidates on which two signals agree, with their evidence; returns how many are new.';
+'Puts the candidates on which two signals agree, with their evidence, into pg_temp.duplicate_found.';

@@ -1,5 +1,4 @@
--- These images, the one first that is best kept: more pixels, then a camera raw, HEIC, a lossless format, a date from
--- the camera, more bytes, stored earlier.
+-- These images, all of which are alike, the one first that is best kept.
 CREATE OR REPLACE FUNCTION imrec_internal.keeper_order(image_ids uuid[])
 RETURNS TABLE (image_id uuid, place bigint)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -7,13 +6,21 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN QUERY
-    SELECT i.image_id, row_number() OVER (
-        ORDER BY i.width::bigint * i.height DESC, imrec_internal.is_raw(i.format) DESC, i.format = 'HEIF' DESC,
-            i.format IN ('TIFF', 'PNG', 'BMP') DESC, i.taken_at IS NULL, i.size DESC, i.created_at, i.image_id
+    SELECT r.image_id, row_number() OVER (
+        ORDER BY imrec_internal.keeper_key(
+            r.of_camera, r.format, r.pixels, r.bytes, r.most_pixels, r.most_bytes, r.mtime_ns
+        ), r.image_id
     ) AS place
-    FROM imrec.image AS i
-    WHERE i.image_id = ANY (image_ids);
+    FROM (
+        SELECT k.*, max(k.pixels) OVER () AS most_pixels, max(k.bytes) OVER () AS most_bytes, f.mtime_ns
+        FROM imrec_internal.keeper_rank AS k
+        LEFT JOIN (
+            SELECT o.image_id, min(o.mtime_ns) AS mtime_ns FROM imrec.file AS o
+            WHERE o.image_id = ANY (image_ids) GROUP BY o.image_id
+        ) AS f ON f.image_id = k.image_id
+        WHERE k.image_id = ANY (image_ids)
+    ) AS r;
 END;
 $$;
 
-COMMENT ON FUNCTION imrec_internal.keeper_order(uuid[]) IS 'Images, the one first that is best kept.';
+COMMENT ON FUNCTION imrec_internal.keeper_order(uuid[]) IS 'Images that are alike, the one first that is best kept.';

@@ -1,21 +1,20 @@
 """Near duplicates: candidates against brute force, groups, verdicts."""
 
-from itertools import combinations
 from uuid import UUID
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from psycopg import errors as pg
-from support import AddImage, at_angle
+from support import AddImage, at_angle, bare_session
 
 from imrec_pg.analysis import duplicates
-from imrec_pg.analysis.duplicates import add
+from imrec_pg.analysis.duplicates import Strictness, add
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.library import Library
 from imrec_pg.settings import Settings
 
-FIND = "SELECT pairs, groups FROM imrec_internal.find_duplicates('normal', false)"
 COLOURS = np.eye(512)
 
 
@@ -27,11 +26,9 @@ def flipped(code: bytes, bits: int, rng: np.random.Generator) -> bytes:
     return number.to_bytes(8, "big")
 
 
-def find(conn: Connection) -> tuple[int, int]:
-    with conn.transaction():
-        row = conn.execute(FIND).fetchone()
-    assert row is not None
-    return int(str(row[0])), int(str(row[1]))
+def find(conn: Connection, strictness: Strictness = Strictness.NORMAL) -> tuple[int, int]:
+    found = duplicates.find(conn, strictness, crops=False)
+    return found.pairs, found.groups
 
 
 def groups(conn: Connection, kind: str = "copy") -> list[list[str]]:
@@ -65,13 +62,34 @@ def resize(conn: Connection, sizes: dict[int, int]) -> None:
         conn.execute("UPDATE imrec.image SET width = %s WHERE image_id = %s", (width, UUID(int=number)))
 
 
-def test_pairs_are_those_of_brute_force(conn: Connection, add_image: AddImage) -> None:
+def age(conn: Connection, ages: dict[int, int]) -> None:
+    """Make the files of these images so many years old, or at least in that order."""
+    for number, years in ages.items():
+        conn.execute(
+            "UPDATE imrec.file SET mtime_ns = %s WHERE image_id = %s",
+            ((50 - years) * 10**9, UUID(int=number)),
+        )
+
+
+# In how many bits hashes may differ: the difference_hash and the perceptual_hash, or either and the other.
+BITS = {
+    Strictness.STRICT: (3, 3, 3, 16),
+    Strictness.NORMAL: (6, 8, 4, 16),
+    Strictness.LOOSE: (6, 10, 5, 16),
+}
+
+
+@pytest.fixture
+def varied(add_image: AddImage) -> NDArray[np.uint64]:
+    """Store 1,500 images, many of them a few bits from others; return their two hashes."""
     rng = np.random.default_rng(1)
     codes: list[tuple[bytes, bytes]] = []
     for number in range(1500):
         if number % 3 and codes:
             base = codes[int(rng.integers(len(codes)))]
-            codes.append(tuple(flipped(code, int(rng.integers(0, 8)), rng) for code in base))  # type: ignore[arg-type]
+            codes.append(
+                (flipped(base[0], int(rng.integers(9)), rng), flipped(base[1], int(rng.integers(13)), rng))
+            )
         else:
             codes.append((rng.bytes(8), rng.bytes(8)))
     add_image.many(
@@ -80,25 +98,78 @@ def test_pairs_are_those_of_brute_force(conn: Connection, add_image: AddImage) -
             "image_id": UUID(int=number + 1),
             "difference_hash": d,
             "perceptual_hash": p,
-            "embedding": COLOURS[number % 512],
+            "embedding": COLOURS[number % 7],
             "histogram": COLOURS[number % 512],
         }
         for number, (d, p) in enumerate(codes)
     )
-    table = np.array([[int.from_bytes(code, "big") for code in pair] for pair in codes], dtype=np.uint64)
+    return np.array([[int.from_bytes(code, "big") for code in pair] for pair in codes], dtype=np.uint64)
+
+
+def by_brute_force(table: NDArray[np.uint64], strictness: Strictness) -> set[tuple[int, int]]:
+    most_d, most_p, near, other = BITS[strictness]
     bits = np.bitwise_count(table[:, None] ^ table[None])
-    wanted = {
-        (a + 1, b + 1)
-        for a, b in combinations(range(len(codes)), 2)
-        if (bits[a, b].min() <= 3 and bits[a, b, 0] <= 6 and bits[a, b, 1] <= 8)
-        or (bits[a, b].min() <= 3 and a % 512 == b % 512)
-    }
-    find(conn)
-    assert len(wanted) > 200
+    d, p = bits[..., 0], bits[..., 1]
+    same = np.arange(len(table)) % 7
+    kept = (d <= most_d) & (p <= most_p)
+    kept |= (np.minimum(d, p) <= near) & (np.maximum(d, p) <= other) & (same[:, None] == same[None])
+    return {(int(a) + 1, int(b) + 1) for a, b in np.argwhere(np.triu(kept, 1))}
+
+
+@pytest.mark.parametrize("strictness", Strictness)
+def test_pairs_are_those_of_brute_force(
+    conn: Connection, varied: NDArray[np.uint64], strictness: Strictness
+) -> None:
+    wanted = by_brute_force(varied, strictness)
+    assert len(wanted) > 100
+    find(conn, strictness)
     assert pairs(conn) == wanted
 
 
-def test_a_group_is_a_star_around_the_largest_and_does_not_chain(
+def test_pairs_of_new_images_are_those_of_brute_force(conn: Connection, varied: NDArray[np.uint64]) -> None:
+    """As if each image had come after a search of nothing; in batches, as ingest has them."""
+    conn.execute("INSERT INTO imrec.duplicate_search VALUES (1, 'normal', false)")
+    duplicates.add_lacking(conn)
+    assert pairs(conn) == by_brute_force(varied, Strictness.NORMAL)
+
+
+@pytest.mark.parametrize("number", [20, 21, 30])
+def test_images_of_one_hash_and_other_hashes_are_all_compared(
+    conn: Connection, add_image: AddImage, number: int
+) -> None:
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(
+        copy_of(code, f"{n:02}.jpg", n + 1) | {"average_hash": bytes([n]) + code[1:]} for n in range(number)
+    )
+    # Of the first hash likewise; the others are of other photos.
+    rng = np.random.default_rng(5)
+    add_image.many(
+        copy_of(code, f"o{n}.jpg", n + 100, 90) | {"perceptual_hash": rng.bytes(8)} for n in range(number)
+    )
+    find(conn)
+    assert [len(group) for group in groups(conn)] == [number]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_all_copies_of_very_many_are_in_one_star(
+    conn: Connection, add_image: AddImage, *, later: bool
+) -> None:
+    """Of 60 with the same hashes, those near to them are in the group whichever of all is best."""
+    rng = np.random.default_rng(3)
+    code = rng.bytes(8)
+    add_image.many(copy_of(code, f"{n:02}.jpg", n + 1) for n in range(60))
+    if later:
+        find(conn)
+    near = add_image.many(copy_of(flipped(code, 2, rng), f"near{n}.jpg", n + 100) for n in range(5))
+    resize(conn, {101: 500, 30: 400})
+    if later:
+        add(conn, [image.image_id for image in near])
+    else:
+        find(conn)
+    assert [len(group) for group in groups(conn)] == [65]
+
+
+def test_a_group_is_a_star_around_the_oldest_and_does_not_chain(
     conn: Connection, add_image: AddImage
 ) -> None:
     rng = np.random.default_rng(2)
@@ -106,10 +177,10 @@ def test_a_group_is_a_star_around_the_largest_and_does_not_chain(
     # Each three bits from the one before, as far as copies may be; the first and the last are twelve bits apart.
     chain = [(number ^ ((1 << 3 * step) - 1)).to_bytes(8, "big") for step in range(5)]
     add_image.many(copy_of(code, f"{n}.jpg", n + 1, 90 * (n % 2)) for n, code in enumerate(chain))
-    resize(conn, {1: 10, 2: 20, 3: 90, 4: 20, 5: 10})
+    age(conn, {1: 10, 2: 20, 3: 40, 4: 30, 5: 10})
     find(conn)
     assert groups(conn) == [["2.jpg", "1.jpg", "3.jpg"]]
-    resize(conn, {1: 95})
+    age(conn, {1: 50})
     find(conn)
     assert groups(conn) == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"]]
 
@@ -121,6 +192,14 @@ def test_ten_thousand_flat_pictures_make_one_star(conn: Connection, add_image: A
         for n in range(number)
     )
     assert find(conn) == (number - 1, 1)
+
+
+def test_flat_pictures_are_together_by_their_colours(conn: Connection, add_image: AddImage) -> None:
+    add_image.many(
+        copy_of(bytes(8), f"{n:02}.png", n + 1, 90 * (n % 2)) | {"histogram": COLOURS[n % 2]}
+        for n in range(60)
+    )
+    assert find(conn) == (58, 2)
 
 
 def test_flat_pictures_of_other_colours_are_no_pair(conn: Connection, add_image: AddImage) -> None:
@@ -192,7 +271,7 @@ def test_a_group_keeps_its_id(conn: Connection, add_image: AddImage) -> None:
     three_copies(conn, add_image)
     ids = "SELECT DISTINCT group_id FROM imrec.duplicates('copy')"
     before = conn.execute(ids).fetchall()
-    resize(conn, {3: 99})
+    age(conn, {1: 10, 2: 20, 3: 30})
     find(conn)
     assert groups(conn) == [["c.jpg", "a.jpg", "b.jpg"]]
     assert conn.execute(ids).fetchall() == before
@@ -239,6 +318,71 @@ def test_new_photos_join_groups_if_the_library_was_searched(
     told = list(conn.notifies(timeout=5 if searched else 0, stop_after=1))
     # Who may connect may listen: not which photos.
     assert [(one.channel, one.payload) for one in told] == ([("imrec_duplicate", "")] if searched else [])
+
+
+def test_what_was_not_looked_up_is_by_the_next_ingest(conn: Connection, add_image: AddImage) -> None:
+    """An ingest that is killed between the two leaves photos that are stored and not looked up."""
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many([copy_of(code, "a.jpg", 1)])
+    find(conn)
+    add_image.many(copy_of(code, f"{name}.jpg", n + 2) for n, name in enumerate("bc"))
+    assert conn.execute("SELECT count(*) FROM imrec_internal.unsearched").fetchone() == (2,)
+    duplicates.add_lacking(conn)
+    assert groups(conn) == [["a.jpg", "b.jpg", "c.jpg"]]
+    assert conn.execute("SELECT count(*) FROM imrec_internal.unsearched").fetchone() == (0,)
+
+
+def test_what_is_stored_during_a_search_is_looked_up_at_its_end(
+    conn: Connection, settings: Settings, add_image: AddImage
+) -> None:
+    """Ingest waits for nothing meanwhile, nor does who says something of two photos."""
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(copy_of(code, f"{name}.jpg", n + 1) for n, name in enumerate("ab"))
+    find(conn)
+    did: list[object] = []
+
+    def meanwhile(step: str, _done: int, _total: int | None) -> None:
+        if step == "judging":
+            conn.execute("SET lock_timeout = '2s'")
+            new = add_image.many([copy_of(code, "c.jpg", 3)])
+            did.append(add(conn, [image.image_id for image in new]))
+            did.append(say(conn, "a", "b", "different"))
+
+    with bare_session(settings) as other:
+        duplicates.find(other, Strictness.NORMAL, crops=False, on_progress=meanwhile)
+    assert did == [2, None]
+    assert groups(conn) == [["a.jpg", "c.jpg"]]
+    assert pairs(conn) == {(1, 2), (1, 3), (2, 3)}
+
+
+def test_an_original_is_kept_rather_than_its_altered_copies(conn: Connection, add_image: AddImage) -> None:
+    """An enlarged one has more pixels and hardly more bytes, a noisy one more bytes; both are younger."""
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(copy_of(code, f"{c}.jpg", n + 1) for n, c in enumerate("abcd"))
+    resize(conn, {1: 2000, 2: 1000, 3: 1000, 4: 64})
+    for number, size in {1: 300, 2: 200, 3: 400, 4: 20}.items():
+        conn.execute("UPDATE imrec.image SET size = %s WHERE image_id = %s", (size, UUID(int=number)))
+    age(conn, {1: 1, 2: 20, 3: 2, 4: 40})
+    find(conn)
+    assert groups(conn) == [["b.jpg", "a.jpg", "c.jpg", "d.jpg"]]
+    # What comes from a camera is an original, whatever else.
+    conn.execute(
+        "UPDATE imrec.image SET taken_at = '2024-01-01', camera_model = 'A' WHERE image_id = %s",
+        (UUID(int=3),),
+    )
+    find(conn)
+    assert groups(conn) == [["c.jpg", "a.jpg", "b.jpg", "d.jpg"]]
+
+
+def test_an_old_small_version_is_not_kept_before_the_full_one(conn: Connection, add_image: AddImage) -> None:
+    code = np.random.default_rng(3).bytes(8)
+    add_image.many(copy_of(code, f"{c}.jpg", n + 1) for n, c in enumerate("ab"))
+    resize(conn, {1: 1000, 2: 4000})
+    for number, size in {1: 200, 2: 700}.items():
+        conn.execute("UPDATE imrec.image SET size = %s WHERE image_id = %s", (size, UUID(int=number)))
+    age(conn, {1: 20, 2: 1})
+    find(conn)
+    assert groups(conn) == [["b.jpg", "a.jpg"]]
 
 
 def test_crops_are_found_by_what_they_show_and_their_colours(conn: Connection, add_image: AddImage) -> None:
