@@ -632,12 +632,13 @@ class Library:
             PermissionDeniedError: the role may only search.
         """
         from imrec_pg.analysis import duplicates
+        from imrec_pg.analysis.clusters import nothing
 
         return self._sessions.run(
             duplicates.find,
             chosen(duplicates.Strictness, strictness),
             crops=crops,
-            on_progress=on_progress or duplicates.nothing,
+            on_progress=on_progress or nothing,
         )
 
     def duplicates(self, kind: "DuplicateKind | str | None" = None) -> "list[DuplicateGroup]":

@@ -3,11 +3,15 @@ CREATE OR REPLACE FUNCTION imrec_internal.hashes_agree(
     difference_bits bigint, perceptual_bits bigint, most imrec_internal.duplicate_limit
 )
 RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (hashes_agree.difference_bits <= (hashes_agree.most).difference_bits
-    AND hashes_agree.perceptual_bits <= (hashes_agree.most).perceptual_bits)
-    OR (least(hashes_agree.difference_bits, hashes_agree.perceptual_bits) <= (hashes_agree.most).near_bits
-        AND greatest(hashes_agree.difference_bits, hashes_agree.perceptual_bits) <= (hashes_agree.most).other_bits);
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN difference_bits <= most.difference_bits AND perceptual_bits <= most.perceptual_bits
+        OR least(difference_bits, perceptual_bits) <= most.near_bits
+            AND greatest(difference_bits, perceptual_bits) <= most.other_bits;
+END;
+$$;
 
 COMMENT ON FUNCTION imrec_internal.hashes_agree(bigint, bigint, imrec_internal.duplicate_limit) IS
 'Whether the hashes of two images speak for copies.';

@@ -4,8 +4,8 @@
 -- lossless format counts a sixth), the oldest file first: an enlarged copy has more pixels than its original, but it is
 -- later and hardly larger. Then more pixels, more bytes.
 CREATE OR REPLACE FUNCTION imrec_internal.keeper_key(
-    of_camera boolean, format text, pixels bigint, bytes double precision, most_pixels bigint, most_bytes double precision,
-    mtime_ns bigint
+    of_camera boolean, format text, pixels bigint, bytes double precision,
+    most_pixels bigint, most_bytes double precision, mtime_ns bigint
 )
 RETURNS double precision[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

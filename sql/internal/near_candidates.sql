@@ -7,6 +7,8 @@ SET search_path = pg_catalog, pg_temp
 SET work_mem = '64MB'
 SET enable_mergejoin = off
 AS $$
+DECLARE
+    most CONSTANT imrec_internal.duplicate_limit := imrec_internal.limit_of(strictness);
 BEGIN
     CREATE TEMP TABLE duplicate_of_code ON COMMIT DROP AS
     SELECT CASE feature WHEN 'difference_hash' THEN c.difference ELSE c.perceptual END AS code, c.*
@@ -23,7 +25,7 @@ BEGIN
         INNER JOIN pg_temp.duplicate_of_code AS b ON b.code = n.other
         WHERE (n.code <> n.other OR a.class < b.class) AND imrec_internal.hashes_agree(
             bit_count((a.difference # b.difference)::bit(64)), bit_count((a.perceptual # b.perceptual)::bit(64)),
-            imrec_internal.limit_of(strictness)
+            most
         )
     )
     INSERT INTO pg_temp.duplicate_candidate (image_id, other_id)
