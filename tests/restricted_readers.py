@@ -93,8 +93,11 @@ def _add_analysis(conn: Connection) -> None:
 
 
 def _add_duplicates(conn: Connection) -> None:
-    """Make a group of a photo of each root, a pair of the two, and a verdict on them."""
+    """Make a group of a photo of each root, a pair of the two, and a verdict on them; and a pair of /mine."""
     conn.execute("INSERT INTO imrec.duplicate_search VALUES (1, 'normal', false)")
+    conn.execute("INSERT INTO imrec.duplicate_seen SELECT image_id FROM imrec.image")
+    for own in ((UUID(int=1), UUID(int=2)), (UUID(int=2), UUID(int=102))):
+        conn.execute("INSERT INTO imrec.duplicate_pair VALUES (%s, %s, 0, 0, 0, 0, 0, 'copy')", own)
     pair = (UUID(int=1), UUID(int=101))
     conn.execute("INSERT INTO imrec.duplicate_pair VALUES (%s, %s, 0, 0, 0, 0, 0, 'copy')", pair)
     conn.execute("INSERT INTO imrec.duplicate_verdict VALUES (%s, %s, 'same', 'somebody')", pair)

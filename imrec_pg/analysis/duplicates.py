@@ -9,10 +9,12 @@ from uuid import UUID
 
 from psycopg import errors as pg
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
 
 from imrec_pg.analysis.clusters import nothing
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.rows import all_rows, one_row, value_or_none, values
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.paths import absolute_path, display_path, slashed
@@ -36,8 +38,9 @@ _UNSEARCHED = "SELECT image_id FROM imrec_internal.unsearched LIMIT %s"
 _ADD = "SELECT imrec_internal.add_duplicates(%s::uuid[])"
 _GROUPS = """
 SELECT d.*, f.root_id, f.relative_path FROM imrec.duplicates(%s) AS d
-INNER JOIN imrec.file AS f ON f.image_id = d.image_id AND f.file_id = d.file_id
+INNER JOIN {} AS f ON f.image_id = d.image_id AND f.file_id = d.file_id
 """
+_FILE, _VISIBLE_FILE = Identifier("imrec", "file"), Identifier("imrec", "visible_photo")
 _SET_VERDICT = "SELECT imrec.set_verdict(%s, %s, %s)"
 _VERDICTS = 'SELECT image_id, other_id, verdict, "by", at::text FROM imrec.duplicate_verdict ORDER BY at DESC'
 
@@ -198,7 +201,8 @@ def groups(conn: Connection, kind: DuplicateKind | None, here: RootsHere) -> lis
     folders = {root.root_id: slashed(root.here) for root in here.all}
     found: dict[tuple[UUID, str], list[DuplicatePhoto]] = {}
     with translated(conn), conn.cursor(row_factory=dict_row) as cur:
-        for row in cur.execute(_GROUPS, (kind and str(kind),)):
+        query = SQL(_GROUPS).format(_VISIBLE_FILE if is_restricted(conn) else _FILE)
+        for row in cur.execute(query, (kind and str(kind),)):
             raw_path = folders.get(row.pop("root_id"), b"/") + bytes(row.pop("relative_path"))
             photo = row | {"path": display_path(raw_path), "raw_path": raw_path}
             key = (photo.pop("group_id"), photo.pop("kind"))

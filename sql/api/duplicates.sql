@@ -16,6 +16,10 @@ BEGIN
             MESSAGE = format('there are no duplicates of the kind %L', of_kind),
             HINT = 'Choose exact, copy or burst; NULL is all of them.';
     END IF;
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        RETURN QUERY SELECT * FROM imrec_internal.visible_duplicates(current_user, of_kind);
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT s.image_id, 'exact', f.file_id = s.file_id, f.path, s.image_id, f.file_id, 1::bigint, i.size,
         i.width, i.height, i.format, NULL::text, 0::smallint, 0::smallint, 0::double precision, 0::double precision

@@ -11,6 +11,17 @@ AS $$
 DECLARE
     query CONSTANT uuid := imrec_internal.image_at(photo);
 BEGIN
+    IF NOT has_table_privilege('imrec.file', 'SELECT') THEN
+        RETURN QUERY
+        SELECT f.path, f.image_id, p.kind, p.verdict, p.difference_bits, p.perceptual_bits, p.embedding, p.histogram
+        FROM imrec_internal.visible_pairs(current_user) AS p
+        INNER JOIN (
+            SELECT v.image_id, (array_agg(v.path ORDER BY v.missing_since IS NOT NULL, v.path))[1] AS path
+            FROM imrec.visible_photo AS v GROUP BY v.image_id
+        ) AS f ON f.image_id = CASE query WHEN p.image_id THEN p.other_id WHEN p.other_id THEN p.image_id END
+        ORDER BY p.difference_bits + p.perceptual_bits, p.embedding, f.path;
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH near AS (
         SELECT p.other_id AS id, p.* FROM imrec.duplicate_pair AS p WHERE p.image_id = query

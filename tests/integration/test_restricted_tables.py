@@ -18,8 +18,9 @@ TELL_OF_NO_PHOTO = {
     ),
 }
 DEFINERS = {
-    *("visible_counts", "visible_details", "visible_failures", "visible_features", "visible_fuse"),
-    *("visible_hashes", "visible_image_at", "visible_photos", "visible_recommend", "visible_roots"),
+    *("visible_counts", "visible_details", "visible_duplicates", "visible_failures", "visible_features"),
+    *("visible_fuse", "visible_hashes", "visible_image_at", "visible_pairs", "visible_photos"),
+    *("visible_recommend", "visible_roots"),
 }
 
 
