@@ -4,17 +4,20 @@
 -- made of bits far apart, since neighbouring bits of a photo depend on each other.
 CREATE OR REPLACE FUNCTION imrec_internal.hash_masks(bits integer)
 RETURNS SETOF bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-BEGIN ATOMIC
-    WITH block AS (SELECT g.n FROM generate_series(0, hash_masks.bits + 2) AS g (n))
-
-    SELECT bit_or(1::bigint << bit.n)
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH block AS (SELECT g.n FROM generate_series(0, bits + 2) AS g (n))
+    SELECT bit_or(1::bigint << b.n)
     FROM block AS i
-    INNER JOIN block AS j ON i.n < j.n
-    INNER JOIN block AS k ON j.n < k.n
-    INNER JOIN generate_series(0, 63) AS bit (n) ON bit.n % (hash_masks.bits + 3) IN (i.n, j.n, k.n)
+    INNER JOIN block AS j ON j.n > i.n
+    INNER JOIN block AS k ON k.n > j.n
+    INNER JOIN generate_series(0, 63) AS b (n) ON b.n % (bits + 3) IN (i.n, j.n, k.n)
     GROUP BY i.n, j.n, k.n;
 END;
+$$;
 
 COMMENT ON FUNCTION imrec_internal.hash_masks(integer) IS
 'Masks, of which two hashes that differ in at most so many bits agree in at least one.';

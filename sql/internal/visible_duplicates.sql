@@ -1,4 +1,4 @@
--- What imrec.duplicates shows to a reader of some roots: files with the same bytes in these roots, and stars made of the
+-- What imrec.duplicates shows to a reader of some roots: files with the same bytes in these roots, and stars of the
 -- pairs in them alone, as if there were no other photos. A group of near copies has the id of its keeper.
 CREATE OR REPLACE FUNCTION imrec_internal.visible_duplicates(reader name, of_kind text)
 RETURNS TABLE (
