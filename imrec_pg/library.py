@@ -632,7 +632,7 @@ class Library:
             PermissionDeniedError: the role may only search.
         """
         from imrec_pg.analysis import duplicates
-        from imrec_pg.analysis.clusters import nothing
+        from imrec_pg.analysis.checks import nothing
 
         return self._sessions.run(
             duplicates.find,

@@ -11,7 +11,7 @@ from psycopg import errors as pg
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
-from imrec_pg.analysis.clusters import nothing
+from imrec_pg.analysis.checks import nothing
 from imrec_pg.catalogue.roots import RootsHere
 from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.privileges import is_restricted
