@@ -47,6 +47,14 @@ from imrec_pg.settings import Settings, this_host
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from imrec_pg.analysis.duplicates import (
+        DuplicateGroup,
+        DuplicateKind,
+        FoundDuplicates,
+        GivenVerdict,
+        Strictness,
+        Verdict,
+    )
     from imrec_pg.analysis.records import Clustering, MapInfo, MapPoints
     from imrec_pg.analysis.stored import Member
     from imrec_pg.backup.parquet import Exported, Imported
@@ -469,7 +477,10 @@ class Library:
         with _pyarrow_needed():
             from imrec_pg.backup.parquet import import_library
         imported = self._sessions.run(import_library, _path(folder), replace=replace, on_progress=on_progress)
+        from imrec_pg.analysis.duplicates import add_lacking
+
         self._sessions.run(place_lacking)
+        self._sessions.run(add_lacking)
         return imported
 
     def dump(self, file: PathLike, *, overwrite: bool = False, force: bool = False) -> None:
@@ -601,6 +612,77 @@ class Library:
         from imrec_pg.analysis import stored
 
         return self._sessions.run(stored.map_info, chosen(Feature, feature), dims).dims
+
+    def find_duplicates(
+        self,
+        strictness: "Strictness | str" = "normal",
+        *,
+        crops: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> "FoundDuplicates":
+        """Look for near copies in the whole library; from then on, ingests look for those of new photos.
+
+        Args:
+            strictness: how alike two images must be: "strict", "normal" or "loose".
+            crops: also compare each image with the ten nearest by embedding, which takes much longer.
+            on_progress: what to tell; see OnProgress.
+
+        Raises:
+            InvalidQueryError: there is no such strictness.
+            PermissionDeniedError: the role may only search.
+        """
+        from imrec_pg.analysis import duplicates
+        from imrec_pg.analysis.checks import nothing
+
+        return self._sessions.run(
+            duplicates.find,
+            chosen(duplicates.Strictness, strictness),
+            crops=crops,
+            on_progress=on_progress or nothing,
+        )
+
+    def duplicates(self, kind: "DuplicateKind | str | None" = None) -> "list[DuplicateGroup]":
+        """Return the groups of duplicates, those first that take most space; the photo to keep is first in each.
+
+        Args:
+            kind: "exact", "copy" or "burst"; None for all of them.
+        """
+        from imrec_pg.analysis import duplicates
+
+        wanted_kind = None if kind is None else chosen(duplicates.DuplicateKind, kind)
+        return self._sessions.run(
+            lambda conn: duplicates.groups(conn, wanted_kind, roots_here(conn, this_host()))
+        )
+
+    def set_verdict(
+        self, photo: "PathLike | UUID", other: "PathLike | UUID", verdict: "Verdict | str | None"
+    ) -> "Verdict | None":
+        """Say what two photos are to each other; return what was said before, by which this can be undone.
+
+        Args:
+            photo: a stored file, or the id of an image, which need not be stored.
+            other: likewise.
+            verdict: "same", "alternate" (an edit worth keeping) or "different"; None to forget what was said.
+
+        Raises:
+            InvalidQueryError: a file is not stored, both hold the same bytes, or there is no such verdict.
+        """
+        from imrec_pg.analysis import duplicates
+
+        said = None if verdict is None else chosen(duplicates.Verdict, verdict)
+
+        def say(conn: Connection) -> "Verdict | None":
+            here = roots_here(conn, this_host())
+            one, two = (duplicates.name_of(here, each) for each in (photo, other))
+            return duplicates.set_verdict(conn, one, two, said)
+
+        return self._sessions.run(say)
+
+    def verdicts(self) -> "list[GivenVerdict]":
+        """Return what people said of pairs of images, the last first."""
+        from imrec_pg.analysis import duplicates
+
+        return self._sessions.run(duplicates.verdicts)
 
     def clusterings(self) -> "list[Clustering]":
         """Return all clusters that were made: by each feature, and on each map."""

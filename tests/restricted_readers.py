@@ -69,6 +69,7 @@ def make_roots(conn: Connection) -> None:
         )
     conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', repeat('ab', 32))")
     _add_analysis(conn)
+    _add_duplicates(conn)
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
 
 
@@ -89,6 +90,22 @@ def _add_analysis(conn: Connection) -> None:
             (key, UUID(int=101)),
         )
         conn.execute("INSERT INTO imrec.cluster_member SELECT image_id, %s, 1, 0.5 FROM imrec.image", (key,))
+
+
+def _add_duplicates(conn: Connection) -> None:
+    """Make a group of a photo of each root, a pair of the two, and a verdict on them; and a pair of /mine."""
+    conn.execute("INSERT INTO imrec.duplicate_search VALUES (1, 'normal', false)")
+    conn.execute("INSERT INTO imrec.duplicate_seen SELECT image_id FROM imrec.image")
+    for own in ((UUID(int=1), UUID(int=2)), (UUID(int=2), UUID(int=102))):
+        conn.execute("INSERT INTO imrec.duplicate_pair VALUES (%s, %s, 0, 0, 0, 0, 0, 'copy')", own)
+    pair = (UUID(int=1), UUID(int=101))
+    conn.execute("INSERT INTO imrec.duplicate_pair VALUES (%s, %s, 0, 0, 0, 0, 0, 'copy')", pair)
+    conn.execute("INSERT INTO imrec.duplicate_verdict VALUES (%s, %s, 'same', 'somebody')", pair)
+    for image_id in pair:
+        conn.execute(
+            "INSERT INTO imrec.duplicate_member VALUES (%s, 'copy', %s, %s)",
+            (image_id, pair[0], image_id == pair[0]),
+        )
 
 
 def name_of(number: int) -> bytes:

@@ -24,6 +24,7 @@ _COMMANDS = {
     "watch": "Keep the library in step with folders as photos come, change, move and go.",
     "search": "Find the stored photos most like one or several images.",
     "embed": "Print the features of image files, for SQL.",
+    "duplicates": "Find copies of photos, and remember what you said of them.",
     "prune": "Forget missing files.",
     "root": "Name folders of photos, and say where they are on this host.",
     "cluster": "Put photos into clusters of alike ones, and list these.",

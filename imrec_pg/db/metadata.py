@@ -396,6 +396,77 @@ cluster_member = Table(
     comment="In which cluster an image is.",
 )
 
+duplicate_pair = Table(
+    "duplicate_pair",
+    metadata,
+    # No foreign keys here: ids are contents, of which all this stays true whether a file holds them or not.
+    Column("image_id", UUID(), primary_key=True),
+    Column("other_id", UUID(), primary_key=True),
+    Column(
+        "average_bits",
+        SmallInteger,
+        comment="In how many bits the hashes differ; NULL where one lacks it.",
+    ),
+    Column("difference_bits", SmallInteger),
+    Column("perceptual_bits", SmallInteger),
+    Column("embedding", Double, comment="Cosine distance."),
+    Column("histogram", Double, comment="Cosine distance."),
+    Column(
+        "kind",
+        Text,
+        nullable=False,
+        comment="copy; burst: of the same camera, seconds apart; raw: a camera raw and its picture, side by side.",
+    ),
+    CheckConstraint("image_id < other_id", name="order"),
+    CheckConstraint("kind IN ('copy', 'burst', 'raw')", name="kind"),
+    Index(None, "other_id"),
+    comment="Two images that two signals agree to be alike; image_id < other_id. What it says follows from contents.",
+)
+
+duplicate_member = Table(
+    "duplicate_member",
+    metadata,
+    Column("image_id", UUID(), primary_key=True),
+    Column("kind", Text, primary_key=True, comment="copy or burst: what the group is of."),
+    Column("group_id", UUID(), nullable=False),
+    Column("keeper", Boolean, nullable=False, comment="The best image of the group."),
+    CheckConstraint("kind IN ('copy', 'burst')", name="kind"),
+    Index(None, "group_id"),
+    comment="Groups of duplicates: stars, in which each image is near to the keeper.",
+)
+
+duplicate_verdict = Table(
+    "duplicate_verdict",
+    metadata,
+    Column("image_id", UUID(), primary_key=True),
+    Column("other_id", UUID(), primary_key=True),
+    Column("verdict", Text, nullable=False, comment="same, alternate (an edit worth keeping) or different."),
+    Column("by", Text, nullable=False, comment="The PostgreSQL role."),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("image_id < other_id", name="order"),
+    CheckConstraint("verdict IN ('same', 'alternate', 'different')", name="verdict"),
+    Index(None, "other_id"),
+    comment="What a person said of two images; image_id < other_id. It outlives them: ids are contents.",
+)
+
+duplicate_search = Table(
+    "duplicate_search",
+    metadata,
+    Column("search_id", SmallInteger, primary_key=True, autoincrement=False, server_default="1"),
+    Column("strictness", Text, nullable=False),
+    Column("crops", Boolean, nullable=False, comment="Whether the nearest by embedding were looked at too."),
+    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("search_id = 1", name="single"),
+    comment="The last search for duplicates, one row: ingest looks for those of new photos as it did.",
+)
+
+duplicate_seen = Table(
+    "duplicate_seen",
+    metadata,
+    _image_id(),
+    comment="Images whose near copies were looked for since the last search of the library.",
+)
+
 worker = Table(
     "worker",
     metadata,

@@ -30,9 +30,12 @@ SEARCH = (
 WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
     (
         ("INSERT", "UPDATE", "DELETE"),
-        ("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
+        (
+            *("root", "mount", "image", "file", "missing", "failure", "worker", "claim"),
+            *("duplicate_pair", "duplicate_member", "duplicate_seen", "duplicate_verdict"),
+        ),
     ),
-    (("INSERT", "UPDATE"), (*Feature, "cluster_member", "map_point")),
+    (("INSERT", "UPDATE"), (*Feature, "cluster_member", "duplicate_search", "map_point")),
     (("INSERT",), ("model",)),
 )
 """Privileges that ingesting needs, and on which tables of the schema imrec."""

@@ -4,14 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from imrec_pg.analysis import duplicates
 from imrec_pg.analysis.placing import Placer, place_lacking
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue.model import claim_model
 from imrec_pg.db.retry import RetryingSession
 from imrec_pg.db.session import Session
-from imrec_pg.errors import ImrecError
+from imrec_pg.errors import ImrecError, PermissionDeniedError
 from imrec_pg.extraction import wanted
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images.content import DEFAULT_LIMITS, Limits
@@ -109,7 +111,10 @@ def ingest(
     result = ingest_scope(session, scope, embedders, options, on_progress=on_progress, stopping=stopping)
     if not result.interrupted:
         # What an ingest stored that was killed before it placed it, or while a map was made.
-        RetryingSession(session, options.retry_for_s, stopping).run(place_lacking)
+        database = RetryingSession(session, options.retry_for_s, stopping)
+        database.run(place_lacking)
+        with suppress(PermissionDeniedError):  # said when the photos were stored
+            database.run(duplicates.add_lacking)
     if folders and not result.interrupted and not result.tally.found:
         _check_empty(folders, result.tally, result.changes)
     return result
@@ -179,6 +184,7 @@ class _Run:
         self._stopping = stopping
         self._rows = options.batch
         self._placer = Placer()
+        self._denied = False
 
     def work(self, files: Iterable[FoundFile], tally: Tally, *, retry: bool) -> None:
         """Store what is new of the files, or record why that failed; return when all is written."""
@@ -219,6 +225,7 @@ class _Run:
                 # What the server's time limit allows; else each batch would meet it again.
                 self._rows = merged.rows
             self._place(images)
+            self._look_up(images)
             self.moved += mark_moved(self._database, images, self._walked)
             files = sum(len(image.files) for image in images)
             tally.new += merged.new
@@ -241,6 +248,18 @@ class _Run:
             for feature in self._options.features
         }
         self._database.run(self._placer.place, new)
+
+    def _look_up(self, images: Sequence[StoredImage]) -> None:
+        """Look for near copies of what is new, where the library was searched for them."""
+        new = [image.image_id for image in images if image.features.difference_hash is not None]
+        if self._denied or not new:
+            return
+        try:
+            self._database.run(duplicates.add, new)
+        except PermissionDeniedError as error:
+            # A role that somebody has put together by hand. The photos are stored, which matters more.
+            self._denied = True
+            logger.warning("near copies of new photos are not looked for: %s", error)
 
     def _undone(self, batch: Sequence[StoredImage | FailedFile]) -> int:
         """Return how many of the files whoever took them over has still to do, or are to be read again."""

@@ -135,6 +135,28 @@ _COMMENTS = {
     "TABLE imrec.cluster_member": "In which cluster an image is.",
     "COLUMN imrec.cluster_member.distance": "Euclidean, to the centre.",
     "COLUMN imrec.cluster_member.later": "Assigned after the clusters were made.",
+    "TABLE imrec.duplicate_pair": (
+        "Two images that two signals agree to be alike; image_id < other_id. What it says follows from contents."
+    ),
+    "COLUMN imrec.duplicate_pair.average_bits": "In how many bits the hashes differ; NULL where one lacks it.",
+    "COLUMN imrec.duplicate_pair.embedding": "Cosine distance.",
+    "COLUMN imrec.duplicate_pair.histogram": "Cosine distance.",
+    "COLUMN imrec.duplicate_pair.kind": (
+        "copy; burst: of the same camera, seconds apart; raw: a camera raw and its picture, side by side."
+    ),
+    "TABLE imrec.duplicate_search": (
+        "The last search for duplicates, one row: ingest looks for those of new photos as it did."
+    ),
+    "TABLE imrec.duplicate_seen": "Images whose near copies were looked for since the last search of the library.",
+    "COLUMN imrec.duplicate_search.crops": "Whether the nearest by embedding were looked at too.",
+    "TABLE imrec.duplicate_member": "Groups of duplicates: stars, in which each image is near to the keeper.",
+    "COLUMN imrec.duplicate_member.kind": "copy or burst: what the group is of.",
+    "COLUMN imrec.duplicate_member.keeper": "The best image of the group.",
+    "TABLE imrec.duplicate_verdict": (
+        "What a person said of two images; image_id < other_id. It outlives them: ids are contents."
+    ),
+    "COLUMN imrec.duplicate_verdict.verdict": "same, alternate (an edit worth keeping) or different.",
+    "COLUMN imrec.duplicate_verdict.by": "The PostgreSQL role.",
     "TYPE imrec.features": "All features of one image; NULL for those that it lacks.",
     "TABLE imrec_internal.applied_sql": "Which functions and views are live: one row.",
     "COLUMN imrec_internal.applied_sql.imrec_version": "The imrec-pg that applied them.",
@@ -149,6 +171,7 @@ def upgrade() -> None:
     _create_features()
     _create_bookkeeping()
     _create_analysis()
+    _create_duplicates()
     _create_access()
     _create_flips()
     for thing, comment in _COMMENTS.items():
@@ -161,6 +184,7 @@ def downgrade() -> None:
     for table in ("access_root", "access", "applied_sql"):
         op.drop_table(table, schema="imrec_internal")
     for table in (
+        *("duplicate_seen", "duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
@@ -487,6 +511,68 @@ def _create_analysis() -> None:
     )
     op.create_index(
         "cluster_member_clustering_id_idx", "cluster_member", ["clustering_id", "cluster"], schema="imrec"
+    )
+
+
+def _create_duplicates() -> None:
+    # No foreign keys: ids are contents, of which all this stays true whether a file holds them just now or not.
+    op.create_table(
+        "duplicate_pair",
+        _key(),
+        _key("other_id"),
+        *(sa.Column(f"{name}_bits", sa.SmallInteger) for name in ("average", "difference", "perceptual")),
+        sa.Column("embedding", sa.Double),
+        sa.Column("histogram", sa.Double),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "other_id", name="duplicate_pair_pkey"),
+        sa.CheckConstraint("image_id < other_id", name=op.f("duplicate_pair_order_check")),
+        sa.CheckConstraint("kind IN ('copy', 'burst', 'raw')", name=op.f("duplicate_pair_kind_check")),
+        schema="imrec",
+    )
+    op.create_index("duplicate_pair_other_id_idx", "duplicate_pair", ["other_id"], schema="imrec")
+    op.create_table(
+        "duplicate_member",
+        _key(),
+        sa.Column("kind", sa.Text, nullable=False),
+        _key("group_id"),
+        sa.Column("keeper", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("image_id", "kind", name="duplicate_member_pkey"),
+        sa.CheckConstraint("kind IN ('copy', 'burst')", name=op.f("duplicate_member_kind_check")),
+        schema="imrec",
+    )
+    op.create_index("duplicate_member_group_id_idx", "duplicate_member", ["group_id"], schema="imrec")
+    op.create_table(
+        "duplicate_verdict",
+        _key(),
+        _key("other_id"),
+        sa.Column("verdict", sa.Text, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        _time("at"),
+        sa.PrimaryKeyConstraint("image_id", "other_id", name="duplicate_verdict_pkey"),
+        sa.CheckConstraint("image_id < other_id", name=op.f("duplicate_verdict_order_check")),
+        sa.CheckConstraint(
+            "verdict IN ('same', 'alternate', 'different')", name=op.f("duplicate_verdict_verdict_check")
+        ),
+        schema="imrec",
+    )
+    op.create_index("duplicate_verdict_other_id_idx", "duplicate_verdict", ["other_id"], schema="imrec")
+    op.create_table(
+        "duplicate_search",
+        sa.Column("search_id", sa.SmallInteger, nullable=False, server_default="1", autoincrement=False),
+        sa.Column("strictness", sa.Text, nullable=False),
+        sa.Column("crops", sa.Boolean, nullable=False),
+        _time("found_at"),
+        sa.PrimaryKeyConstraint("search_id", name="duplicate_search_pkey"),
+        sa.CheckConstraint("search_id = 1", name=op.f("duplicate_search_single_check")),
+        schema="imrec",
+    )
+    # A row of its own, so that nothing that is wide is written again.
+    op.create_table(
+        "duplicate_seen",
+        _key(),
+        sa.PrimaryKeyConstraint("image_id", name="duplicate_seen_pkey"),
+        _foreign_key("duplicate_seen", "image_id", "image", "CASCADE"),
+        schema="imrec",
     )
 
 

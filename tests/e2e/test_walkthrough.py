@@ -21,6 +21,8 @@ COMMANDS: list[list[str]] = [
     ["errors"],
     ["watch"],
     ["doctor"],
+    ["duplicates"],
+    *(["duplicates", name] for name in ("find", "list", "verdict")),
     ["index"],
     ["index", "list"],
     ["index", "build"],

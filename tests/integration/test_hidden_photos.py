@@ -7,6 +7,7 @@ and the counters of rows that were read must be the same.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from uuid import UUID
 
 import numpy as np
@@ -58,6 +59,11 @@ SELECTS = (
     f"imrec.fuse({BOTH}::text)",
     f"imrec.hamming_search(B'{BITS}', 5)",
     f"imrec.hamming_within(B'{BITS}', 8)",
+    "imrec.duplicates()",
+    "imrec.duplicates('copy')",
+    f"imrec.duplicates_of({GUESSED_PATH})",
+    "imrec.duplicates_of('/mine/001.jpg')",
+    "imrec_internal.visible_pairs(current_user)",
     f"imrec_internal.image_at({GUESSED_PATH})",
     f"imrec_internal.stored_features(ARRAY[{GUESS}, {BOTH}])",
     f"imrec_internal.features_of(ARRAY[{GUESS}, {BOTH}])",
@@ -140,6 +146,18 @@ def add_hidden(conn: Connection, folder: bytes, *, near: bool) -> None:
     hidden.many(photos)
     # A second file of an image: of one that the reader sees, or of a hidden one.
     hidden.many([photo(10_500, 170), {**photos[0], "name": "500.jpg"} if not near else photo(SHARED, 45)])
+    hidden_ids = [UUID(int=i) for i in numbers[:4]]
+    mine = [UUID(int=i) for i in (1, 2, 3, 4)]
+    # Of the reader's photos with each other; and with hidden ones, or as many of hidden ones alone.
+    for one, other in (
+        (mine[0], mine[1]),
+        *(zip(mine, hidden_ids, strict=True) if near else pairwise([*hidden_ids, UUID(int=numbers[5])])),
+    ):
+        for table, rest in (("pair", ", 1, 1, 1, 0.1, 0.1, 'copy'"), ("verdict", ", 'same', 'somebody'")):
+            if table == "pair" or other != mine[1]:
+                conn.execute(
+                    f"INSERT INTO imrec.duplicate_{table} VALUES (%s, %s{rest})".encode(), (one, other)
+                )
     root = root_of(folder).root_id
     conn.execute(
         "INSERT INTO imrec.failure (file_id, root_id, relative_path, path, size, mtime_ns, error_class, error) "

@@ -155,7 +155,10 @@ def test_doctor_finds_what_an_ingester_lacks_and_its_fix_is_enough(
     grants.grant(conn, GrantedRole.READER, role, create=True)
     conn.execute(SQL("GRANT INSERT ON imrec.model TO {}").format(Identifier(role)))
     (finding,) = findings(make_conninfo(dsn, user=role))
-    assert "INSERT, UPDATE, DELETE on claim, failure, file, image" in finding.what
+    assert (
+        "INSERT, UPDATE, DELETE on claim, duplicate_member, duplicate_pair, duplicate_seen, duplicate_verdict, failure"
+        in finding.what
+    )
     assert "model" not in finding.what
     assert finding.fix is not None
     conn.execute(finding.fix[finding.fix.index("GRANT") :].encode())

@@ -35,6 +35,7 @@ TABLES = (
     "failure",
     "missing",
     "model",
+    "duplicate_verdict",
 )
 EXTREMES = np.zeros(512, dtype=np.float32)
 EXTREMES[:6] = (1e-45, -1e-45, 999999.9, -999999.9, -0.0, 1 / 3)
@@ -267,6 +268,7 @@ def test_where_they_differ_the_library_is_right(differing: tuple[Connection, Pat
         "root": (0, 0, 0),
         "mount": (0, 0, 0),
         "model": (1, 0, 0),
+        "duplicate_verdict": (0, 0, 0),
         # 2 with another camera; 11 and 12, whose only files say otherwise here.
         "image": (1, 0, 3),
         "file": (1, 0, 2),

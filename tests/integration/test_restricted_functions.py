@@ -40,6 +40,8 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
             ("features", f", ARRAY[{OTHER}, {MY}]::uuid[]", 1),
             ("hashes", f", B'{BITS}', 'average_hash', 64", 41),
             ("image_at", f", {MY_PATH}", 1),
+            ("pairs", "", 1),
+            ("duplicates", ", NULL", 2),
             ("recommend", f", {F}, '{{}}', 100, 'embedding', NULL, 'mean', '{{}}', '{{}}', NULL, 'auto'", 41),
             ("fuse", f", {F}, '{{}}', 100, NULL, 'mean', '{{}}', '{{}}', NULL, 'auto'", 41),
         )
@@ -106,6 +108,11 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
         (f"imrec.hamming_within(B'{BITS}', 64)", 41),
         (f"imrec.hamming_within(B'{BITS}', 2)", 1),  # the shared one
     ],
+    "duplicates(text)": [("imrec.duplicates()", 2), ("imrec.duplicates('exact')", 0)],
+    "duplicates_of(text)": [
+        (f"imrec.duplicates_of({MY_PATH})", 1),
+        (f"imrec.duplicates_of({OTHER_PATH})", "no photo is stored"),
+    ],
     "merge_stage()": [("imrec_internal.merge_stage()", "stage_claim")],  # which it may not make
 }
 # What reads tables with the rights of the caller; it has none.
@@ -132,6 +139,12 @@ CLOSED = {
     "prune(interval)": "(dry_run => true)",
     "clusters(text)": "('embedding')",
     "cluster_of(text)": f"({MY_PATH})",
+    "set_verdict(text)": f"({OTHER}::text, {MY}::text, 'same')",
+    "add_duplicates(uuid[])": f"(ARRAY[{MY}::uuid])",
+    "duplicate_edges(text)": f"('copy', ARRAY[{MY}::uuid])",
+    "group_duplicates(uuid[])": f"(ARRAY[{MY}::uuid])",
+    "stage_duplicates()": "()",
+    "keeper_order(uuid[])": f"(ARRAY[{OTHER}::uuid])",
     "mapped_filter(jsonb)": "('{\"cluster\": 1}', 'embedding')",
 }
 # hamming_near reads nothing of so small a table: a scan, by others, is cheaper.
@@ -145,6 +158,14 @@ READ_NOTHING = {
     "filter(text)",
     "hash_chunk(bit)",
     "hash_distance(bit)",
+    "detailed(bit)",
+    "is_raw(text)",
+    # They read what others of these functions have put into temporary tables first.
+    *("embedding_candidates(uuid[])", "judge_duplicates(text)", "store_duplicate_groups(text)"),
+    *("near_candidates(text)", "near_codes(text)", "place_keepers()", "replace_duplicates(text)"),
+    "store_duplicates()",
+    *("hash_masks(integer)", "hashes_agree(bigint)", "keeper_key(boolean)", "keepers_of(integer[])"),
+    "limit_of(text)",
     "worker_lock(uuid)",
 }
 
@@ -174,7 +195,8 @@ def test_each_function_answers_from_own_photos_alone(conn: Connection, restricte
 @pytest.mark.parametrize("function", CLOSED)
 def test_what_reads_tables_as_the_caller_is_refused(restricted: Restricted, function: str) -> None:
     name = function.partition("(")[0]
-    schema = "imrec" if name in ("prune", "clusters", "cluster_of") else "imrec_internal"
+    public = ("prune", "clusters", "cluster_of", "set_verdict")
+    schema = "imrec" if name in public else "imrec_internal"
     with pytest.raises(pg.InsufficientPrivilege):
         restricted.rows(f"SELECT * FROM {schema}.{name}{CLOSED[function]}")
 

@@ -12,11 +12,15 @@ from imrec_pg.db.connection import Connection
 ROWS = {"imrec.visible_photo": 41, "imrec.visible_failure": 1, "imrec.visible_root": 1}
 TELL_OF_NO_PHOTO = {
     *(f"imrec.{name}" for name in ("model", "schema_version", "feature")),
-    *(f"imrec_internal.{name}" for name in ("applied_sql", "hnsw_index", "lock", "open_relation")),
+    *(
+        f"imrec_internal.{name}"
+        for name in ("applied_sql", "duplicate_limit", "hnsw_index", "lock", "open_relation")
+    ),
 }
 DEFINERS = {
-    *("visible_counts", "visible_details", "visible_failures", "visible_features", "visible_fuse"),
-    *("visible_hashes", "visible_image_at", "visible_photos", "visible_recommend", "visible_roots"),
+    *("visible_counts", "visible_details", "visible_duplicates", "visible_failures", "visible_features"),
+    *("visible_fuse", "visible_hashes", "visible_image_at", "visible_pairs", "visible_photos"),
+    *("visible_recommend", "visible_roots"),
 }
 
 

@@ -15,6 +15,8 @@ LEFT_OUT = frozenset(
         "claim",
         # Clusters and maps are made again from the features.
         *("cluster", "cluster_member", "clustering", "map", "map_cell", "map_point", "map_projection"),
+        # They follow from the features; what people said of duplicates is exported.
+        *("duplicate_member", "duplicate_pair", "duplicate_search", "duplicate_seen"),
         "hamming_flip",  # the same in every database: a migration makes it
         "lock",
         "tuning",  # was measured of an index, and an import builds another one

@@ -25,8 +25,9 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert not_ok(reader) == [ingesting, building]
     assert ingesting.level is building.level is Level.NOTICE
     assert (
-        "INSERT, UPDATE, DELETE on claim, failure, file, image, missing, mount, root, worker; INSERT, UPDATE on "
-        "average_hash, cluster_member, difference_hash, embedding, histogram, map_point, perceptual_hash; "
+        "INSERT, UPDATE, DELETE on claim, duplicate_member, duplicate_pair, duplicate_seen, duplicate_verdict, "
+        "failure, file, image, missing, mount, root, worker; INSERT, UPDATE on average_hash, cluster_member, "
+        "difference_hash, duplicate_search, embedding, histogram, map_point, perceptual_hash; "
         "INSERT on model" in ingesting.what
     )
     assert "ownership of embedding, histogram" in building.what
