@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.analysis.cells import Floats, unit
 from imrec_pg.db.connection import Connection
@@ -51,19 +51,34 @@ def chunks(conn: Connection, feature: Feature, *, first: int | None = None) -> I
     With first, those so many whose ids come first: ids are parts of hashes, so these are a random sample, and the
     same one each time.
     """
+    rest = SQL("") if first is None else SQL(" ORDER BY image_id LIMIT {}").format(first)
+    for keys, vectors in _vectors(conn, feature, rest):
+        yield keys, unit(vectors)
+
+
+def pages(conn: Connection, feature: Feature, begin: int, end: int) -> tuple[Keys, Floats]:
+    """Return the ids and features, as they are stored, that lie in some pages of their table, the last excluded."""
+    places = [Literal(f"({page},0)") for page in (begin, end)]
+    rest = SQL(" WHERE ctid >= {}::tid AND ctid < {}::tid").format(*places)
+    parts = list(_vectors(conn, feature, rest))
+    if not parts:
+        return np.empty(0, "V16"), np.empty((0, 0), np.float32)
+    return np.concatenate([keys for keys, _ in parts]), np.concatenate([vectors for _, vectors in parts])
+
+
+def _vectors(conn: Connection, feature: Feature, rest: SQL | Composed) -> Iterator[tuple[Keys, Floats]]:
     dims = value(
         conn,
         int,
         "SELECT a.atttypmod FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = %s::regclass AND a.attname = %s",
         (f"imrec.{feature}", str(feature)),
     )
-    query = SQL("SELECT image_id, {} FROM {}").format(Identifier(feature), Identifier("imrec", feature))
-    if first is not None:
-        query += SQL(" ORDER BY image_id LIMIT {}").format(first)
-    vector = [("dims", ">i2"), ("unused", ">i2"), ("values", ">f4", (dims,))]
-    dtype = _record([("image_id", "V16", 16), ("vector", np.dtype(vector), 4 + 4 * dims)])
+    query = (
+        SQL("SELECT image_id, {} FROM {}").format(Identifier(feature), Identifier("imrec", feature)) + rest
+    )
+    dtype = _record([("image_id", "V16", 16), ("vector", _vector(">f4", dims), 4 + 4 * dims)])
     for rows in _copied(conn, query, dtype):
-        yield rows["image_id"].copy(), unit(rows["vector"]["values"])
+        yield rows["image_id"].copy(), rows["vector"]["values"].astype(np.float32)
 
 
 def sample(conn: Connection, feature: Feature, size: int) -> tuple[Keys, Floats]:
@@ -92,8 +107,11 @@ def columns(conn: Connection, query: Composed, types: Sequence[tuple[str, str]])
 
 
 def write_columns(cur: psycopg.Cursor[Any], table: str, columns: dict[str, tuple[str, NDArray[Any]]]) -> None:
-    """COPY arrays into the columns of a temporary table; each comes with PostgreSQL's type."""
-    dtypes = {name: np.dtype(_WIDTHS[kind]) for name, (kind, _) in columns.items()}
+    """COPY arrays into the columns of a temporary table; each comes with PostgreSQL's type, halfvec as (n, dims)."""
+    dtypes = {
+        name: _vector(">f2", values.shape[1]) if kind == "halfvec" else np.dtype(_WIDTHS[kind])
+        for name, (kind, values) in columns.items()
+    }
     dtype = _record([(name, kind, kind.itemsize) for name, kind in dtypes.items()])
     total = len(next(iter(columns.values()))[1])
     statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
@@ -104,11 +122,20 @@ def write_columns(cur: psycopg.Cursor[Any], table: str, columns: dict[str, tuple
         for start in range(0, total, _CHUNK):
             rows = np.zeros(min(_CHUNK, total - start), dtype)
             rows["fields"] = len(columns)
-            for name, (_, values) in columns.items():
+            for name, (kind, values) in columns.items():
                 rows[f"{name} length"] = dtypes[name].itemsize
-                rows[name] = values[start : start + _CHUNK]
+                if kind == "halfvec":
+                    rows[name]["dims"] = values.shape[1]
+                    rows[name]["values"] = values[start : start + _CHUNK]
+                else:
+                    rows[name] = values[start : start + _CHUNK]
             copy.write(rows.tobytes())
         copy.write(_TRAILER)
+
+
+def _vector(kind: str, dims: int) -> np.dtype[np.void]:
+    """Return the dtype of pgvector's binary form of a vector."""
+    return np.dtype([("dims", ">i2"), ("unused", ">i2"), ("values", kind, (dims,))])
 
 
 def _record(fields: Sequence[tuple[str, Any, int]]) -> np.dtype[np.void]:

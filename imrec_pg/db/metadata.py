@@ -8,8 +8,9 @@ grows with the images contains image_id, but for file_id's own unique key, which
 child tables begin with it; no triggers; no identity columns.
 """
 
-from pgvector.sqlalchemy import VECTOR
+from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
+    ARRAY,
     REAL,
     BigInteger,
     Boolean,
@@ -249,6 +250,64 @@ tuning = Table(
     CheckConstraint("ef_search BETWEEN 1 AND 1000", name="ef_search"),
     comment="How far imrec-pg tune found that each HNSW index has to search.",
 )
+
+reduction = Table(
+    "reduction",
+    metadata,
+    Column("feature", Text, primary_key=True),
+    Column("metrics", ARRAY(Text), nullable=False, comment="Those with lower bounds."),
+    Column("dims", Integer, nullable=False, comment="Of a reduced vector."),
+    Column("images", BigInteger, nullable=False, comment="How many images there were then."),
+    Column(
+        "candidates",
+        Integer,
+        nullable=False,
+        comment="How many images are looked at first, besides those wanted.",
+    ),
+    Column(
+        "passing",
+        Double,
+        nullable=False,
+        comment="Which share of the images is compared by the whole vector, measured.",
+    ),
+    Column("exact_images", BigInteger, comment="How many images are compared in 60 ms, as measured here."),
+    Column(
+        "complete",
+        Boolean,
+        nullable=False,
+        server_default="false",
+        comment="Whether every vector is reduced, so that searches may rely on it.",
+    ),
+    _created_at(),
+    comment="How the vectors of a feature are reduced to fewer dimensions, whose distances are lower bounds.",
+)
+
+reduction_axis = Table(
+    "reduction_axis",
+    metadata,
+    Column("feature", Text, ForeignKey("imrec.reduction.feature", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True, comment="mean, component, or sum (of bins of a histogram)."),
+    Column("axis", SmallInteger, primary_key=True, autoincrement=False),
+    Column("direction", VECTOR(DIMENSIONS), nullable=False),
+    CheckConstraint("kind IN ('mean', 'component', 'sum')", name="kind"),
+    comment="The mean of the vectors at length 1, and the directions that they are projected on.",
+)
+
+
+def _reduced_table(feature: Feature) -> Table:
+    return Table(
+        f"{feature}_reduced",
+        metadata,
+        _image_id(),
+        Column("reduced", HALFVEC(), comment="NULL where the vector has no lower bound."),
+        Column("norm", Double, nullable=False, comment="The length of the vector."),
+        Column("sums", HALFVEC(), comment="Of a histogram: of groups of bins."),
+        comment="The vectors of a feature in few dimensions (imrec_internal.reduce).",
+    )
+
+
+REDUCED = {feature: _reduced_table(feature) for feature in Feature if not feature.is_hash}
+"""The table of the reduced vectors of a feature."""
 
 map_ = Table(
     "map",

@@ -35,7 +35,13 @@ WRITTEN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
             *("duplicate_pair", "duplicate_member", "duplicate_seen", "duplicate_verdict"),
         ),
     ),
-    (("INSERT", "UPDATE"), (*Feature, "cluster_member", "duplicate_search", "map_point")),
+    (
+        ("INSERT", "UPDATE"),
+        (
+            *(*Feature, "embedding_reduced", "histogram_reduced"),
+            *("cluster_member", "duplicate_search", "map_point"),
+        ),
+    ),
     (("INSERT",), ("model",)),
 )
 """Privileges that ingesting needs, and on which tables of the schema imrec."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from pgvector.sqlalchemy import VECTOR
+from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy.dialects.postgresql import BIT, JSONB, UUID
 
 from imrec_pg.db.apply_sql import folder
@@ -77,6 +77,32 @@ _COMMENTS = {
     "TABLE imrec.hamming_flip": "What turns a chunk of a hash into each chunk that differs in few bits.",
     "COLUMN imrec.hamming_flip.bits": "How many bits differ.",
     "COLUMN imrec.hamming_flip.flip": "The differing bits, to XOR with imrec_internal.hash_chunk().",
+    "TABLE imrec.reduction": (
+        "How the vectors of a feature are reduced to fewer dimensions, whose distances are lower bounds."
+    ),
+    "COLUMN imrec.reduction.metrics": "Those with lower bounds.",
+    "COLUMN imrec.reduction.dims": "Of a reduced vector.",
+    "COLUMN imrec.reduction.images": "How many images there were then.",
+    "COLUMN imrec.reduction.candidates": "How many images are looked at first, besides those wanted.",
+    "COLUMN imrec.reduction.passing": (
+        "Which share of the images is compared by the whole vector, measured."
+    ),
+    "COLUMN imrec.reduction.exact_images": "How many images are compared in 60 ms, as measured here.",
+    "COLUMN imrec.reduction.complete": "Whether every vector is reduced, so that searches may rely on it.",
+    "TABLE imrec.reduction_axis": (
+        "The mean of the vectors at length 1, and the directions that they are projected on."
+    ),
+    "COLUMN imrec.reduction_axis.kind": "mean, component, or sum (of bins of a histogram).",
+    **{
+        f"{kind} imrec.{name}_reduced{column}": comment
+        for name in ("embedding", "histogram")
+        for kind, column, comment in (
+            ("TABLE", "", "The vectors of a feature in few dimensions (imrec_internal.reduce)."),
+            ("COLUMN", ".reduced", "NULL where the vector has no lower bound."),
+            ("COLUMN", ".norm", "The length of the vector."),
+            ("COLUMN", ".sums", "Of a histogram: of groups of bins."),
+        )
+    },
     "TABLE imrec.tuning": "How far imrec-pg tune found that each HNSW index has to search.",
     "COLUMN imrec.tuning.ef_search": "The smallest hnsw.ef_search that reached the recall wanted.",
     "COLUMN imrec.tuning.wanted": "The recall@k asked for.",
@@ -169,6 +195,7 @@ _COMMENTS = {
 def upgrade() -> None:
     _create_catalogue()
     _create_features()
+    _create_reductions()
     _create_bookkeeping()
     _create_analysis()
     _create_duplicates()
@@ -186,6 +213,7 @@ def downgrade() -> None:
     for table in (
         *("duplicate_seen", "duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
+        *("reduction_axis", "reduction", *(f"{name}_reduced" for name in _VECTORS)),
         *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
     ):
@@ -305,6 +333,54 @@ def _create_features() -> None:
         "CREATE TYPE imrec.features AS (embedding vector, histogram vector,"
         " average_hash bit(64), difference_hash bit(64), perceptual_hash bit(64))"
     )
+
+
+def _create_reductions() -> None:
+    op.create_table(
+        "reduction",
+        sa.Column("feature", sa.Text, nullable=False),
+        sa.Column("metrics", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("dims", sa.Integer, nullable=False),
+        sa.Column("images", sa.BigInteger, nullable=False),
+        sa.Column("candidates", sa.Integer, nullable=False),
+        sa.Column("passing", sa.Double, nullable=False),
+        sa.Column("exact_images", sa.BigInteger),
+        sa.Column("complete", sa.Boolean, nullable=False, server_default="false"),
+        _time(),
+        sa.PrimaryKeyConstraint("feature", name="reduction_pkey"),
+        schema="imrec",
+    )
+    op.create_table(
+        "reduction_axis",
+        sa.Column("feature", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("axis", sa.SmallInteger, nullable=False, autoincrement=False),
+        sa.Column("direction", VECTOR(512), nullable=False),
+        sa.PrimaryKeyConstraint("feature", "kind", "axis", name="reduction_axis_pkey"),
+        sa.ForeignKeyConstraint(
+            ["feature"],
+            ["imrec.reduction.feature"],
+            name="reduction_axis_feature_fkey",
+            ondelete="CASCADE",
+        ),
+        sa.CheckConstraint("kind IN ('mean', 'component', 'sum')", name=op.f("reduction_axis_kind_check")),
+        schema="imrec",
+    )
+    op.execute("ALTER TABLE imrec.reduction_axis ALTER COLUMN direction SET STORAGE PLAIN")
+    for name in _VECTORS:
+        op.create_table(
+            f"{name}_reduced",
+            _key(),
+            sa.Column("reduced", HALFVEC()),
+            sa.Column("norm", sa.Double, nullable=False),
+            sa.Column("sums", HALFVEC()),
+            sa.PrimaryKeyConstraint("image_id", name=f"{name}_reduced_pkey"),
+            _foreign_key(f"{name}_reduced", "image_id", "image", "CASCADE"),
+            schema="imrec",
+        )
+        # Never out of line, nor compressed: each search reads all of them.
+        for column in ("reduced", "sums"):
+            op.execute(f"ALTER TABLE imrec.{name}_reduced ALTER COLUMN {column} SET STORAGE PLAIN")
 
 
 def _create_feature_table(name: str, type_: sa.types.TypeEngine[Any], *checks: sa.CheckConstraint) -> None:

@@ -98,6 +98,12 @@ BEGIN
         );
     END LOOP;
 
+    PERFORM imrec_internal.reduce_images(ARRAY(
+        SELECT s.image_id FROM pg_temp.stage_embedding AS s
+        UNION
+        SELECT s.image_id FROM pg_temp.stage_histogram AS s
+    ));
+
     -- Every image keeps at least one file, so that a search never has to look past one without.
     DELETE FROM imrec.image
     WHERE image_id = ANY (left_images)

@@ -51,6 +51,12 @@ BEGIN
             certainty := CASE WHEN others > coalesce(cardinality(ids), 0) THEN 'truncated' ELSE 'exact' END;
         END IF;
     END IF;
+    IF certainty IS NULL AND plan.refine IS NOT NULL THEN
+        SELECT r.ids, r.distances INTO ids, distances FROM imrec_internal.refined(
+            feature, plan.metric_used, k, plan.near, plan.far, exclude, plan.conditions, plan.images, plan.allowed, plan.refine
+        ) AS r;
+        certainty := CASE WHEN ids IS NOT NULL THEN 'exact' END;
+    END IF;
     IF certainty IS NOT NULL THEN
         RETURN QUERY SELECT n.rank, n.image_id, n.distance, nearest.certainty
         FROM unnest(ids, distances) WITH ORDINALITY AS n (image_id, distance, rank);

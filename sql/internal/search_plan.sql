@@ -1,7 +1,8 @@
 -- How a search is to be answered, or an error that says what is wrong with it. This is the one place for the
 -- bounds of k, the keys of a filter, and when an index is used. It returns two statements for EXECUTE, walk
 -- (by an HNSW index) and compare (all, exactly), put together from the constants in here alone: an index serves
--- only a plan that knows table, operator and k. Their parameters: $1 the likes and $2 the dislikes (vectors or
+-- only a plan that knows table, operator and k; and refine, which compares candidates ($7), whom allowed restricts.
+-- Their parameters: $1 the likes and $2 the dislikes (vectors or
 -- codes), $3 the images to leave out, $4 filter, $5 images, $6 roots. With roots, only images with a file in one of
 -- these count, and only those are compared, for a reader of some roots (imrec_internal.visible_recommend).
 --
@@ -12,6 +13,7 @@ CREATE OR REPLACE FUNCTION imrec_internal.search_plan(
     OUT approximate boolean, -- by the index
     OUT by_chunks boolean,   -- of hashes: by imrec.hamming_search
     OUT ef_search integer, OUT walk text, OUT compare text,
+    OUT allowed text, OUT refine text, OUT metric_used text, -- for imrec_internal.refined
     OUT near pgvector.vector[], OUT far pgvector.vector[], OUT near_codes bit[], OUT far_codes bit[],
     OUT conditions jsonb, OUT images uuid[]
 )
@@ -21,8 +23,8 @@ AS $$
 DECLARE
     -- To compare so many takes 25 ms: faster than walking an index past all that is filtered out.
     few CONSTANT bigint := coalesce(nullif(current_setting('imrec.few_images', true), '')::bigint, 5000);
-    -- Below this, all are compared in a few milliseconds.
-    min_rows CONSTANT bigint := coalesce(nullif(current_setting('imrec.min_index_rows', true), '')::bigint, 5000);
+    -- Below this, all are compared in a few milliseconds, or as many as are in 60 ms where that was measured.
+    min_rows bigint := nullif(current_setting('imrec.min_index_rows', true), '')::bigint;
     -- Beyond this k, walking the graph costs more than comparing all (ef_search ends at 1,000).
     max_walk CONSTANT bigint := 400;
     of_image CONSTANT jsonb := $json${
@@ -143,6 +145,11 @@ BEGIN
     approximate := known.type = 'vector' AND roots IS NULL AND method <> 'exact' AND k <= max_walk;
     -- Statements that are not needed cost as well: each opens its tables before it looks at a condition.
     IF approximate THEN
+        IF min_rows IS NULL AND method = 'auto' THEN
+            SELECT r.exact_images INTO min_rows FROM imrec.reduction AS r
+            WHERE r.feature = search_plan.feature AND r.complete AND search_plan.metric = ANY (r.metrics);
+        END IF;
+        min_rows := coalesce(min_rows, 5000);
         approximate := EXISTS (
             SELECT FROM imrec_internal.hnsw_index AS x
             WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
@@ -273,6 +280,15 @@ BEGIN
         'SELECT f.image_id, %1$s + 0 AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s '
         'ORDER BY %4$s%1$s + 0, f.image_id LIMIT %5$s', distance, feature, filtered, disliked || ', ', k
     );
+    IF near IS NOT NULL AND roots IS NULL AND (images IS NULL OR cardinality(images) > few) THEN
+        allowed := filtered;
+        metric_used := metric;
+        refine := format(
+            'SELECT f.image_id, %1$s + 0 AS distance, %4$s AS disliked FROM imrec.%2$I AS f '
+            'WHERE f.image_id = ANY ($7) ORDER BY %3$s%1$s + 0, f.image_id LIMIT %5$s',
+            distance, feature, disliked || ', ', coalesce(disliked, 'false'), k
+        );
+    END IF;
     IF approximate THEN
         walk := format('SELECT n.image_id, min(n.distance) AS distance FROM (%s) AS n GROUP BY 1 ORDER BY 2, 1 LIMIT %s', (
             SELECT string_agg(format(

@@ -84,6 +84,7 @@ DELETE FROM imrec.image AS i USING (SELECT DISTINCT image_id FROM pg_temp.incomi
 WHERE i.image_id = n.image_id
 AND NOT EXISTS (SELECT FROM imrec.file AS f WHERE f.image_id = i.image_id)
 """
+_REDUCE = SQL("SELECT imrec_internal.reduce_images(ARRAY(SELECT s.image_id FROM {} AS s))")
 _IMAGELESS = SQL(
     "DELETE FROM {} AS i WHERE NOT EXISTS (SELECT FROM imrec.image AS n WHERE n.image_id = i.image_id)"
 )
@@ -169,6 +170,9 @@ def merge_features(conn: Connection, table: Table, columns: Sequence[str], *, re
     rows = count(conn, table)
     withheld = conn.execute(_IMAGELESS.format(staged(table))).rowcount
     done = _merge(conn, table, columns, replace=replace)
+    if table.name in {"embedding", "histogram"}:
+        # Before others see the vectors: searches look for candidates among the reduced ones.
+        conn.execute(_REDUCE.format(staged(table)))
     return Merged(table.name, rows, done.added, done.replaced, done.conflicts + withheld)
 
 

@@ -19,6 +19,8 @@ LEFT_OUT = frozenset(
         *("duplicate_member", "duplicate_pair", "duplicate_search", "duplicate_seen"),
         "hamming_flip",  # the same in every database: a migration makes it
         "lock",
+        # Found again from the features.
+        *("reduction", "reduction_axis", "embedding_reduced", "histogram_reduced"),
         "tuning",  # was measured of an index, and an import builds another one
         "worker",
     }

@@ -1,0 +1,172 @@
+"""Keep the reduced vectors of a library: find the directions, reduce what is stored, and measure what it gains."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from uuid import UUID
+
+import numpy as np
+from psycopg.sql import SQL, Identifier
+
+from imrec_pg.analysis import reading
+from imrec_pg.analysis.cells import Floats
+from imrec_pg.analysis.checks import nothing
+from imrec_pg.analysis.reduction import Axes, Choice, choose, metrics_of
+from imrec_pg.db.connection import Connection, translated, vector_schema
+from imrec_pg.db.locks import held, in_tries
+from imrec_pg.db.pooler import execute_alone
+from imrec_pg.db.rows import value, value_or_none, values
+from imrec_pg.records import Feature, OnProgress
+
+MIN_IMAGES = 5_000
+"""Fewer are all compared in a few milliseconds."""
+
+_SAMPLE = 50_000
+_PAGES = 8192  # 64 MiB
+_GOOD_S = 0.06
+_FEATURES = (Feature.EMBEDDING, Feature.HISTOGRAM)
+
+_MAY = "SELECT pg_catalog.has_table_privilege('imrec.reduction', 'INSERT, DELETE')"
+_DUE = """
+SELECT r.feature FROM imrec.reduction AS r WHERE r.feature = %s AND r.complete AND r.images > %s / 2
+"""
+_BEGUN = "SELECT r.feature FROM imrec.reduction AS r WHERE r.feature = %s AND r.images > %s / 2"
+_DELETE = "DELETE FROM imrec.reduction WHERE feature = %s"
+_INSERT = """
+INSERT INTO imrec.reduction (feature, metrics, dims, images, candidates, passing) VALUES (%s, %s, %s, %s, %s, %s)
+"""
+_AXIS = "INSERT INTO imrec.reduction_axis (feature, kind, axis, direction) VALUES (%s, %s, %s, %s)"
+_PAGES_OF = "SELECT pg_catalog.pg_relation_size(%s::regclass) / current_setting('block_size')::integer"
+# The lock keeps an image from going between the two: its foreign key would fail all of it.
+_STORE = SQL("""
+INSERT INTO {} (image_id, reduced, norm, sums)
+SELECT s.image_id, s.reduced, s.norm, {} FROM pg_temp.stage_reduced AS s
+INNER JOIN imrec.image AS i ON i.image_id = s.image_id
+ORDER BY s.image_id
+FOR KEY SHARE OF i
+ON CONFLICT (image_id) DO NOTHING
+""")
+_COMPLETE = "UPDATE imrec.reduction SET complete = true WHERE feature = %s"
+_MEASURED = "UPDATE imrec.reduction SET exact_images = %s WHERE feature = %s"
+_SEARCH = "SELECT count(*) FROM imrec.similar_to(%s::uuid, 10, %s, 'cosine', method => 'exact')"
+
+
+def reduce_all(
+    conn: Connection, on_progress: OnProgress = nothing, on_wait: Callable[[], None] = lambda: None
+) -> list[Feature]:
+    """Reduce the vectors of each feature where that is not done, or the library has doubled; return which ones.
+
+    Does nothing for few images, and nothing when this role is not the owner's.
+    """
+    done = []
+    with translated(conn):
+        if not value(conn, bool, _MAY):
+            return []
+        for feature in _FEATURES:
+            images = reading.count(conn, feature)
+            if images < MIN_IMAGES or _is_done(conn, feature, images):
+                continue
+            with held(conn, f"reduction of {feature}", on_wait):
+                if _is_done(conn, feature, images):
+                    continue
+                _reduce(conn, feature, images, on_progress)
+                done.append(feature)
+    return done
+
+
+def _is_done(conn: Connection, feature: Feature, images: int) -> bool:
+    return value_or_none(conn, str, _DUE, (str(feature), images)) is not None
+
+
+def _reduce(conn: Connection, feature: Feature, images: int, on_progress: OnProgress) -> None:
+    step = f"reducing {feature}s"
+    if value_or_none(conn, str, _BEGUN, (str(feature), images)) is None:
+        on_progress(step, 0, images)
+        _, sample = reading.sample(conn, feature, _SAMPLE)
+        _begin(conn, feature, images, choose(feature, sample, images))
+    # Whoever began to write before the directions were stored does not know of them, and ends first.
+    in_tries(
+        conn,
+        lambda: conn.execute(SQL("LOCK TABLE {} IN SHARE MODE").format(Identifier("imrec", feature))),
+        60,
+    )
+    axes = _axes(conn, feature)
+    for begin in range(0, value(conn, int, _PAGES_OF, (f"imrec.{feature}",)), _PAGES):
+        keys, vectors = reading.pages(conn, feature, begin, begin + _PAGES)
+        if len(keys):
+            _store(conn, feature, axes, keys, vectors)
+        on_progress(step, min(images, begin // _PAGES * len(keys) + len(keys)), images)
+    # What has no bounds, and what vacuum or an update has moved meanwhile.
+    conn.execute("SELECT imrec_internal.reduce_images(NULL)")
+    execute_alone(conn, SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", f"{feature}_reduced")))
+    conn.execute(_COMPLETE, (str(feature),))
+    conn.execute(_MEASURED, (_exact_images(conn, feature, images), str(feature)))
+
+
+def _begin(conn: Connection, feature: Feature, images: int, choice: Choice) -> None:
+    """Store the directions; from now on whatever is written is reduced as well."""
+    axes, name = choice.axes, str(feature)
+    rows = [("mean", axes.mean[None]), ("component", axes.components), ("sum", axes.sums)]
+    with conn.transaction(), conn.cursor() as cur:
+        cur.execute(_DELETE, (name,))
+        cur.execute(SQL("DELETE FROM {}").format(Identifier("imrec", f"{feature}_reduced")))
+        cur.execute(
+            _INSERT,
+            (
+                *(name, metrics_of(feature), len(axes.components) + 1, images),
+                *(choice.candidates, choice.passing),
+            ),
+        )
+        cur.executemany(
+            _AXIS,
+            [
+                (name, kind, number, direction.astype(np.float32))
+                for kind, directions in rows
+                for number, direction in enumerate(directions)
+            ],
+        )
+
+
+def _axes(conn: Connection, feature: Feature) -> Axes:
+    """Return the directions as they are stored: in single precision, which both ways of reducing have to use."""
+    query = (
+        "SELECT a.direction::real[] FROM imrec.reduction_axis AS a WHERE a.feature = %s AND a.kind = %s "
+        "ORDER BY a.axis"
+    )
+    found = {
+        kind: np.array(values(conn, list, query, (str(feature), kind)), np.float64)
+        for kind in ("mean", "component", "sum")
+    }
+    return Axes(found["mean"][0], found["component"], found["sum"].reshape(-1, len(found["mean"][0])))
+
+
+def _store(conn: Connection, feature: Feature, axes: Axes, keys: reading.Keys, vectors: Floats) -> None:
+    fine = axes.bounded(vectors)
+    reduced, norms, sums = axes.reduce(vectors[fine])
+    columns = {
+        "image_id": ("uuid", keys[fine]),
+        "reduced": ("halfvec", reduced),
+        "norm": ("float8", norms),
+        **({"sums": ("halfvec", sums)} if sums.shape[1] else {}),
+    }
+    schema = SQL(vector_schema(conn))
+    with conn.transaction(), conn.cursor() as cur:
+        cur.execute(
+            SQL(
+                "CREATE TEMPORARY TABLE stage_reduced "
+                "(image_id uuid, reduced {0}.halfvec, norm double precision, sums {0}.halfvec) ON COMMIT DROP"
+            ).format(schema)
+        )
+        reading.write_columns(cur, "stage_reduced", columns)
+        cur.execute(_STORE.format(Identifier("imrec", f"{feature}_reduced"), SQL("s.sums")))
+
+
+def _exact_images(conn: Connection, feature: Feature, images: int) -> int:
+    """Return how many images are compared in 60 ms, by the time that some searches of all take."""
+    query = SQL("SELECT image_id FROM {} ORDER BY image_id LIMIT 6").format(Identifier("imrec", feature))
+    times = []
+    for image in values(conn, UUID, query):
+        started = time.perf_counter()
+        conn.execute(_SEARCH, (image, str(feature)))
+        times.append(time.perf_counter() - started)
+    return max(MIN_IMAGES, int(_GOOD_S / median(times[1:]) * images))
