@@ -17,6 +17,7 @@ _NORMS = (1e-15, 1e15)
 _LEAST_REST = 0.1
 _LARGEST_SUM = 1.001
 _DIMS = (16, 32, 48, 64, 96, 128, 192, 256)
+_SUMS, _PAIRS = 64, 1_500
 _QUERIES = 50
 _NEIGHBOURS = 10
 # Measured with 450,000 rows on two cores: nanoseconds for a row of a scan, for each dimension, and for a row
@@ -89,7 +90,7 @@ def choose(feature: Feature, sample: Floats, images: int) -> Choice:
         covariance += centred.T @ centred
     _, axes = np.linalg.eigh(covariance)
     components = axes[:, ::-1].T
-    sums = _sums() if feature is Feature.HISTOGRAM else np.zeros((0, sample.shape[1]))
+    sums = _sums(sample) if feature is Feature.HISTOGRAM else np.zeros((0, sample.shape[1]))
     passing = {dims: _passing(Axes(mean, components[: dims - 1], sums), sample, images) for dims in _DIMS}
     dims = min(_DIMS, key=lambda n: _ROW_NS + _DIMENSION_NS * n + passing[n] * _COMPARED_NS)
     # Twice as many as are likely needed: sorting them costs less than a second scan.
@@ -112,8 +113,35 @@ def _passing(axes: Axes, sample: Floats, images: int) -> float:
     return float(np.mean(shares))
 
 
-def _sums() -> Doubles:
-    """Return which of the 8 x 8 x 8 bins of a histogram lie in each of 4 x 4 x 4."""
-    red, green, blue = np.indices((8, 8, 8)) // 2
-    group = (16 * red + 4 * green + blue).ravel()
-    return np.asarray(group == np.arange(64)[:, None], dtype=np.float64)
+def _sums(sample: Floats) -> Doubles:
+    """Return which bins of histograms to add up, so that the sums' Manhattan distance loses the least.
+
+    Beginning with all bins, the two are joined whose joining takes the least from the distances of some pairs:
+    a fixed grid of 4 x 4 x 4 colours lets thirty times as many images pass.
+    """
+    histograms = sample / sample.sum(axis=1, keepdims=True)
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, len(histograms), (2, _PAIRS))
+    differences = (histograms[pairs[0]] - histograms[pairs[1]]).T.copy()
+    lengths = np.abs(differences).sum(axis=1)
+    bins = len(lengths)
+    groups = np.eye(bins)
+    lost = np.full((bins, bins), np.inf)
+
+    def join_costs(one: int, others: NDArray[np.intp]) -> Doubles:
+        joined = np.abs(differences[one] + differences[others]).sum(axis=1)
+        return np.asarray(lengths[one] + lengths[others] - joined, dtype=np.float64)
+
+    left = np.arange(bins)
+    for one in range(bins - 1):
+        lost[one, one + 1 :] = join_costs(one, left[one + 1 :])
+    for _ in range(bins - _SUMS):
+        one, other = divmod(int(np.argmin(lost)), bins)
+        differences[one] += differences[other]
+        lengths[one] = np.abs(differences[one]).sum()
+        groups[one] += groups[other]
+        lost[other], lost[:, other] = np.inf, np.inf
+        left = left[left != other]
+        rest = left[left != one]
+        lost[np.minimum(one, rest), np.maximum(one, rest)] = join_costs(one, rest)
+    return np.asarray(groups[left], dtype=np.float64)

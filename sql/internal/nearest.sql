@@ -36,24 +36,26 @@ BEGIN
         CROSS JOIN LATERAL imrec.hamming_search(q.code, k::integer, feature, exclude) AS n
         GROUP BY n.image_id ORDER BY 1 LIMIT k;
         RETURN;
-    ELSIF plan.approximate THEN
+    ELSIF plan.walk IS NOT NULL THEN
         PERFORM set_config('hnsw.ef_search', plan.ef_search::text, true), set_config('enable_sort', 'off', true),
             set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
         EXECUTE format('SELECT array_agg(n.image_id), array_agg(n.distance) FROM (%s) AS n', plan.walk)
         INTO ids, distances USING plan.near, plan.far, exclude, plan.conditions, plan.images, roots;
         PERFORM set_config('enable_sort', 'on', true),
             set_config('enable_seqscan', 'on', true), set_config('enable_bitmapscan', 'on', true);
-        IF cardinality(ids) = k THEN
+        IF plan.approximate AND cardinality(ids) = k THEN
             certainty := 'approximate';
-        ELSIF method = 'approximate' THEN
+        ELSIF method = 'approximate' AND plan.approximate THEN
             EXECUTE format('SELECT count(*) FROM (%s) AS n', plan.compare)
             INTO others USING plan.near, plan.far, exclude, plan.conditions, plan.images, roots;
             certainty := CASE WHEN others > coalesce(cardinality(ids), 0) THEN 'truncated' ELSE 'exact' END;
         END IF;
     END IF;
     IF certainty IS NULL AND plan.refine IS NOT NULL THEN
+        -- What the index found tells how far the nearest are at most.
         SELECT r.ids, r.distances INTO ids, distances FROM imrec_internal.refined(
-            feature, plan.metric_used, k, plan.near, plan.far, exclude, plan.conditions, plan.images, plan.allowed, plan.refine
+            feature, plan.metric_used, k, plan.near, plan.far, exclude, plan.conditions, plan.images, plan.allowed,
+            plan.refine, distances[k]
         ) AS r;
         certainty := CASE WHEN ids IS NOT NULL THEN 'exact' END;
     END IF;

@@ -70,6 +70,7 @@ DECLARE
     mean pgvector.vector;
     shown uuid[];
     unknown text;
+    indexed bigint; -- how many rows an index holds
     filtered text := '';
     walked text := '';
     distances text[];
@@ -142,19 +143,17 @@ BEGIN
     images := CASE WHEN roots IS NULL OR among IS NULL THEN among ELSE ARRAY(
         SELECT v.image_id FROM imrec_internal.visible_files(roots, among) AS v
     ) END;
-    approximate := known.type = 'vector' AND roots IS NULL AND method <> 'exact' AND k <= max_walk;
     -- Statements that are not needed cost as well: each opens its tables before it looks at a condition.
-    IF approximate THEN
-        IF min_rows IS NULL AND method = 'auto' THEN
-            SELECT r.exact_images INTO min_rows FROM imrec.reduction AS r
-            WHERE r.feature = search_plan.feature AND r.complete AND search_plan.metric = ANY (r.metrics);
-        END IF;
-        min_rows := coalesce(min_rows, 5000);
-        approximate := EXISTS (
-            SELECT FROM imrec_internal.hnsw_index AS x
-            WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid AND x.rows >= min_rows
-        );
+    IF known.type = 'vector' AND roots IS NULL AND k <= max_walk THEN
+        SELECT x.rows INTO indexed FROM imrec_internal.hnsw_index AS x
+        WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid;
     END IF;
+    IF indexed IS NOT NULL AND method <> 'exact' AND min_rows IS NULL THEN
+        SELECT r.exact_images INTO min_rows FROM imrec.reduction AS r
+        WHERE method = 'auto' AND r.feature = search_plan.feature AND r.complete AND search_plan.metric = ANY (r.metrics);
+        min_rows := coalesce(min_rows, 5000);
+    END IF;
+    approximate := coalesce(method <> 'exact' AND indexed >= min_rows, false);
     IF roots IS NOT NULL THEN
         -- Listed one table after the other: how far a join of all goes, which the counters of rows read tell, would
         -- depend on hidden photos that fit the conditions. With among alone, it has been looked up already.
@@ -285,11 +284,11 @@ BEGIN
         metric_used := metric;
         refine := format(
             'SELECT f.image_id, %1$s + 0 AS distance, %4$s AS disliked FROM imrec.%2$I AS f '
-            'WHERE f.image_id = ANY ($7) ORDER BY %3$s%1$s + 0, f.image_id LIMIT %5$s',
+            'WHERE f.image_id = ANY ($7) AND f.image_id <> ALL ($3) ORDER BY %3$s%1$s + 0, f.image_id LIMIT %5$s',
             distance, feature, disliked || ', ', coalesce(disliked, 'false'), k
         );
     END IF;
-    IF approximate THEN
+    IF approximate OR (indexed IS NOT NULL AND refine IS NOT NULL AND filtered = '') THEN
         walk := format('SELECT n.image_id, min(n.distance) AS distance FROM (%s) AS n GROUP BY 1 ORDER BY 2, 1 LIMIT %s', (
             SELECT string_agg(format(
                 '(SELECT f.image_id, %1$s AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s%4$s '
