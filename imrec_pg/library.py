@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from imrec_pg.access import grants
 from imrec_pg.analysis.placing import place_lacking
+from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue import index, stored_files, tuning
 from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
@@ -567,6 +568,14 @@ class Library:
             index.watched(watcher, session.conn, on_progress),
         ):
             return index.build_index(session.conn, feature, metric)
+
+    def reduce_vectors(self, *, on_progress: OnProgress = lambda _step, _done, _total: None) -> list[Feature]:
+        """Reduce vectors to few dimensions, by which exact searches compare few in full; return of which features.
+
+        Done for 5,000 photos and more, and again when there are twice as many. New photos are reduced as they
+        are stored. Searches are exact with and without; those meanwhile compare with all photos.
+        """
+        return self._sessions.run(reduce_all, on_progress)
 
     def drop_index(self, feature: Feature | str, metric: Metric | str) -> bool:
         """Drop the index of a pair; False when there was none.

@@ -52,11 +52,15 @@ _SEARCH = "SELECT count(*) FROM imrec.similar_to(%s::uuid, 10, %s, 'cosine', met
 
 
 def reduce_all(
-    conn: Connection, on_progress: OnProgress = nothing, on_wait: Callable[[], None] = lambda: None
+    conn: Connection,
+    on_progress: OnProgress = nothing,
+    on_wait: Callable[[], None] = lambda: None,
+    *,
+    least: int = MIN_IMAGES,
 ) -> list[Feature]:
     """Reduce the vectors of each feature where that is not done, or the library has doubled; return which ones.
 
-    Does nothing for few images, and nothing when this role is not the owner's.
+    Does nothing for fewer images than least, and nothing when this role is not the owner's.
     """
     done = []
     with translated(conn):
@@ -64,7 +68,7 @@ def reduce_all(
             return []
         for feature in _FEATURES:
             images = reading.count(conn, feature)
-            if images < MIN_IMAGES or _is_done(conn, feature, images):
+            if images < least or _is_done(conn, feature, images):
                 continue
             with held(conn, f"reduction of {feature}", on_wait):
                 if _is_done(conn, feature, images):

@@ -82,6 +82,7 @@ def build(*, feature: Feature, metric: Metric) -> None:
     """
     with invocation().library() as library:
         built = build_with_progress(library, feature, metric, quiet=False)
+        reduce_with_progress(library, quiet=False)
     say(f"built the index of {feature} {metric}" if built else f"{feature} {metric} is indexed already")
 
 
@@ -111,7 +112,15 @@ def build_after_load(library: "Library", *, quiet: bool) -> bool:
     if not library.has_embeddings():
         return False
     try:
-        return build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
+        built = build_with_progress(library, Feature.EMBEDDING, Metric.COSINE, quiet=quiet)
     except PermissionDeniedError:
         say("only the owner may build the index: imrec-pg index build embedding cosine")
         return False
+    reduce_with_progress(library, quiet=quiet)
+    return built
+
+
+def reduce_with_progress(library: "Library", *, quiet: bool) -> None:
+    """Reduce the vectors where that is due, with a progress bar."""
+    with steps("vectors", unit=" photos", quiet=quiet) as show:
+        library.reduce_vectors(on_progress=show)

@@ -1,0 +1,312 @@
+"""Exact searches by reduced vectors: the same rows and distances as comparing all, whatever the vectors are."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from psycopg import errors as pg
+from support import AddImage
+
+from imrec_pg.analysis.reducing import reduce_all
+from imrec_pg.analysis.reduction import Axes
+from imrec_pg.catalogue.index import build_index
+from imrec_pg.db.connection import Connection
+from imrec_pg.records import Feature, Metric
+
+VECTORS = (Feature.EMBEDDING, Feature.HISTOGRAM)
+PAIRS = [
+    ("embedding", "cosine"),
+    ("embedding", "euclidean"),
+    ("histogram", "cosine"),
+    ("histogram", "euclidean"),
+    ("histogram", "manhattan"),
+]
+NUMBER = 400
+
+
+def histograms(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
+    rows = rng.gamma(0.05, size=(number, 512)) + 1e-9
+    return np.asarray(rows / rows.sum(axis=1, keepdims=True))
+
+
+def ordinary(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
+    """Vectors that vary in a dozen directions, and a little in all others."""
+    directions = np.random.default_rng(1).normal(size=(12, 512))
+    return np.asarray(np.abs(rng.normal(size=(number, 12)) @ directions + 0.1 * rng.normal(size=(number, 512))))
+
+
+def strange() -> list[NDArray[np.float64]]:
+    """Vectors that are equal, huge, tiny, sparse, opposite, or beyond what half precision holds."""
+    rng = np.random.default_rng(5)
+    one = np.abs(rng.normal(size=512))
+    sparse = np.zeros(512)
+    sparse[7] = 1
+    return [
+        *([one] * 40),
+        *(one * scale for scale in (1e18, 1e12, 70_000, 1e-6, 1e-12, 1e-18, 3e-23)),
+        sparse,
+        sparse * 1e-38,
+        sparse * 3e38,
+        -one,
+        np.full(512, 1e-40),  # subnormal in single precision
+        np.where(np.arange(512) == 3, 3e18, 1e-3),
+    ]
+
+
+def add(conn: Connection, prefix: str, embeddings: Sequence[Any], hists: Sequence[Any]) -> list[UUID]:
+    adder = AddImage(conn)
+    rng = np.random.default_rng(list(prefix.encode()))
+    return [
+        stored.image_id
+        for stored in adder.many(
+            {
+                "name": f"{prefix}/{n}.jpg",
+                "embedding": embedding,
+                "histogram": histogram,
+                "image_id": UUID(bytes=rng.bytes(16)),
+            }
+            for n, (embedding, histogram) in enumerate(zip(embeddings, hists, strict=True))
+        )
+    ]
+
+
+def fill(conn: Connection) -> list[UUID]:
+    """Store ordinary images and strange ones; return the ids."""
+    rng = np.random.default_rng(3)
+    odd = strange()
+    return add(
+        conn,
+        "trips/a",
+        [*ordinary(rng, NUMBER), *odd],
+        [*histograms(rng, NUMBER), *(np.abs(row) for row in odd)],
+    )
+
+
+def answer(conn: Connection, *arguments: object, **options: object) -> list[tuple[UUID, float, str]]:
+    named = "".join(f", {name} => %({name})s" for name in options)
+    places = ", ".join(f"%(p{number})s" for number in range(len(arguments)))
+    return conn.execute(
+        f"SELECT image_id, distance, certainty FROM imrec.recommend({places}{named})",  # noqa: S608 - names from here
+        {f"p{number}": value for number, value in enumerate(arguments)} | options,
+    ).fetchall()
+
+
+def both(conn: Connection, *arguments: object, **options: object) -> list[tuple[UUID, float, str]]:
+    """Return the answer by reduced vectors, which must be the one without."""
+    conn.execute("UPDATE imrec.reduction SET complete = false")
+    plain = answer(conn, *arguments, **options)
+    conn.execute("UPDATE imrec.reduction SET complete = true")
+    by_reduced = answer(conn, *arguments, **options)
+    assert by_reduced == plain or str(by_reduced) == str(plain)  # NaN is not equal to itself
+    assert {certainty for _, _, certainty in by_reduced} <= {"exact"}
+    return by_reduced
+
+
+def compared(conn: Connection, table: str) -> int:
+    """How many rows of a table were read by key or in a scan by this session so far."""
+    (number,) = conn.execute(
+        "SELECT pg_catalog.pg_stat_get_xact_tuples_returned(%s::regclass) + "
+        "coalesce((SELECT sum(pg_catalog.pg_stat_get_xact_tuples_returned(x.indexrelid)) "
+        "FROM pg_catalog.pg_index AS x WHERE x.indrelid = %s::regclass), 0)",
+        (table, table),
+    ).fetchone() or (0,)
+    return int(number)
+
+
+@pytest.fixture
+def ids(conn: Connection) -> list[UUID]:
+    stored = fill(conn)
+    assert set(reduce_all(conn, least=1)) == set(VECTORS)
+    return stored
+
+
+@pytest.mark.parametrize(("feature", "metric"), PAIRS)
+def test_answers_are_those_of_comparing_all(
+    conn: Connection, ids: list[UUID], feature: str, metric: str
+) -> None:
+    rng = np.random.default_rng(8)
+    chosen = [*rng.choice(NUMBER, 5), *range(NUMBER + 39, len(ids))]
+    for number in chosen:
+        for k in (1, 60):
+            both(conn, [ids[number]], [], k, feature, metric)
+
+
+@pytest.mark.parametrize(("feature", "metric"), PAIRS)
+def test_so_are_those_to_several_likes_and_dislikes_within_filters(
+    conn: Connection, ids: list[UUID], feature: str, metric: str
+) -> None:
+    rng = np.random.default_rng(9)
+    for combine in ("mean", "min"):
+        for likes, dislikes in ((3, 0), (2, 2), (1, 5)):
+            chosen = [ids[number] for number in rng.choice(NUMBER, likes + dislikes, replace=False)]
+            question = (chosen[:likes], chosen[likes:], 20, feature, metric, combine)
+            both(conn, *question)
+            conn.execute("SET imrec.few_images = 0")
+            both(conn, *question, among=[ids[number] for number in range(0, len(ids), 2)])
+            conn.execute("RESET imrec.few_images")
+
+
+def test_few_are_compared_by_their_whole_vectors(conn: Connection, ids: list[UUID]) -> None:
+    add(
+        conn,
+        "more",
+        ordinary(np.random.default_rng(30), 3_000),
+        histograms(np.random.default_rng(31), 3_000),
+    )
+    reduce_all(conn, least=1)
+    conn.execute("ANALYZE imrec.embedding")
+    with conn.transaction():
+        before = compared(conn, "imrec.embedding")
+        answer(conn, [ids[1]], [], 5)
+        assert compared(conn, "imrec.embedding") - before < 1_000
+    conn.execute("UPDATE imrec.reduction SET complete = false")
+    with conn.transaction():
+        before = compared(conn, "imrec.embedding")
+        answer(conn, [ids[1]], [], 5)
+        assert compared(conn, "imrec.embedding") - before > 3_400
+
+
+def test_with_an_index_the_answer_is_exact_still(conn: Connection, ids: list[UUID]) -> None:
+    build_index(conn, Feature.EMBEDDING, Metric.COSINE)
+    for number in (0, 5, NUMBER, NUMBER + 50):
+        both(conn, [ids[number]], [], 10)
+        both(conn, [ids[number]], [ids[3], ids[4]], 10, combine="min")
+
+
+def test_as_many_as_take_60_ms_are_compared_and_more_are_asked_of_the_index(
+    conn: Connection, ids: list[UUID]
+) -> None:
+    build_index(conn, Feature.EMBEDDING, Metric.COSINE)
+    conn.execute("ANALYZE imrec.embedding")
+    (measured,) = conn.execute(
+        "SELECT exact_images FROM imrec.reduction WHERE feature = 'embedding'"
+    ).fetchone() or (0,)
+    assert measured >= 5_000
+    assert answer(conn, [ids[0]], [], 5)[0][2] == "exact"
+    conn.execute("UPDATE imrec.reduction SET exact_images = 10")
+    assert answer(conn, [ids[0]], [], 5)[0][2] == "approximate"
+    assert answer(conn, [ids[0]], [], 5, method="exact")[0][2] == "exact"
+
+
+@pytest.mark.parametrize("feature", VECTORS)
+def test_numpy_and_sql_reduce_alike(conn: Connection, ids: list[UUID], feature: Feature) -> None:
+    """What is there was reduced by NumPy, but for the strange ones; now it is by SQL."""
+    query = (
+        f"SELECT image_id, reduced::text, norm, sums::text FROM imrec.{feature}_reduced ORDER BY 1"  # noqa: S608
+    )
+    by_numpy = conn.execute(query).fetchall()
+    assert len(by_numpy) == len(ids)
+    conn.execute(f"DELETE FROM imrec.{feature}_reduced")  # noqa: S608
+    conn.execute("SELECT imrec_internal.reduce_images(NULL)")
+    by_sql = conn.execute(query).fetchall()
+    assert [row[0] for row in by_sql] == [row[0] for row in by_numpy]
+    for ours, theirs in zip(by_sql, by_numpy, strict=True):
+        for left, right in ((ours[1], theirs[1]), (ours[3], theirs[3])):
+            assert (left is None) == (right is None)
+            if left:
+                np.testing.assert_allclose(np.fromstring(left[1:-1], sep=","), np.fromstring(right[1:-1], sep=","), atol=2e-3)
+        assert ours[2] == pytest.approx(theirs[2])
+    if feature is Feature.HISTOGRAM:
+        assert sum(row[3] is None for row in by_sql) < len(strange())
+
+
+def test_distances_of_reduced_vectors_are_lower_bounds() -> None:
+    rng = np.random.default_rng(2)
+    rows = ordinary(rng, 200)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    _, _, directions = np.linalg.svd(unit - unit.mean(axis=0))
+    for dims in (1, 5, 100):
+        axes = Axes(unit.mean(axis=0), directions[:dims], np.zeros((0, 512)))
+        reduced = axes.reduce(rows.astype(np.float32))[0].astype(np.float64)
+        lower = np.linalg.norm(reduced[:, None] - reduced[None], axis=2)
+        true = np.linalg.norm(unit[:, None] - unit[None], axis=2)
+        assert (lower <= true + 0.004).all()
+
+
+def test_photos_that_come_later_change_or_go_are_in_the_answers_at_once(
+    conn: Connection, ids: list[UUID]
+) -> None:
+    rng = np.random.default_rng(12)
+    new = ordinary(rng, 30)
+    later = add(conn, "later", [*new, new[0]], histograms(rng, 31))
+    found = both(conn, [later[0]], [], 3)
+    assert later[30] in [image for image, _, _ in found]
+    assert found[0][1] == pytest.approx(0, abs=1e-6)
+    conn.execute("DELETE FROM imrec.file WHERE image_id = %s", (later[30],))
+    conn.execute("DELETE FROM imrec.image WHERE image_id = %s", (later[30],))
+    assert later[30] not in [image for image, _, _ in both(conn, [later[0]], [], 3)]
+    (left,) = conn.execute("SELECT count(*) FROM imrec.embedding_reduced").fetchone() or (0,)
+    assert left == len(ids) + 30
+
+
+def test_photos_stored_while_vectors_are_reduced_are_not_forgotten(conn: Connection) -> None:
+    fill(conn)
+    rng = np.random.default_rng(21)
+    steps: list[str] = []
+
+    def store_more(step: str, _done: int, _total: int | None) -> None:
+        steps.append(step)
+        add(conn, f"during/{len(steps)}", ordinary(rng, 3), histograms(rng, 3))
+
+    reduce_all(conn, store_more, least=1)
+    assert len(steps) >= 4
+    for feature in VECTORS:
+        lacking = conn.execute(
+            f"SELECT count(*) FROM imrec.{feature} WHERE image_id NOT IN "  # noqa: S608
+            f"(SELECT image_id FROM imrec.{feature}_reduced)"
+        ).fetchone()
+        assert lacking == (0,)
+
+
+def test_what_broke_off_is_taken_up_and_answers_are_right_meanwhile(conn: Connection) -> None:
+    ids = fill(conn)
+
+    def stop(step: str, done: int, _total: int | None) -> None:
+        if "histogram" in step and done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reduce_all(conn, stop, least=1)
+    assert conn.execute("SELECT feature, complete FROM imrec.reduction ORDER BY 1").fetchall() == [
+        ("embedding", True),
+        ("histogram", False),
+    ]
+    halfway = answer(conn, [ids[0]], [], 10, "histogram")
+    assert reduce_all(conn, least=1) == [Feature.HISTOGRAM]
+    assert answer(conn, [ids[0]], [], 10, "histogram") == halfway
+    assert reduce_all(conn, least=1) == []
+
+
+def test_directions_are_found_again_when_the_library_has_doubled(conn: Connection, ids: list[UUID]) -> None:
+    rng = np.random.default_rng(14)
+    add(conn, "more", ordinary(rng, len(ids) + 5), histograms(rng, len(ids) + 5))
+    assert set(reduce_all(conn, least=1)) == set(VECTORS)
+    both(conn, [ids[0]], [], 10)
+
+
+def test_few_photos_have_no_reduction(conn: Connection) -> None:
+    fill(conn)
+    assert reduce_all(conn) == []
+    assert conn.execute("SELECT count(*) FROM imrec.reduction").fetchone() == (0,)
+
+
+def test_equal_photos_alone(conn: Connection) -> None:
+    one = np.ones(512)
+    ids = add(conn, "same", [one] * 30, [one / 512] * 30)
+    reduce_all(conn, least=1)
+    for feature, metric in PAIRS:
+        found = both(conn, [ids[4]], [], 10, feature, metric)
+        assert [image for image, _, _ in found] == sorted(set(ids) - {ids[4]}, key=lambda key: key.bytes)[:10]
+
+
+def test_a_bound_must_hold_for_every_row_or_the_row_has_none(conn: Connection, ids: list[UUID]) -> None:
+    unbounded = conn.execute(
+        "SELECT count(*) FILTER (WHERE reduced IS NULL), count(*) FROM imrec.embedding_reduced"
+    ).fetchone()
+    assert unbounded is not None
+    assert 0 < unbounded[0] < len(strange())
+    with pytest.raises(pg.InvalidParameterValue):
+        answer(conn, [ids[0]], [ids[0]], 5)  # likes and dislikes cancel each other out
