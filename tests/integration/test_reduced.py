@@ -1,6 +1,7 @@
 """Exact searches by reduced vectors: the same rows and distances as comparing all, whatever the vectors are."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.analysis.reduction import Axes
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.db.connection import Connection
+from imrec_pg.db.rows import value
 from imrec_pg.records import Feature, Metric
 
 VECTORS = (Feature.EMBEDDING, Feature.HISTOGRAM)
@@ -35,7 +37,9 @@ def histograms(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
 def ordinary(rng: np.random.Generator, number: int) -> NDArray[np.float64]:
     """Vectors that vary in a dozen directions, and a little in all others."""
     directions = np.random.default_rng(1).normal(size=(12, 512))
-    return np.asarray(np.abs(rng.normal(size=(number, 12)) @ directions + 0.1 * rng.normal(size=(number, 512))))
+    return np.asarray(
+        np.abs(rng.normal(size=(number, 12)) @ directions + 0.1 * rng.normal(size=(number, 512)))
+    )
 
 
 def strange() -> list[NDArray[np.float64]]:
@@ -56,7 +60,7 @@ def strange() -> list[NDArray[np.float64]]:
     ]
 
 
-def add(conn: Connection, prefix: str, embeddings: Sequence[Any], hists: Sequence[Any]) -> list[UUID]:
+def add(conn: Connection, prefix: str, embeddings: Iterable[Any], hists: Iterable[Any]) -> list[UUID]:
     adder = AddImage(conn)
     rng = np.random.default_rng(list(prefix.encode()))
     return [
@@ -88,8 +92,8 @@ def fill(conn: Connection) -> list[UUID]:
 def answer(conn: Connection, *arguments: object, **options: object) -> list[tuple[UUID, float, str]]:
     named = "".join(f", {name} => %({name})s" for name in options)
     places = ", ".join(f"%(p{number})s" for number in range(len(arguments)))
-    return conn.execute(
-        f"SELECT image_id, distance, certainty FROM imrec.recommend({places}{named})",  # noqa: S608 - names from here
+    return conn.execute(  # type: ignore[return-value]
+        f"SELECT image_id, distance, certainty FROM imrec.recommend({places}{named})",
         {f"p{number}": value for number, value in enumerate(arguments)} | options,
     ).fetchall()
 
@@ -107,13 +111,14 @@ def both(conn: Connection, *arguments: object, **options: object) -> list[tuple[
 
 def compared(conn: Connection, table: str) -> int:
     """How many rows of a table were read by key or in a scan by this session so far."""
-    (number,) = conn.execute(
-        "SELECT pg_catalog.pg_stat_get_xact_tuples_returned(%s::regclass) + "
+    return value(
+        conn,
+        int,
+        "SELECT pg_catalog.pg_stat_get_xact_tuples_returned(%(table)s::regclass) + "
         "coalesce((SELECT sum(pg_catalog.pg_stat_get_xact_tuples_returned(x.indexrelid)) "
-        "FROM pg_catalog.pg_index AS x WHERE x.indrelid = %s::regclass), 0)",
-        (table, table),
-    ).fetchone() or (0,)
-    return int(number)
+        "FROM pg_catalog.pg_index AS x WHERE x.indrelid = %(table)s::regclass), 0)::bigint",
+        {"table": table},
+    )
 
 
 @pytest.fixture
@@ -181,10 +186,7 @@ def test_as_many_as_take_60_ms_are_compared_and_more_are_asked_of_the_index(
 ) -> None:
     build_index(conn, Feature.EMBEDDING, Metric.COSINE)
     conn.execute("ANALYZE imrec.embedding")
-    (measured,) = conn.execute(
-        "SELECT exact_images FROM imrec.reduction WHERE feature = 'embedding'"
-    ).fetchone() or (0,)
-    assert measured >= 5_000
+    assert value(conn, int, "SELECT exact_images FROM imrec.reduction WHERE feature = 'embedding'") >= 5_000
     assert answer(conn, [ids[0]], [], 5)[0][2] == "exact"
     conn.execute("UPDATE imrec.reduction SET exact_images = 10")
     assert answer(conn, [ids[0]], [], 5)[0][2] == "approximate"
@@ -194,12 +196,10 @@ def test_as_many_as_take_60_ms_are_compared_and_more_are_asked_of_the_index(
 @pytest.mark.parametrize("feature", VECTORS)
 def test_numpy_and_sql_reduce_alike(conn: Connection, ids: list[UUID], feature: Feature) -> None:
     """What is there was reduced by NumPy, but for the strange ones; now it is by SQL."""
-    query = (
-        f"SELECT image_id, reduced::text, norm, sums::text FROM imrec.{feature}_reduced ORDER BY 1"  # noqa: S608
-    )
+    query = f"SELECT image_id, reduced::text, norm, sums::text FROM imrec.{feature}_reduced ORDER BY 1"
     by_numpy = conn.execute(query).fetchall()
     assert len(by_numpy) == len(ids)
-    conn.execute(f"DELETE FROM imrec.{feature}_reduced")  # noqa: S608
+    conn.execute(f"DELETE FROM imrec.{feature}_reduced")
     conn.execute("SELECT imrec_internal.reduce_images(NULL)")
     by_sql = conn.execute(query).fetchall()
     assert [row[0] for row in by_sql] == [row[0] for row in by_numpy]
@@ -207,7 +207,7 @@ def test_numpy_and_sql_reduce_alike(conn: Connection, ids: list[UUID], feature: 
         for left, right in ((ours[1], theirs[1]), (ours[3], theirs[3])):
             assert (left is None) == (right is None)
             if left:
-                np.testing.assert_allclose(np.fromstring(left[1:-1], sep=","), np.fromstring(right[1:-1], sep=","), atol=2e-3)
+                np.testing.assert_allclose(json.loads(str(left)), json.loads(str(right)), atol=2e-3)
         assert ours[2] == pytest.approx(theirs[2])
     if feature is Feature.HISTOGRAM:
         assert sum(row[3] is None for row in by_sql) < len(strange())
@@ -238,8 +238,7 @@ def test_photos_that_come_later_change_or_go_are_in_the_answers_at_once(
     conn.execute("DELETE FROM imrec.file WHERE image_id = %s", (later[30],))
     conn.execute("DELETE FROM imrec.image WHERE image_id = %s", (later[30],))
     assert later[30] not in [image for image, _, _ in both(conn, [later[0]], [], 3)]
-    (left,) = conn.execute("SELECT count(*) FROM imrec.embedding_reduced").fetchone() or (0,)
-    assert left == len(ids) + 30
+    assert value(conn, int, "SELECT count(*) FROM imrec.embedding_reduced") == len(ids) + 30
 
 
 def test_photos_stored_while_vectors_are_reduced_are_not_forgotten(conn: Connection) -> None:
@@ -255,7 +254,7 @@ def test_photos_stored_while_vectors_are_reduced_are_not_forgotten(conn: Connect
     assert len(steps) >= 4
     for feature in VECTORS:
         lacking = conn.execute(
-            f"SELECT count(*) FROM imrec.{feature} WHERE image_id NOT IN "  # noqa: S608
+            f"SELECT count(*) FROM imrec.{feature} WHERE image_id NOT IN "
             f"(SELECT image_id FROM imrec.{feature}_reduced)"
         ).fetchone()
         assert lacking == (0,)
@@ -303,10 +302,7 @@ def test_equal_photos_alone(conn: Connection) -> None:
 
 
 def test_a_bound_must_hold_for_every_row_or_the_row_has_none(conn: Connection, ids: list[UUID]) -> None:
-    unbounded = conn.execute(
-        "SELECT count(*) FILTER (WHERE reduced IS NULL), count(*) FROM imrec.embedding_reduced"
-    ).fetchone()
-    assert unbounded is not None
-    assert 0 < unbounded[0] < len(strange())
+    unbounded = value(conn, int, "SELECT count(*) FROM imrec.embedding_reduced WHERE reduced IS NULL")
+    assert 0 < unbounded < len(strange())
     with pytest.raises(pg.InvalidParameterValue):
         answer(conn, [ids[0]], [ids[0]], 5)  # likes and dislikes cancel each other out
