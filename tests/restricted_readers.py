@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from support import AddImage, at_angle
 
+from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.catalogue import claims
 from imrec_pg.catalogue.claims import Worker
 from imrec_pg.db.connection import Connection
@@ -70,6 +71,7 @@ def make_roots(conn: Connection) -> None:
     conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', repeat('ab', 32))")
     _add_analysis(conn)
     _add_duplicates(conn)
+    reduce_all(conn, least=1)
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
 
 

@@ -45,6 +45,7 @@ CHECKS: dict[str, Check] = {
     "roots": contents.roots,
     "model": contents.model,
     "vectors": contents.vectors,
+    "reduced-vectors": contents.reduced_vectors,
     "failures": contents.failures,
     "indexes": indexes.indexes,
     "index-builder": indexes.builder,

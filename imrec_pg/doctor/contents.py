@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from psycopg.sql import SQL, Composed, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from imrec_pg.db.connection import vector_schema
 from imrec_pg.doctor.examined import Examined, Table
@@ -32,6 +32,12 @@ _ODD = SQL(
     ")) AS wrong "
     "FROM {table} TABLESAMPLE SYSTEM (%s)"
 )
+_UNREDUCED = SQL(
+    "SELECT count(*) AS seen, count(*) FILTER (WHERE r.norm IS DISTINCT FROM {vector}.vector_norm(f.{column})) AS wrong "
+    "FROM {table} AS f TABLESAMPLE SYSTEM (%s) LEFT JOIN {reduced} AS r ON r.image_id = f.image_id"
+)
+_REDUCED_FEATURES = "SELECT feature FROM imrec.reduction WHERE complete"
+_REDUCE_AGAIN = "DELETE FROM imrec.reduction WHERE feature = {}; then imrec-pg index build embedding cosine, which reduces them"
 _DELETE_ODD = SQL(
     "DELETE FROM {table} WHERE NOT "
     "({vector}.vector_norm({column}) > 0 AND {vector}.vector_norm({column}) < 'infinity');"
@@ -161,6 +167,28 @@ def vectors(examined: Examined) -> Iterator[Finding]:
             )
         elif sample.seen:
             yield ok(f"{which} have a finite length above zero")
+
+
+def reduced_vectors(examined: Examined) -> Iterator[Finding]:
+    """Yield how many vectors exact searches would miss, since they were written by other programs than ours."""
+    if "reduction" not in examined.tables:
+        return
+    for name in examined.values(_REDUCED_FEATURES):
+        parts = {
+            "table": Identifier("imrec", name),
+            "reduced": Identifier("imrec", f"{name}_reduced"),
+            "column": Identifier(name),
+            "vector": SQL(vector_schema(examined.conn)),
+        }
+        sample, which = _sampled(examined, _UNREDUCED.format(**parts), examined.tables[name], _SAMPLE)
+        if sample.wrong:
+            yield error(
+                f"{sample.wrong:,} of {which} were written without their reduced vector, or with another one",
+                "Exact searches look for candidates among reduced vectors, and miss these images.",
+                examined.sql(SQL(_REDUCE_AGAIN).format(Literal(name))),
+            )
+        elif sample.seen:
+            yield ok(f"{which} have their reduced vector")
 
 
 def failures(examined: Examined) -> Iterator[Finding]:

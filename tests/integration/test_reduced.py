@@ -8,7 +8,6 @@ from uuid import UUID
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from psycopg import errors as pg
 from support import AddImage
 
 from imrec_pg.analysis.reducing import reduce_all
@@ -301,8 +300,16 @@ def test_equal_photos_alone(conn: Connection) -> None:
         assert [image for image, _, _ in found] == sorted(set(ids) - {ids[4]}, key=lambda key: key.bytes)[:10]
 
 
-def test_a_bound_must_hold_for_every_row_or_the_row_has_none(conn: Connection, ids: list[UUID]) -> None:
+@pytest.mark.usefixtures("ids")
+def test_vectors_beyond_what_can_be_computed_have_no_bound(conn: Connection) -> None:
     unbounded = value(conn, int, "SELECT count(*) FROM imrec.embedding_reduced WHERE reduced IS NULL")
     assert 0 < unbounded < len(strange())
-    with pytest.raises(pg.InvalidParameterValue):
-        answer(conn, [ids[0]], [ids[0]], 5)  # likes and dislikes cancel each other out
+
+
+def test_explain_shows_how_candidates_are_found(conn: Connection, ids: list[UUID]) -> None:
+    lines = conn.execute(
+        "SELECT imrec_internal.explain(imrec_internal.stored_features(ARRAY[%s::uuid]), '{}', 'embedding', "
+        "'cosine', 5, 'mean', '{}', '{}', NULL, 'auto')",
+        (ids[0],),
+    ).fetchall()
+    assert "embedding_reduced" in str(lines)

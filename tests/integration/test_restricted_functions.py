@@ -127,6 +127,11 @@ CLOSED = {
     "search_plan(imrec.features[])": (
         f"({F}, '{{}}', 'embedding', NULL, 9, 'mean', '{{}}', ARRAY[{OTHER}::uuid], 'auto', ARRAY[{OTHER}::uuid])"
     ),
+    "reduce(text)": "('embedding', array_fill(1, ARRAY[512])::real[]::vector)",
+    "reduce_images(uuid[])": f"(ARRAY[{OTHER}::uuid])",
+    "refined(text)": (
+        "('embedding', 'cosine', 1, ARRAY[array_fill(1, ARRAY[512])::real[]::vector], '{}', '{}', '{}', NULL, '', '', 1)"
+    ),
     "hamming_scan(bit)": f"(B'{BITS}', 'average_hash', 100)",
     "hamming_probe(bit)": f"(B'{BITS}', 'average_hash', 64, 1, 3, 1000)",
     "live_workers()": "()",
@@ -166,6 +171,7 @@ READ_NOTHING = {
     "store_duplicates()",
     *("hash_masks(integer)", "hashes_agree(bigint)", "keeper_key(boolean)", "keepers_of(integer[])"),
     "limit_of(text)",
+    *("lower_bound(text)", "reduction_bound(text)"),
     "worker_lock(uuid)",
 }
 

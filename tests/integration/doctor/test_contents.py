@@ -7,6 +7,7 @@ import pytest
 from integration.doctor.findings import ROWS, bad, findings, fix, one, run
 from support import AddImage
 
+from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.catalogue.model import claim_model
 from imrec_pg.db.connection import Connection
 from imrec_pg.doctor import Level, contents
@@ -51,6 +52,19 @@ def test_vectors_without_length(settings: Settings, dsn: str, add_image: AddImag
     )
     finding = one(settings, "vectors", Level.ERROR, "1 of all 2 rows of imrec.embedding have a length of")
     fix(settings, replace(finding, fix=finding.fix.partition(";")[0]))
+
+
+def test_vectors_that_were_not_reduced(settings: Settings, conn: Connection, add_image: AddImage) -> None:
+    stored = [add_image(f"{n}.jpg") for n in range(3)]
+    reduce_all(conn, least=1)
+    assert {finding.level for finding in findings(settings, "reduced-vectors")} == {Level.OK}
+    conn.execute("DELETE FROM imrec.embedding_reduced WHERE image_id = %s", (stored[1].image_id,))
+    finding = one(
+        settings, "reduced-vectors", Level.ERROR, "1 of all 3 rows of imrec.embedding were written without"
+    )
+    fix(settings, replace(finding, fix=finding.fix.partition(";")[0]))
+    reduce_all(conn, least=1)
+    assert {finding.level for finding in findings(settings, "reduced-vectors")} == {Level.OK}
 
 
 def test_of_large_tables_a_sample_is_looked_at_unless_all_is_asked_for(

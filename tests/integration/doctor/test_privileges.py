@@ -27,7 +27,8 @@ def test_a_role_that_may_only_read_makes_all_checks(
     assert (
         "INSERT, UPDATE, DELETE on claim, duplicate_member, duplicate_pair, duplicate_seen, duplicate_verdict, "
         "failure, file, image, missing, mount, root, worker; INSERT, UPDATE on average_hash, cluster_member, "
-        "difference_hash, duplicate_search, embedding, histogram, map_point, perceptual_hash; "
+        "difference_hash, duplicate_search, embedding, embedding_reduced, histogram, histogram_reduced, "
+        "map_point, perceptual_hash; "
         "INSERT on model" in ingesting.what
     )
     assert "ownership of embedding, histogram" in building.what
