@@ -33,11 +33,12 @@ _ODD = SQL(
     "FROM {table} TABLESAMPLE SYSTEM (%s)"
 )
 _UNREDUCED = SQL(
-    "SELECT count(*) AS seen, count(*) FILTER (WHERE r.norm IS DISTINCT FROM {vector}.vector_norm(f.{column})) AS wrong "
+    "SELECT count(*) AS seen, "
+    "count(*) FILTER (WHERE r.norm IS DISTINCT FROM {vector}.vector_norm(f.{column})) AS wrong "
     "FROM {table} AS f TABLESAMPLE SYSTEM (%s) LEFT JOIN {reduced} AS r ON r.image_id = f.image_id"
 )
 _REDUCED_FEATURES = "SELECT feature FROM imrec.reduction WHERE complete"
-_REDUCE_AGAIN = "DELETE FROM imrec.reduction WHERE feature = {}; then imrec-pg index build embedding cosine, which reduces them"
+_REDUCE_AGAIN = "DELETE FROM imrec.reduction WHERE feature = {}; then imrec-pg index build embedding cosine"
 _DELETE_ODD = SQL(
     "DELETE FROM {table} WHERE NOT "
     "({vector}.vector_norm({column}) > 0 AND {vector}.vector_norm({column}) < 'infinity');"

@@ -130,7 +130,8 @@ CLOSED = {
     "reduce(text)": "('embedding', array_fill(1, ARRAY[512])::real[]::vector)",
     "reduce_images(uuid[])": f"(ARRAY[{OTHER}::uuid])",
     "refined(text)": (
-        "('embedding', 'cosine', 1, ARRAY[array_fill(1, ARRAY[512])::real[]::vector], '{}', '{}', '{}', NULL, '', '', 1)"
+        "('embedding', 'cosine', 1, ARRAY[array_fill(1, ARRAY[512])::real[]::vector], "
+        "'{}', '{}', '{}', NULL, '', '', 1)"
     ),
     "hamming_scan(bit)": f"(B'{BITS}', 'average_hash', 100)",
     "hamming_probe(bit)": f"(B'{BITS}', 'average_hash', 64, 1, 3, 1000)",
