@@ -81,12 +81,15 @@ def approximate_lines(workload: Workload, conn: Connection, plain: PlainPgvector
 
         return {"ours": ours} | {name: by(search) for name, search in rivals.items()}
 
+    # So few rows are all compared by default.
+    conn.execute("SELECT set_config('imrec.min_index_rows', '5000', false)")
     tuned = tune(conn, *INDEXED, k=K, wanted=_LEAST_RECALL, queries=_TUNED_ON)
     conn.cursor_factory = _TimedCursor
     effort = replace(workload.effort, rounds=2 * len(queries), least=len(queries))
     timings = side_by_side(contenders(K), effort, title=_WHAT, warm_up=len(queries))
     many = {name: [search(number) for number in range(20)] for name, search in contenders(_MANY).items()}
     conn.cursor_factory = psycopg.Cursor
+    conn.execute("SELECT set_config('imrec.min_index_rows', '', false)")
     yield from _time_lines(timings, tuned.ef_search)
     yield from _recall_lines(workload, timings, _truth(rows, queries))
     for k, answers in ((K, {name: t.answers for name, t in timings.items()}), (_MANY, many)):

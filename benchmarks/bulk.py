@@ -56,11 +56,13 @@ class Loaded:
         copy_seconds: for the rows, until they were visible to others and the planner knew of them; without
             the time spent in waiting for the images.
         index_seconds: for all indexes.
+        reduce_seconds: for the reduced vectors.
     """
 
     images: int
     copy_seconds: float
     index_seconds: float
+    reduce_seconds: float = 0.0
 
 
 def load_features(

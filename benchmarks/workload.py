@@ -1,13 +1,15 @@
 """What the sections search, hamming and load work on: rows, queries, and a library that holds the rows."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.bulk import Loaded, load_features
 from benchmarks.dataset import Dataset
 from benchmarks.measure import Effort, bar
 from benchmarks.scratch import Scratch
+from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.catalogue.roots import add_root
 from imrec_pg.db.session import open_session
 from imrec_pg.records import Feature, Metric, OnProgress
@@ -42,7 +44,7 @@ def load(settings: Settings, dataset: Dataset, *, indexed: bool) -> Loaded:
     """Load all rows into an empty library, with bars on stderr."""
     with open_session(settings) as conn, open_session(settings) as watcher, _bars() as show:
         add_root(conn, dataset.root)
-        return load_features(
+        loaded = load_features(
             conn,
             dataset.images(),
             indexes=[INDEXED] if indexed else [],
@@ -50,6 +52,9 @@ def load(settings: Settings, dataset: Dataset, *, indexed: bool) -> Loaded:
             watcher=watcher,
             on_progress=show,
         )
+        started = time.perf_counter()
+        reduce_all(conn, show)
+        return replace(loaded, reduce_seconds=time.perf_counter() - started)
 
 
 @contextmanager
