@@ -118,6 +118,7 @@ def command(
       ingest   photos to rows
       load     rows of known features, and the index
       map      clusters, and a map of all rows
+      duplicates  near copies in the whole library
       startup  the command line, from the shell
       quality  how often altered copies of a photo lead to the original
 

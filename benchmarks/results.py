@@ -13,6 +13,7 @@ class Section(StrEnum):
     INGEST = "ingest"
     LOAD = "load"
     MAP = "map"
+    DUPLICATES = "duplicates"
     STARTUP = "startup"
     QUALITY = "quality"
 

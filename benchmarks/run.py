@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import machine, photos
 from benchmarks.measure import Effort
@@ -19,7 +20,10 @@ from imrec_pg.errors import UsageError
 from imrec_pg.features import weights
 from imrec_pg.settings import Settings
 
-_ROWS = frozenset({Section.SEARCH, Section.HAMMING, Section.LOAD, Section.MAP})
+if TYPE_CHECKING:
+    from benchmarks.workload import Workload
+
+_ROWS = frozenset({Section.SEARCH, Section.HAMMING, Section.LOAD, Section.MAP, Section.DUPLICATES})
 _PHOTOS = frozenset({Section.INGEST, Section.STARTUP})
 _GENERATED = (
     "generated: 2,000 kinds of picture of very unequal sizes, one photo in ten in a burst with another; "
@@ -158,11 +162,28 @@ def _measure_rows(options: Options, scratch: Scratch, report: Report, say: Calla
             say("hamming")
             for line in hamming_lines(work, conn):
                 report.lines.append(line)
+    _measure_analysis(work, settings, chosen, report, say)
+
+
+def _measure_analysis(
+    work: "Workload",
+    settings: Settings,
+    chosen: frozenset[Section],
+    report: Report,
+    say: Callable[[str], None],
+) -> None:
     if Section.MAP in chosen:
         from benchmarks.mapping import map_lines
 
         say("map")
         for line in map_lines(work, settings):
+            report.lines.append(line)
+    # The last, since it adds rows.
+    if Section.DUPLICATES in chosen:
+        from benchmarks.duplicating import duplicate_lines
+
+        say("duplicates")
+        for line in duplicate_lines(work, settings):
             report.lines.append(line)
 
 

@@ -34,6 +34,7 @@ _STAGED = "SELECT s.image_id FROM pg_temp.duplicate_stage AS s"
 _BY_EMBEDDING = "SELECT imrec_internal.embedding_candidates(%s::uuid[])"
 _JUDGE = "SELECT imrec_internal.judge_duplicates(%s)"
 _REPLACE = "SELECT pairs, groups FROM imrec_internal.replace_duplicates(%s, %s)"
+_REGROUP = "SELECT imrec_internal.regroup_duplicates()"
 _UNSEARCHED = "SELECT image_id FROM imrec_internal.unsearched LIMIT %s"
 _ADD = "SELECT imrec_internal.add_duplicates(%s::uuid[])"
 _GROUPS = """
@@ -183,7 +184,8 @@ def add(conn: Connection, image_ids: Sequence[UUID]) -> int:
 def add_lacking(conn: Connection) -> None:
     """Look for near duplicates of all images for which this was not done since the library was searched.
 
-    Those of an ingest that was killed before it did it, of an import, and of ingests during a search.
+    Those of an ingest that was killed before it did it, of an import, and of ingests during a search. And make the
+    groups anew whose files went or came back.
 
     Raises:
         DatabaseUnreachableError: the connection was lost; doing it again is all right.
@@ -192,8 +194,10 @@ def add_lacking(conn: Connection) -> None:
         with translated(conn):
             ids = values(conn, UUID, _UNSEARCHED, (_BATCH,))
         if not ids:
-            return
+            break
         add(conn, ids)
+    with translated(conn), conn.transaction():
+        conn.execute(_REGROUP)
 
 
 def groups(conn: Connection, kind: DuplicateKind | None, here: RootsHere) -> list[DuplicateGroup]:

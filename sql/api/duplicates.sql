@@ -1,6 +1,6 @@
 -- Groups of duplicates, one row a photo: exact (files with the same bytes, one row a file), copy (near copies) and
 -- burst. The keeper comes first; the others say how far they are from it, NULL where that is not known: people said
--- that they are the same.
+-- that they are the same. Missing files are left out; the next ingest makes a group anew of which the keeper went.
 CREATE OR REPLACE FUNCTION imrec.duplicates(of_kind text DEFAULT NULL)
 RETURNS TABLE (
     group_id uuid, kind text, keeper boolean, path text, image_id uuid, file_id uuid, copies bigint, size bigint,
@@ -25,17 +25,23 @@ BEGIN
         i.width, i.height, i.format, NULL::text, 0::smallint, 0::smallint, 0::double precision, 0::double precision
     FROM imrec_internal.image_file AS s
     INNER JOIN imrec.image AS i ON i.image_id = s.image_id
-    INNER JOIN imrec.file AS f ON f.image_id = s.image_id
-    WHERE s.copies > 1 AND coalesce(of_kind, 'exact') = 'exact'
+    INNER JOIN (
+        SELECT o.image_id, o.file_id, o.path, count(*) OVER (PARTITION BY o.image_id) AS copies FROM imrec.file AS o
+        LEFT JOIN imrec.missing AS x ON x.file_id = o.file_id
+        WHERE x.file_id IS NULL
+    ) AS f ON f.image_id = s.image_id
+    WHERE f.copies > 1 AND coalesce(of_kind, 'exact') = 'exact'
     ORDER BY s.image_id, f.file_id <> s.file_id, f.path;
     RETURN QUERY
     WITH present AS MATERIALIZED (
         SELECT m.group_id, m.kind, m.image_id, m.keeper, k.image_id AS keeper_id
         FROM imrec.duplicate_member AS m
-        INNER JOIN imrec.image AS i ON i.image_id = m.image_id
         INNER JOIN imrec.duplicate_member AS k ON k.group_id = m.group_id AND k.kind = m.kind AND k.keeper
-        INNER JOIN imrec.image AS j ON j.image_id = k.image_id
-        WHERE m.kind = coalesce(of_kind, m.kind)
+        WHERE m.kind = coalesce(of_kind, m.kind) AND EXISTS (
+            SELECT FROM imrec.file AS f
+            LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id
+            WHERE f.image_id = m.image_id AND x.file_id IS NULL
+        )
     ),
     whole AS (SELECT p.group_id, p.kind FROM present AS p GROUP BY p.group_id, p.kind HAVING count(*) > 1)
     SELECT p.group_id, p.kind, p.keeper, s.path, p.image_id, s.file_id, s.copies, i.size, i.width, i.height, i.format,

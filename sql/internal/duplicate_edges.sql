@@ -1,6 +1,7 @@
 -- Which images may be in one group, in both directions, and how far apart they are: those of the pairs of a kind, and
 -- for copies those that people said to be the same, also by way of others; but for those said to be different or
--- alternates. Of all images, or around some: themselves, what is near to them, and what is in groups with that.
+-- alternates. Only those of which a file is there. Of all images, or around some: themselves, what is near to them,
+-- and what is in groups with that.
 CREATE OR REPLACE FUNCTION imrec_internal.duplicate_edges(of_kind text, images uuid[])
 RETURNS TABLE (image_id uuid, other_id uuid, distance double precision)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -64,8 +65,15 @@ BEGIN
         UNION ALL
         SELECT w.b, w.a, w.distance FROM allowed AS w
     ) AS n
-    INNER JOIN imrec.image AS i ON i.image_id = n.a
-    INNER JOIN imrec.image AS o ON o.image_id = n.b;
+    WHERE EXISTS (
+        SELECT FROM imrec.file AS f
+        LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id
+        WHERE f.image_id = n.a AND x.file_id IS NULL
+    ) AND EXISTS (
+        SELECT FROM imrec.file AS f
+        LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id
+        WHERE f.image_id = n.b AND x.file_id IS NULL
+    );
 END;
 $$;
 

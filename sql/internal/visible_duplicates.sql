@@ -26,11 +26,12 @@ BEGIN
         i.width, i.height, i.format, NULL::text, 0::smallint, 0::smallint, 0::double precision, 0::double precision
     FROM (
         SELECT o.image_id, (array_agg(o.file_id ORDER BY o.path, o.file_id))[1] AS file_id FROM imrec.file AS o
-        WHERE o.root_id = ANY (roots) GROUP BY o.image_id HAVING count(*) > 1
+        WHERE o.root_id = ANY (roots) AND o.file_id NOT IN (SELECT x.file_id FROM imrec.missing AS x)
+        GROUP BY o.image_id HAVING count(*) > 1
     ) AS s
     INNER JOIN imrec.image AS i ON i.image_id = s.image_id
     INNER JOIN imrec.file AS f ON f.image_id = s.image_id AND f.root_id = ANY (roots)
-    WHERE coalesce(of_kind, 'exact') = 'exact'
+    WHERE coalesce(of_kind, 'exact') = 'exact' AND f.file_id NOT IN (SELECT x.file_id FROM imrec.missing AS x)
     ORDER BY s.image_id, f.file_id <> s.file_id, f.path;
     FOREACH one IN ARRAY '{copy,burst}'::text[] LOOP
         CONTINUE WHEN one <> coalesce(of_kind, one);
@@ -50,7 +51,8 @@ BEGIN
             SELECT k.*, f.mtime_ns FROM imrec_internal.keeper_rank AS k
             INNER JOIN (
                 SELECT o.image_id, min(o.mtime_ns) AS mtime_ns FROM imrec.file AS o
-                WHERE o.root_id = ANY (roots) GROUP BY o.image_id
+                WHERE o.root_id = ANY (roots) AND o.file_id NOT IN (SELECT x.file_id FROM imrec.missing AS x)
+                GROUP BY o.image_id
             ) AS f ON f.image_id = k.image_id
         ),
         node AS MATERIALIZED (

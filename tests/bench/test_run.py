@@ -15,6 +15,7 @@ from benchmarks import ingesting, rivals, run
 from benchmarks.measure import Effort
 from benchmarks.report import as_dict, as_markdown
 from benchmarks.results import Line, Report, Section
+from benchmarks.rivals.one_hash import BkTree, brute_force
 from benchmarks.run import Options, new_report
 from benchmarks.scratch import Scratch, open_scratch
 from imrec_pg.embedded import EmbeddedServer
@@ -69,6 +70,30 @@ def test_clusters_and_a_map_are_measured_beside_their_libraries(
     assert 0.9 < inertia.ratio < 1.1
     assert 0.7 < lines["trustworthiness"].ours.number <= 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_duplicates_are_measured_and_none_is_missed(server: EmbeddedServer, tmp_path: Path) -> None:
+    options = Options(sections=(Section.DUPLICATES,), rows=300, effort=TINY, dsn=server.dsn, scratch=tmp_path)
+    report = new_report(options)
+    run.run(options, report, lambda _: None)
+    lines = check(report, (Section.DUPLICATES,))
+    assert lines["planted copies found"].ours.number == 1
+    assert lines["pairs that are those of brute force"].ours.number == 1
+    assert lines["planted copies found"].ours.count > 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tree_finds_what_brute_force_does() -> None:
+    codes = np.random.default_rng(2).integers(0, 2**12, 200, dtype=np.uint64) << np.uint64(40)
+    tree = BkTree(codes.tolist())
+    found = {
+        (number, other)
+        for number, code in enumerate(codes.tolist())
+        for other in tree.within(code, 2)
+        if number < other
+    }
+    assert found == brute_force(codes, 2)
+    assert len(found) > 20
 
 
 @pytest.fixture

@@ -62,6 +62,16 @@ def resize(conn: Connection, sizes: dict[int, int]) -> None:
         conn.execute("UPDATE imrec.image SET width = %s WHERE image_id = %s", (width, UUID(int=number)))
 
 
+def lose(conn: Connection, name: str, *, back: bool = False) -> None:
+    """Say that a file is missing, or that it is back."""
+    statement = (
+        "DELETE FROM imrec.missing USING imrec.file AS f WHERE missing.file_id = f.file_id AND f.path = %s"
+        if back
+        else "INSERT INTO imrec.missing (file_id) SELECT file_id FROM imrec.file WHERE path = %s"
+    )
+    conn.execute(statement.encode(), (f"/photos/{name}.jpg",))
+
+
 def age(conn: Connection, ages: dict[int, int]) -> None:
     """Make the files of these images so many years old, or at least in that order."""
     for number, years in ages.items():
@@ -427,6 +437,37 @@ def test_groups_come_by_savings(conn: Connection, add_image: AddImage, settings:
             InvalidQueryError, match=r"no photo is stored under the path or id '/photos/x\.jpg'"
         ):
             library.set_verdict("/photos/b.jpg", "/photos/x.jpg", "same")
+
+
+def test_missing_photos_are_in_no_group_until_they_are_back(conn: Connection, add_image: AddImage) -> None:
+    three_copies(conn, add_image)
+    lose(conn, "c")
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+    duplicates.add_lacking(conn)
+    assert groups(conn) == [["a.jpg", "b.jpg"]]
+    lose(conn, "c", back=True)
+    duplicates.add_lacking(conn)
+    assert groups(conn) == [["a.jpg", "b.jpg", "c.jpg"]]
+    # Without the keeper the others make a group; with nobody else there is none.
+    lose(conn, "a")
+    duplicates.add_lacking(conn)
+    assert groups(conn) == [["b.jpg", "c.jpg"]]
+    lose(conn, "b")
+    assert groups(conn) == []
+    duplicates.add_lacking(conn)
+    for name in "ab":
+        lose(conn, name, back=True)
+    duplicates.add_lacking(conn)
+    assert groups(conn) == [["a.jpg", "b.jpg", "c.jpg"]]
+
+
+def test_files_that_are_missing_are_no_exact_copies(conn: Connection, add_image: AddImage) -> None:
+    for name in ("c.jpg", "b.jpg", "a.jpg"):
+        add_image.many([{"name": name, "image_id": UUID(int=7)}])
+    lose(conn, "a")
+    assert groups(conn, "exact") == [["b.jpg", "c.jpg"]]
+    lose(conn, "b")
+    assert groups(conn, "exact") == []
 
 
 def test_files_of_the_same_bytes_are_exact_copies(conn: Connection, add_image: AddImage) -> None:

@@ -40,7 +40,7 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
             ("features", f", ARRAY[{OTHER}, {MY}]::uuid[]", 1),
             ("hashes", f", B'{BITS}', 'average_hash', 64", 41),
             ("image_at", f", {MY_PATH}", 1),
-            ("pairs", "", 1),
+            ("pairs", "", 2),
             ("duplicates", ", NULL", 2),
             ("recommend", f", {F}, '{{}}', 100, 'embedding', NULL, 'mean', '{{}}', '{{}}', NULL, 'auto'", 41),
             ("fuse", f", {F}, '{{}}', 100, NULL, 'mean', '{{}}', '{{}}', NULL, 'auto'", 41),
@@ -150,6 +150,7 @@ CLOSED = {
     "duplicate_edges(text)": f"('copy', ARRAY[{MY}::uuid])",
     "group_duplicates(uuid[])": f"(ARRAY[{MY}::uuid])",
     "stage_duplicates()": "()",
+    "regroup_duplicates()": "()",
     "keeper_order(uuid[])": f"(ARRAY[{OTHER}::uuid])",
     "mapped_filter(jsonb)": "('{\"cluster\": 1}', 'embedding')",
 }
