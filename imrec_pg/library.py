@@ -35,6 +35,7 @@ from imrec_pg.records import (
     Feature,
     Features,
     Filter,
+    Fusion,
     GrantedRole,
     Metric,
     OnProgress,
@@ -276,6 +277,7 @@ class Library:
         *,
         k: int = 5,
         weights: Mapping[Feature, float] | Mapping[str, float] | None = None,
+        fusion: Fusion | str = Fusion.EVIDENCE,
         dislikes: Query | Sequence[Query] = (),
         combine: Combine | str = Combine.MEAN,
         exact: bool = False,
@@ -288,6 +290,7 @@ class Library:
             query: an image, or several, as in search().
             k: how many photos to return.
             weights: how much each feature counts, 0 or more; None for the defaults (docs/quality.md).
+            fusion: by evidence, or by reciprocal_rank.
             dislikes: images that the answer is to be far from.
             combine: how several queries become one ranking: by their mean, or by the nearest of them (min).
             exact: compare with every photo, whatever indexes there are.
@@ -305,6 +308,7 @@ class Library:
             self._decoders,
             self._query_embedders,
             weights=None if weights is None else {chosen(Feature, name): w for name, w in weights.items()},
+            fusion=chosen(Fusion, fusion),
             k=k,
             dislikes=several(dislikes),
             combine=chosen(Combine, combine),

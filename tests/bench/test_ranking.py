@@ -85,7 +85,7 @@ def test_the_constant_of_sql_is_the_one_whose_quality_is_measured(
     """A lone image ranks first by each feature, so that its sum is that of the weights by 1 + the constant."""
     stored, query = add_image("a.jpg"), add_image("b.jpg")
     (fused,) = conn.execute(
-        "SELECT fused FROM imrec.fuse(ARRAY[%s::uuid])", (query.image_id,)
+        "SELECT fused FROM imrec.fuse(ARRAY[%s::uuid], fusion => 'reciprocal_rank')", (query.image_id,)
     ).fetchone() or (0,)
     assert stored.image_id != query.image_id
     assert fused == pytest.approx(sum(vote.weight for vote in FUSION.votes) / (FUSION.constant + 1))

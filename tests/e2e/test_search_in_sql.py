@@ -133,7 +133,6 @@ def test_dislikes_are_left_out_and_pushed_away(album: Album) -> None:
         (["--weights", "embedding"], "is no weight"),
         (["--weights", "embedding=-1"], "not a number of 0 or more"),
         (["--fuse", "--feature", "average_hash"], "--feature and --metric don't go with it"),
-        (["--fuse", "--explain"], "does not go with --fuse"),
         (["--min-size", "big"], "is not a size"),
         (["--after", "yesterday"], "yesterday"),
     ],
