@@ -85,7 +85,7 @@ _PLACES = {
         ("Answer", "FeatureRank", "FusedAnswer", "FusedNeighbour", "Neighbour"), "search.results"
     ),
     **dict.fromkeys(("Cluster", "Clustering", "MapInfo", "MapPoints"), "analysis.records"),
-    **dict.fromkeys(("Certainty", "Combine", "Feature", "Features", "Filter", "Metric"), "records"),
+    **dict.fromkeys(("Certainty", "Combine", "Feature", "Features", "Filter", "Fusion", "Metric"), "records"),
     "IngestResult": "ingest.pipeline",
     "Library": "library",
 }

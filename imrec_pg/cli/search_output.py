@@ -16,6 +16,8 @@ from imrec_pg.search import Answer, FusedAnswer, FusedNeighbour, Neighbour
 
 _VECTOR = r"\[[-+.,\de]{100,}\]"
 
+_MANY = 10  # from here on without decimals
+
 AnyAnswer: TypeAlias = Answer | FusedAnswer
 AnyNeighbour: TypeAlias = Neighbour | FusedNeighbour
 
@@ -79,9 +81,8 @@ def _distance_in_words(feature: Feature, distance: float) -> str:
 def _odds(evidence: float | None) -> str:
     if evidence is None:
         return ""
-    odds = (
-        f"{10 ** (abs(evidence) / 10):,.3g}" if abs(evidence) < 30 else f"{10 ** (abs(evidence) / 10):,.0f}"
-    )  # noqa: PLR2004 - 1,000
+    ratio = 10 ** (abs(evidence) / 10)
+    odds = f"{ratio:,.0f}" if ratio >= _MANY else f"{ratio:.1f}"
     than = "more" if evidence >= 0 else "less"
     return f": {odds} times {than} likely of an altered copy than by chance ({evidence:+.1f} decibans)"
 

@@ -15,7 +15,7 @@ SELECT
     f.fused_place
 FROM (
     VALUES
-    ('embedding', 'vector', '{cosine,euclidean,manhattan}'::text[], 'cosine', 3, 1, 120, 1),
+    ('embedding', 'vector', '{cosine,euclidean,manhattan}'::text[], 'cosine', 3, 1, 130, 1),
     ('histogram', 'vector', '{cosine,euclidean,manhattan}', 'manhattan', 2, 1, 40, 2),
     ('average_hash', 'bit', '{hamming}', 'hamming', 1, 1, 2, 3),
     ('difference_hash', 'bit', '{hamming}', 'hamming', 1, 1, 2, 4),

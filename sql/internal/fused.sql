@@ -22,7 +22,7 @@ DECLARE
         WHEN filter ?| '{cluster,in_box}' AND NOT filter ? 'by_feature' THEN filter || '{"by_feature": "embedding"}'
         ELSE filter END;
     -- Evidence needs all distances of what may be among the first k, of which the rankings know some.
-    most CONSTANT bigint := CASE WHEN by_evidence AND k BETWEEN 1 AND 250000 THEN 2 * k + 50 ELSE greatest(k, 0) END;
+    most CONSTANT bigint := CASE WHEN by_evidence AND k BETWEEN 1 AND 250000 THEN 2 * k + 20 ELSE greatest(k, 0) END;
 BEGIN
     RETURN QUERY
     WITH weight AS MATERIALIZED (SELECT * FROM imrec_internal.fused_weight(weights, fusion, roots IS NOT NULL)),
