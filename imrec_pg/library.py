@@ -41,7 +41,7 @@ from imrec_pg.records import (
     OnProgress,
     chosen,
 )
-from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fuse, search
+from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fitting, fuse, search
 from imrec_pg.search.query import several
 from imrec_pg.settings import Settings, this_host
 
@@ -352,6 +352,30 @@ class Library:
             queries=queries,
             on_progress=on_progress,
         )
+
+    def tune_fuse(
+        self,
+        *,
+        photos: int = 100,
+        on_progress: tuning.OnProgress = lambda _step, _done, _total: None,
+    ) -> fitting.Fitted:
+        """Fit the curves of evidence, by which fuse() ranks, on altered copies of some of the photos.
+
+        Raises:
+            UsageError: fewer than 10 photos that are stored can be read here.
+            ModelMismatchError: the embeddings here were made by another model.
+        """
+        return self._sessions.run(
+            fitting.tune_fuse,
+            self._decoders,
+            self._query_embedders,
+            photos=photos,
+            on_progress=on_progress,
+        )
+
+    def reset_fuse(self) -> None:
+        """Forget the curves that tune_fuse() fitted: those shipped count again."""
+        self._sessions.run(fitting.reset)
 
     def tunings(self) -> list[tuning.Tuning]:
         """Return what was measured of each index."""
