@@ -1,12 +1,12 @@
 """Fit the curves of evidence on the user's own photos: altered copies of some, and pairs of others."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg import Rollback
 
 from imrec_pg.catalogue.model import check_model
 from imrec_pg.catalogue.roots import roots_here
@@ -69,6 +69,10 @@ class _Place:
     relative_path: bytes
 
 
+class _WorseError(Exception):
+    """The new curves find less: undo what was written."""
+
+
 def tune_fuse(
     conn: Connection,
     decoders: Decoders,
@@ -97,12 +101,12 @@ def tune_fuse(
     curves = _fit(conn, fitted_to)
     before = _recall(conn, rest, "recall before", on_progress)
     after, stored = before, False
-    with translated(conn), conn.transaction():
+    with translated(conn), suppress(_WorseError), conn.transaction():
         _store(conn, curves)
         after = _recall(conn, rest, "recall after", on_progress)
         stored = after >= before
         if not stored:
-            raise Rollback
+            raise _WorseError
     return Fitted(len(copied), sum(len(c.features) for c in rest), before, after, stored, curves)
 
 

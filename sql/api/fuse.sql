@@ -4,7 +4,8 @@
 CREATE OR REPLACE FUNCTION imrec.fuse(
     likes imrec.features[], dislikes imrec.features[], k bigint DEFAULT 5, weights jsonb DEFAULT NULL,
     combine text DEFAULT 'mean', exclude uuid[] DEFAULT '{}', filter jsonb DEFAULT '{}',
-    among uuid[] DEFAULT NULL, method text DEFAULT 'auto', fusion text DEFAULT 'evidence'
+    among uuid[] DEFAULT NULL, method text DEFAULT 'auto',
+    fusion text DEFAULT 'evidence'
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,
@@ -40,7 +41,8 @@ COMMENT ON FUNCTION imrec.fuse(
 -- The same for stored images, none of which is in the answer.
 CREATE OR REPLACE FUNCTION imrec.fuse(
     likes uuid[], dislikes uuid[] DEFAULT '{}', k bigint DEFAULT 5, weights jsonb DEFAULT NULL,
-    combine text DEFAULT 'mean', filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto', fusion text DEFAULT 'evidence'
+    combine text DEFAULT 'mean', filter jsonb DEFAULT '{}', among uuid[] DEFAULT NULL, method text DEFAULT 'auto',
+    fusion text DEFAULT 'evidence'
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,
@@ -61,7 +63,8 @@ COMMENT ON FUNCTION imrec.fuse(uuid[], uuid[], bigint, jsonb, text, jsonb, uuid[
 -- The same for one stored photo, by path or id.
 CREATE OR REPLACE FUNCTION imrec.fuse(
     photo text, k bigint DEFAULT 5, weights jsonb DEFAULT NULL, filter jsonb DEFAULT '{}',
-    among uuid[] DEFAULT NULL, method text DEFAULT 'auto', fusion text DEFAULT 'evidence'
+    among uuid[] DEFAULT NULL, method text DEFAULT 'auto',
+    fusion text DEFAULT 'evidence'
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,

@@ -10,7 +10,8 @@ BEGIN ATOMIC
     SELECT CASE
         WHEN distance < distances[1] THEN evidence[1]
         WHEN distance >= distances[cardinality(distances)] THEN evidence[cardinality(distances)]
-        ELSE evidence[width_bucket(distance, distances)]
+        ELSE
+            evidence[width_bucket(distance, distances)]
             + (evidence[width_bucket(distance, distances) + 1] - evidence[width_bucket(distance, distances)])
             * (distance - distances[width_bucket(distance, distances)])
             / (distances[width_bucket(distance, distances) + 1] - distances[width_bucket(distance, distances)])
