@@ -71,6 +71,7 @@ def test_each_feature_and_metric_is_measured(
         "average_hash hamming",
         "difference_hash hamming",
         "perceptual_hash hamming",
+        "fusion by reciprocal ranks",
         "fusion",
     ]
     assert "12 photos are few" in overall.note
