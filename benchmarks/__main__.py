@@ -54,6 +54,12 @@ Run nothing else meanwhile: the report says how busy the machine was.""",
     help="Make photos and altered copies from these.  [default: those in the scikit-image package]",
 )
 @click.option(
+    "--kinds",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE.csv",
+    help="Kinds of these photos, in lines such as pug,dog (without .jpg).  [default: the folders they are in]",
+)
+@click.option(
     "--repeat",
     type=click.IntRange(min=1),
     default=30,
@@ -97,6 +103,7 @@ def command(
     rows: int,
     images: int,
     photos: Path | None,
+    kinds: Path | None,
     repeat: int,
     seconds: float,
     without: tuple[str, ...],
@@ -135,6 +142,7 @@ def command(
         rows=rows,
         images=images,
         photos=photos,
+        kinds=kinds,
         effort=Effort(rounds=repeat, seconds=seconds),
         dsn=asked.dsn,
         library=asked.settings() if from_library else None,

@@ -31,12 +31,14 @@ class Photos:
 
     Attributes:
         contents: the files.
+        paths: of each.
         features: a row for each.
         unreadable: how many others could not be decoded.
         repeated: how many others have the same bytes as one of these.
     """
 
     contents: tuple[FileContent, ...]
+    paths: tuple[Path, ...]
     features: FeatureRows
     unreadable: int
     repeated: int
@@ -63,6 +65,7 @@ def read_photos(paths: Sequence[Path], model: EmbedderSource) -> Photos:
     """
     rows = _Rows(model)
     contents: dict[UUID, FileContent] = {}
+    kept: list[Path] = []
     unreadable = repeated = 0
     with bar(len(paths), "photos") as done:
         for path in paths:
@@ -78,11 +81,12 @@ def read_photos(paths: Sequence[Path], model: EmbedderSource) -> Photos:
                 unreadable += 1
             else:
                 contents[content.image_id] = content
+                kept.append(path)
     if len(contents) < _FEWEST:
         raise UsageError(
             f"recall@10 needs more than 10 different photos: here are {len(contents)} that can be read"
         )
-    return Photos(tuple(contents.values()), rows.rows(), unreadable, repeated)
+    return Photos(tuple(contents.values()), tuple(kept), rows.rows(), unreadable, repeated)
 
 
 def make_copies(photos: Photos, most: int, model: EmbedderSource) -> Copies:

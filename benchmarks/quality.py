@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.copies import Copies, Photos, make_copies, make_windows, read_photos
+from benchmarks.evidence import FUSED, evidence_ranks
 from benchmarks.feature_rows import METRICS
+from benchmarks.kinds import NEAREST, asked, kinds_of, precision
 from benchmarks.ranking import FUSION, Pair, Quality, Ranks, distances, fusion, quality, ranks_of
 from benchmarks.results import Grid, GridRow, Line, Section, Value, ratio_at_least
 from imrec_pg.features.model import EmbedderSource
@@ -26,6 +28,7 @@ _MOST_WINDOWS = 1_000
 # Of fewer photos, one copy is a per cent of its kind or more, as much as features differ by.
 _ENOUGH = 100
 
+_BY_RANKS = "fusion by reciprocal ranks"
 _MEASURES = ("recall@1", "recall@10", "mAP")
 _ALONE, _AMONG_WINDOWS = "among the photos", "among photos and windows"
 # What the weights were chosen from, beside others that tell why.
@@ -49,7 +52,8 @@ class Found:
 
     Attributes:
         lines: the fusion beside the best single feature.
-        grids: all features and metrics; each kind of alteration; how the weights were chosen.
+        grids: all features and metrics; each kind of alteration; photos of the same kind, if kinds are known; how
+            the weights were chosen.
         data: where the photos came from.
     """
 
@@ -65,11 +69,13 @@ class _Trial:
     Attributes:
         collection: what was searched.
         rankings: of each feature and metric.
+        fused: by the default fusion, which is by evidence.
         originals: int64 (queries,), the position of each query's original.
     """
 
     collection: str
     rankings: Mapping[Pair, Ranks]
+    fused: Ranks
     originals: NDArray[np.int64]
 
     def quality(self, ranks: Ranks) -> Quality:
@@ -79,8 +85,10 @@ class _Trial:
         return {pair: self.quality(ranks) for pair, ranks in self.rankings.items()}
 
 
-def measure(paths: Sequence[Path], model: EmbedderSource) -> Found:
-    """Return how well the originals of copies of these photos are found.
+def measure(paths: Sequence[Path], model: EmbedderSource, kinds: Mapping[str, str] | None = None) -> Found:
+    """Return how well the originals of copies of these photos are found, and photos of the same kind.
+
+    kinds has the kind of a photo by its name, else folders tell.
 
     Raises:
         UsageError: no more than 10 of them can be read.
@@ -94,22 +102,25 @@ def measure(paths: Sequence[Path], model: EmbedderSource) -> Found:
     overall: list[dict[str, Quality]] = []
     choices: list[Grid] = []
     for trial in (_trial(photos, copies), _trial(photos, copies, windows)):
-        singles, together = trial.singles(), trial.quality(FUSION.ranks(trial.rankings))
+        singles, together = trial.singles(), trial.quality(trial.fused)
         lines += _lines(trial.collection, together, singles, note)
-        overall.append({_name(pair): found for pair, found in singles.items()} | {"fusion": together})
+        overall.append(
+            {_name(pair): found for pair, found in singles.items()}
+            | {_BY_RANKS: trial.quality(FUSION.ranks(trial.rankings)), "fusion": together}
+        )
         choices.append(_choice(trial))
         if trial.collection == _ALONE:
             by_alteration = _by_alteration(trial, singles)
     return Found(
         lines=tuple(lines),
-        grids=(_overall(overall, note), by_alteration, *choices),
+        grids=(_overall(overall, note), by_alteration, *_same_kind(photos, kinds or {}), *choices),
         data=_data(photos, copies, windows),
     )
 
 
 def _trial(photos: Photos, copies: Copies, windows: Copies | None = None) -> _Trial:
     searched = photos.features if windows is None else photos.features + windows.features
-    rankings = {}
+    rankings, fused = {}, {}
     for feature, metrics in METRICS.items():
         for metric in metrics:
             found = distances(copies.features[feature], searched[feature], metric)
@@ -118,7 +129,11 @@ def _trial(photos: Photos, copies: Copies, windows: Copies | None = None) -> _Tr
                 own = windows.originals == copies.originals[:, None]
                 found[:, len(photos.contents) :][own] = np.inf
             rankings[feature, metric] = ranks_of(found)
-    return _Trial(_ALONE if windows is None else _AMONG_WINDOWS, rankings, copies.originals)
+            if (feature, metric) in FUSED:
+                fused[feature, metric] = found
+    return _Trial(
+        _ALONE if windows is None else _AMONG_WINDOWS, rankings, evidence_ranks(fused), copies.originals
+    )
 
 
 def _name(pair: Pair) -> str:
@@ -164,7 +179,7 @@ def _overall(found: Sequence[Mapping[str, Quality]], note: str) -> Grid:
 
 def _by_alteration(trial: _Trial, singles: Mapping[Pair, Quality]) -> Grid:
     pairs = [(feature, _best(feature, singles)) for feature in Feature]
-    columns = [*(trial.rankings[pair] for pair in pairs), FUSION.ranks(trial.rankings)]
+    columns = [*(trial.rankings[pair] for pair in pairs), FUSION.ranks(trial.rankings), trial.fused]
     rows = []
     for number, alteration in enumerate(ALTERATIONS):
         # The copies of each photo come in the order of the alterations.
@@ -174,8 +189,35 @@ def _by_alteration(trial: _Trial, singles: Mapping[Pair, Quality]) -> Grid:
     return Grid(
         Section.QUALITY,
         f"recall@1 by kind of alteration, {trial.collection}, each feature by its best metric",
-        ("alteration", *map(_name, pairs), "fusion"),
+        ("alteration", *map(_name, pairs), _BY_RANKS, "fusion"),
         tuple(rows),
+    )
+
+
+def _same_kind(photos: Photos, named: Mapping[str, str]) -> Iterator[Grid]:
+    """Yield how many of the photos nearest to a photo are of its kind, if kinds are known."""
+    kinds = kinds_of(photos.paths, named)
+    queries = asked(kinds)
+    if len(queries) <= 1:
+        return
+    found = {
+        (feature, metric): distances(photos.features[feature], photos.features[feature], metric)
+        for feature, metrics in METRICS.items()
+        for metric in metrics
+    }
+    rankings = {pair: ranks_of(those) for pair, those in found.items()}
+    contenders = {_name(pair): ranks for pair, ranks in rankings.items()}
+    contenders |= {_BY_RANKS: FUSION.ranks(rankings), "fusion": evidence_ranks(found)}
+    halves = (queries, queries[::2], queries[1::2])
+    yield Grid(
+        Section.QUALITY,
+        f"photos of the same kind among the {NEAREST} nearest: {len(queries)} photos of "
+        f"{len({kinds[query] for query in queries})} kinds, every other of them, and the rest",
+        ("feature and metric", f"precision@{NEAREST}", "every other", "the rest"),
+        tuple(
+            GridRow(name, tuple(precision(ranks, kinds, half) for half in halves))
+            for name, ranks in contenders.items()
+        ),
     )
 
 
@@ -185,6 +227,7 @@ def _choice(trial: _Trial) -> Grid:
     turn = np.searchsorted(np.unique(trial.originals), trial.originals) % 2
     best = Feature.EMBEDDING, _best(Feature.EMBEDDING, trial.singles())
     contenders = {_name(best): trial.rankings[best]}
+    contenders["fusion by evidence"] = trial.fused
     contenders |= {candidate.name: candidate.ranks(trial.rankings) for candidate in _CANDIDATES}
     rows = [
         GridRow(

@@ -38,6 +38,7 @@ class Options:
 
     Attributes:
         photos: a folder of photos to make others or copies from; None for those in the scikit-image wheel.
+        kinds: a file that tells of what kind these photos are; None for their folders.
         dsn: the server to measure on; None for a new embedded one.
         library: take its features instead of generated ones.
         scratch: where to make the benchmark's folder; None for the system's temporary folder.
@@ -48,6 +49,7 @@ class Options:
     rows: int = 20_000
     images: int = 1_000
     photos: Path | None = None
+    kinds: Path | None = None
     effort: Effort = field(default_factory=Effort)
     dsn: str | None = None
     library: Settings | None = None
@@ -188,11 +190,14 @@ def _measure_analysis(
 
 
 def _measure_quality(options: Options, report: Report, say: Callable[[str], None]) -> None:
+    from benchmarks.kinds import read_kinds
     from benchmarks.quality import measure
     from imrec_pg.features.model import EmbedderSource
 
     say("quality")
-    found = measure(photos.candidates(options.photos), EmbedderSource(settings_module.load()))
+    found = measure(
+        photos.candidates(options.photos), EmbedderSource(settings_module.load()), read_kinds(options.kinds)
+    )
     report.data["copies"] = found.data
     report.add(found.lines)
     report.grids.extend(found.grids)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from imrec_pg.analysis.records import Cluster, Clustering, MapInfo, MapPoints
     from imrec_pg.ingest.pipeline import IngestResult
     from imrec_pg.library import Library
-    from imrec_pg.records import Certainty, Combine, Feature, Features, Filter, Metric
+    from imrec_pg.records import Certainty, Combine, Feature, Features, Filter, Fusion, Metric
     from imrec_pg.search.results import Answer, FeatureRank, FusedAnswer, FusedNeighbour, Neighbour
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Filter",
     "FusedAnswer",
     "FusedNeighbour",
+    "Fusion",
     "ImageNotFoundError",
     "ImrecError",
     "IngestResult",
@@ -84,7 +85,7 @@ _PLACES = {
         ("Answer", "FeatureRank", "FusedAnswer", "FusedNeighbour", "Neighbour"), "search.results"
     ),
     **dict.fromkeys(("Cluster", "Clustering", "MapInfo", "MapPoints"), "analysis.records"),
-    **dict.fromkeys(("Certainty", "Combine", "Feature", "Features", "Filter", "Metric"), "records"),
+    **dict.fromkeys(("Certainty", "Combine", "Feature", "Features", "Filter", "Fusion", "Metric"), "records"),
     "IngestResult": "ingest.pipeline",
     "Library": "library",
 }

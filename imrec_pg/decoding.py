@@ -71,6 +71,10 @@ class Decoders:
         """Start to extract features; what comes back waits for them, or raises a DecodeError."""
         return self._start(path, extract_or_error, content, path, features, DEFAULT_LIMITS)
 
+    def copies(self, content: FileContent, path: str) -> "Callable[[], tuple[Extracted, ...]]":
+        """Start to make altered copies and extract all their features; see extract()."""
+        return self._start(path, copies_or_error, content, path)
+
     def thumbnail(self, content: FileContent, path: str, side: int) -> Callable[[], Thumbnail]:
         """Start to reduce a picture to a square of that side; what comes back waits, or raises a DecodeError."""
         return self._start(path, thumbnail_or_error, content, path, side)
@@ -111,6 +115,27 @@ def extract_or_error(
     except Exception as error:  # noqa: BLE001 - a picture that a library chokes on must cost one file
         reason = one_line(f"its features could not be computed: {type(error).__name__}: {error}")
         return DecodeError(path, "DecoderCrashed", reason)
+
+
+def copies_or_error(content: FileContent, path: str) -> "tuple[Extracted, ...] | DecodeError":
+    """Return all features of altered copies of a photo, one of each kind, or why there are none."""
+    from imrec_pg.extraction import extract
+    from imrec_pg.images.alterations import ALTERATIONS, reduced
+    from imrec_pg.images.content import image_id_of
+    from imrec_pg.images.decode import decode
+    from imrec_pg.records import Feature
+
+    try:
+        photo = reduced(decode(content, path).pixels)
+        made = [alteration.copy(photo, seed=content.image_id.int) for alteration in ALTERATIONS]
+        return tuple(
+            extract(FileContent(data, len(data), 0, image_id_of(data)), path, frozenset(Feature))
+            for data in made
+        )
+    except DecodeError as error:
+        return DecodeError(error.path, error.kind, error.reason)
+    except MemoryError:
+        return DecodeError(path, "OutOfMemory", "not enough memory to make altered copies")
 
 
 def thumbnail_or_error(content: FileContent, path: str, side: int) -> Thumbnail | DecodeError:

@@ -36,12 +36,13 @@ from imrec_pg.records import (
     Feature,
     Features,
     Filter,
+    Fusion,
     GrantedRole,
     Metric,
     OnProgress,
     chosen,
 )
-from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fuse, search
+from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fitting, fuse, search
 from imrec_pg.search.query import several
 from imrec_pg.settings import Settings, this_host
 
@@ -277,6 +278,7 @@ class Library:
         *,
         k: int = 5,
         weights: Mapping[Feature, float] | Mapping[str, float] | None = None,
+        fusion: Fusion | str = Fusion.EVIDENCE,
         dislikes: Query | Sequence[Query] = (),
         combine: Combine | str = Combine.MEAN,
         exact: bool = False,
@@ -289,6 +291,7 @@ class Library:
             query: an image, or several, as in search().
             k: how many photos to return.
             weights: how much each feature counts, 0 or more; None for the defaults (docs/quality.md).
+            fusion: by evidence, or by reciprocal_rank.
             dislikes: images that the answer is to be far from.
             combine: how several queries become one ranking: by their mean, or by the nearest of them (min).
             exact: compare with every photo, whatever indexes there are.
@@ -306,6 +309,7 @@ class Library:
             self._decoders,
             self._query_embedders,
             weights=None if weights is None else {chosen(Feature, name): w for name, w in weights.items()},
+            fusion=chosen(Fusion, fusion),
             k=k,
             dislikes=several(dislikes),
             combine=chosen(Combine, combine),
@@ -349,6 +353,30 @@ class Library:
             queries=queries,
             on_progress=on_progress,
         )
+
+    def tune_fuse(
+        self,
+        *,
+        photos: int = 100,
+        on_progress: tuning.OnProgress = lambda _step, _done, _total: None,
+    ) -> fitting.Fitted:
+        """Fit the curves of evidence, by which fuse() ranks, on altered copies of some of the photos.
+
+        Raises:
+            UsageError: fewer than 10 photos that are stored can be read here.
+            ModelMismatchError: the embeddings here were made by another model.
+        """
+        return self._sessions.run(
+            fitting.tune_fuse,
+            self._decoders,
+            self._query_embedders,
+            photos=photos,
+            on_progress=on_progress,
+        )
+
+    def reset_fuse(self) -> None:
+        """Forget the curves that tune_fuse() fitted: those shipped count again."""
+        self._sessions.run(fitting.reset)
 
     def tunings(self) -> list[tuning.Tuning]:
         """Return what was measured of each index."""

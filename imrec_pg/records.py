@@ -86,6 +86,17 @@ class Metric(StrEnum):
     HAMMING = "hamming"
 
 
+class Fusion(StrEnum):
+    """How the rankings of several features become one (docs/adr/0024).
+
+    EVIDENCE adds up how much each distance speaks for an altered copy; where nothing does, the first feature's
+    distance decides. RECIPROCAL_RANK adds up weight / (5 + rank).
+    """
+
+    EVIDENCE = "evidence"
+    RECIPROCAL_RANK = "reciprocal_rank"
+
+
 class Combine(StrEnum):
     """How several likes become one ranking.
 

@@ -95,7 +95,7 @@ def tune(
         raise UsageError("recall must be above 0 and at most 1, k between 1 and 100, and queries at least 1")
     if valid_index(conn, feature, metric) is None:
         raise NoIndexError(feature, metric)
-    sample = _sample(conn, feature, queries)
+    sample = sample_of(conn, feature, queries)
     if len(sample) <= k:
         raise UsageError(f"only {len(sample)} images have this feature: recall@{k} needs more than {k}")
     question = _Question(conn, feature, metric, k)
@@ -152,7 +152,7 @@ def _recall(found: Sequence[float], truth: Sequence[float]) -> float:
     return sum(distance <= bound for distance in found) / len(truth)
 
 
-def _sample(conn: Connection, feature: Feature, number: int) -> list[UUID]:
+def sample_of(conn: Connection, feature: Feature, number: int) -> list[UUID]:
     """Return so many of the images that have the feature, at random, or all when there are fewer."""
     table = Identifier("imrec", feature)
     first = SQL("SELECT image_id FROM {} ORDER BY image_id LIMIT %s").format(table)

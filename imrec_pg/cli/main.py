@@ -35,7 +35,7 @@ _COMMANDS = {
     "import": "Store an export of another library.",
     "errors": "List the files that could not be read.",
     "index": "List, build and drop the approximate (HNSW) indexes.",
-    "tune": "Measure the recall of the indexes on your photos, and set ef_search.",
+    "tune": "Measure on your photos how far indexes search, and what search --fuse goes by.",
     "db": "Start, stop, upgrade, dump and restore the database.",
     "psql": "Open psql on the database in use.",
     "weights": "Show where the model's weights are, and fetch them.",

@@ -20,7 +20,7 @@ from imrec_pg.cli.common import (
 from imrec_pg.cli.filters import Weights, filter_from, filter_options
 from imrec_pg.errors import UsageError
 from imrec_pg.paths import absolute
-from imrec_pg.records import Combine, Feature, Metric
+from imrec_pg.records import Combine, Feature, Fusion, Metric
 
 if TYPE_CHECKING:
     from imrec_pg.library import Library
@@ -48,8 +48,10 @@ the mean of the Hamming distances. --combine min takes the distance to the neare
 With --dislike the answer is moved away from that image; with --combine min, photos nearer to a
 dislike than to any image come last.
 
---fuse ranks by each feature on its own, then adds up weight / (5 + rank); the table shows for each
-feature which number the photo was, and its distance.
+--fuse adds up how much each feature's distance speaks for an altered copy of the same picture, in decibans:
++30 is 1,000 to 1. Where nothing speaks, the embedding decides. The table shows for each feature which number
+the photo was, its distance and its evidence; --explain says it in words. --fusion reciprocal_rank adds up
+weight / (5 + rank) instead.
 
 A filtered search returns k photos whenever there are k. Photos without a date are left out by
 --after and --before.""",
@@ -74,6 +76,12 @@ A filtered search returns k photos whenever there are k. Photos without a date a
     type=Weights(),
     metavar="F=W,...",
     help="How much each feature counts, as in embedding=2,histogram=1; with it goes --fuse.",
+)
+@click.option(
+    "--fusion",
+    type=EnumChoice(Fusion),
+    default=None,
+    help="How features are fused; with it goes --fuse.  [default: evidence]",
 )
 @click.option("--dislike", "dislikes", type=PATH, multiple=True, metavar="IMG", help="Be unlike this image.")
 @click.option("-k", "k", type=int, default=5, show_default=True, help="How many photos.")
@@ -100,7 +108,11 @@ A filtered search returns k photos whenever there are k. Photos without a date a
     "--force", is_flag=True, help="With --plot: replace any other file, unless it is a query or stored."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show the time of each step and how it was answered.")
-@click.option("--explain", is_flag=True, help="Show PostgreSQL's plan too, which takes a second search.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Show PostgreSQL's plan too, by a second search; with --fuse, the evidence in words.",
+)
 @model_options
 @json_option
 @database_options
@@ -111,6 +123,7 @@ def command(
     metric: Metric | None,
     fuse: bool,
     feature_weights: dict[Feature, float] | None,
+    fusion: Fusion | None,
     dislikes: tuple[Path, ...],
     k: int,
     combine: Combine,
@@ -136,11 +149,9 @@ def command(
     """
     if as_json + as_csv + as_paths > 1:
         raise click.UsageError("--json, --csv and --paths exclude each other")
-    fuse = fuse or feature_weights is not None
+    fuse = fuse or feature_weights is not None or fusion is not None
     if fuse and (feature or metric):
         raise click.UsageError("--fuse takes all features: --feature and --metric don't go with it")
-    if fuse and explain:
-        raise click.UsageError("--explain shows the plan of one feature: it does not go with --fuse")
     shared: dict[str, Any] = {
         "k": k,
         "dislikes": dislikes,
@@ -159,7 +170,7 @@ def command(
             check_target(plot, force=force, kept=kept)
         answer: Answer | FusedAnswer
         if fuse:
-            answer = library.fuse(images, weights=feature_weights, **shared)
+            answer = library.fuse(images, weights=feature_weights, fusion=fusion or Fusion.EVIDENCE, **shared)
         else:
             answer = library.search(
                 images, feature=feature or Feature.EMBEDDING, metric=metric, explain=explain, **shared
@@ -175,6 +186,8 @@ def command(
         say(hint)
     if verbose or explain:
         search_output.explain(answer)
+    if explain:
+        search_output.say_evidence(answer)
         if not as_json:
             search_output.print_plan(answer)
 

@@ -16,6 +16,8 @@ from imrec_pg.search import Answer, FusedAnswer, FusedNeighbour, Neighbour
 
 _VECTOR = r"\[[-+.,\de]{100,}\]"
 
+_MANY = 10  # from here on without decimals
+
 AnyAnswer: TypeAlias = Answer | FusedAnswer
 AnyNeighbour: TypeAlias = Neighbour | FusedNeighbour
 
@@ -63,6 +65,28 @@ def explain(answer: AnyAnswer) -> None:
         say(f"{step:>8} {seconds * 1000:9.1f} ms")
 
 
+def say_evidence(answer: AnyAnswer) -> None:
+    """Say in words what each feature has to say of each photo of a fused answer."""
+    for neighbour in answer.neighbours if isinstance(answer, FusedAnswer) else ():
+        say(f"{neighbour.rank}: {neighbour.path}")
+        for feature, said in neighbour.features.items():
+            say(f"    {feature} {_distance_in_words(feature, said.distance)}{_odds(said.evidence)}")
+
+
+def _distance_in_words(feature: Feature, distance: float) -> str:
+    shown = _distance_by(feature, distance)
+    return f"{shown} of 64 bits" if feature.is_hash else f"at {shown}"
+
+
+def _odds(evidence: float | None) -> str:
+    if evidence is None:
+        return ""
+    ratio = 10 ** (abs(evidence) / 10)
+    odds = f"{ratio:,.0f}" if ratio >= _MANY else f"{ratio:.1f}"
+    than = "more" if evidence >= 0 else "less"
+    return f": {odds} times {than} likely of an altered copy than by chance ({evidence:+.1f} decibans)"
+
+
 def print_plan(answer: AnyAnswer) -> None:
     """Print PostgreSQL's plan, when it was asked for."""
     for line in answer.plan if isinstance(answer, Answer) else ():
@@ -83,7 +107,7 @@ def _as_dict(answer: AnyAnswer) -> dict[str, object]:
     described: dict[str, object] = (
         {"feature": answer.feature, "metric": answer.metric, "index": answer.index}
         if isinstance(answer, Answer)
-        else {"weights": answer.weights}
+        else {"weights": answer.weights, "fusion": answer.fusion}
     )
     if isinstance(answer, Answer):
         described["tuning"] = answer.tuning and dataclasses.asdict(answer.tuning)
@@ -110,7 +134,9 @@ def _print_csv(answer: AnyAnswer) -> None:
             row |= {f"{feature}_{name}": value for name, value in said.items()}
     near = ["distance"] if isinstance(answer, Answer) else ["fused"]
     if isinstance(answer, FusedAnswer):
-        near += [f"{feature}_{name}" for feature in answer.weights for name in ("rank", "distance")]
+        near += [
+            f"{feature}_{name}" for feature in answer.weights for name in ("rank", "distance", "evidence")
+        ]
     writer = csv.DictWriter(
         sys.stdout,
         ["rank", *near, "path", "copies", "image_id", "file_id", "width", "height", "missing"],
@@ -154,6 +180,7 @@ def _cells(answer: AnyAnswer, neighbour: AnyNeighbour) -> list[str]:
     # Number so and so of all by this feature, and how far away.
     return [
         f"{'-' if said.rank is None else f'{said.rank}.'} {_distance_by(feature, said.distance)}"
+        + ("" if said.evidence is None else f" ({said.evidence:+.0f})")
         for feature, said in neighbour.features.items()
     ]
 

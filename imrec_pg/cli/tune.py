@@ -1,6 +1,7 @@
 """imrec-pg tune."""
 
 import dataclasses
+from pathlib import Path
 
 import click
 
@@ -9,6 +10,7 @@ from imrec_pg.cli.common import (
     database_options,
     invocation,
     json_option,
+    model_options,
     print_json,
     print_line,
     say,
@@ -18,13 +20,34 @@ from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature, Metric
 
 
-@click.command(
+class _Tune(click.Group):
+    """Without the name of a command it is tune index."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = args and args[0] in {*self.commands, "--help"}
+        return super().parse_args(ctx, args if named else ["index", *args])
+
+
+@click.group(
     "tune",
+    cls=_Tune,
     epilog="""\b
 Examples:
   imrec-pg tune                             every index
   imrec-pg tune embedding cosine --recall 0.999
-  imrec-pg tune --queries 100 -k 20""",
+  imrec-pg tune fuse                        what search --fuse goes by""",
+)
+def command() -> None:
+    """Measure on your own photos, and set what searches go by; alone it is tune index."""
+
+
+@command.command(
+    "index",
+    epilog="""\b
+Examples:
+  imrec-pg tune index                       every index
+  imrec-pg tune index embedding cosine --recall 0.999
+  imrec-pg tune index --queries 100 -k 20""",
 )
 @click.argument("feature", type=EnumChoice(Feature), required=False)
 @click.argument("metric", type=EnumChoice(Metric), required=False)
@@ -33,12 +56,12 @@ Examples:
 @click.option("--queries", type=int, default=500, show_default=True, help="How many of your images to try.")
 @json_option
 @database_options
-def command(
+def index(
     *, feature: Feature | None, metric: Metric | None, k: int, recall: float, queries: int, as_json: bool
 ) -> None:
     """Measure the HNSW indexes on your own images, and set how far searches look.
 
-    tune searches for a sample of the stored images, exactly, then through the index with growing
+    It searches for a sample of the stored images, exactly, then through the index with growing
     ef_search. It stores the smallest ef_search that reaches the recall; searches use it from then on, and
     imrec-pg status shows it. The role needs the right to write to imrec.tuning.
     """
@@ -66,3 +89,59 @@ def command(
                 f"{tuning.feature} {tuning.metric} reaches {tuning.recall:.4f} at most, "
                 f"not {tuning.wanted:g}: search with --exact where it matters"
             )
+
+
+@command.command(
+    "fuse",
+    epilog="""\b
+Examples:
+  imrec-pg tune fuse
+  imrec-pg tune fuse --photos 300
+  imrec-pg tune fuse --reset                back to the curves that imrec-pg ships""",
+)
+@click.option(
+    "--photos", type=click.IntRange(10, 10_000), default=100, show_default=True, help="How many to copy."
+)
+@click.option("--reset", is_flag=True, help="Forget what was fitted.")
+@json_option
+@model_options
+@database_options
+def fuse(
+    *,
+    photos: int,
+    reset: bool,
+    as_json: bool,
+    weights: Path | None,
+    allow_other_weights: bool,
+    device: str,
+) -> None:
+    """Learn from your own photos how much a distance speaks for an altered copy.
+
+    It makes 19 altered copies of each of so many photos (cropped, blurred, with text on them, …), in memory,
+    and compares them with their originals, and stored photos with each other. Of every other photo the copies
+    are left out: on these it measures how often search --fuse finds the original, before and after. Unless
+    that got worse, search --fuse goes by what was found from then on. The role needs the right to write to
+    imrec.evidence.
+    """
+    with invocation().library(
+        weights=weights, device=device, allow_other_weights=allow_other_weights
+    ) as library:
+        if reset:
+            library.reset_fuse()
+            say("search --fuse goes by the curves that imrec-pg ships")
+            return
+        with steps("tune", unit="") as show:
+            fitted = library.tune_fuse(photos=photos, on_progress=show)
+    if as_json:
+        print_json(dataclasses.asdict(fitted))
+    else:
+        print_line(
+            f"recall@1 of {fitted.tested:,} altered copies: {fitted.before:.4f} before, {fitted.after:.4f} after"
+        )
+        for feature, curve in fitted.curves.items():
+            print_line(
+                f"{feature}: {curve.evidence[0]:+.0f} decibans at {curve.distances[0]:.4g}, "
+                f"{curve.evidence[-1]:+.0f} at {curve.distances[-1]:.4g}"
+            )
+    if not fitted.stored:
+        say("the new curves find less: those in use stay")

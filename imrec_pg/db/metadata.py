@@ -31,7 +31,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import BIT, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB, UUID
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import UserDefinedType
@@ -308,6 +308,32 @@ def _reduced_table(feature: Feature) -> Table:
 
 REDUCED = {feature: _reduced_table(feature) for feature in Feature if not feature.is_hash}
 """The table of the reduced vectors of a feature."""
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("feature", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column(
+        "distances",
+        ARRAY(Double),
+        nullable=False,
+        comment="Breakpoints, ascending; between them evidence lies on a line.",
+    ),
+    Column(
+        "evidence",
+        ARRAY(Double),
+        nullable=False,
+        comment="At each of them, in decibans: 10 times the log10 of the likelihood ratio; never rising.",
+    ),
+    Column("copies", BigInteger, nullable=False, comment="On so many altered copies."),
+    Column("pairs", BigInteger, nullable=False, comment="On so many pairs of unrelated photos."),
+    Column("fitted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint(
+        "cardinality(distances) = cardinality(evidence) AND cardinality(distances) > 0", name="curve"
+    ),
+    comment="What imrec-pg tune fuse fitted: how much a distance speaks for an altered copy.",
+)
 
 map_ = Table(
     "map",

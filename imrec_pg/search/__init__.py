@@ -14,7 +14,7 @@ from imrec_pg.decoding import Decoders
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.paths import absolute_path, is_text
-from imrec_pg.records import Certainty, Combine, Feature, Filter, Metric
+from imrec_pg.records import Certainty, Combine, Feature, Filter, Fusion, Metric
 from imrec_pg.search import ranking
 from imrec_pg.search.query import Queries, Query, Stopwatch, extract_features, look_up
 from imrec_pg.search.results import Answer, FeatureRank, FusedAnswer, FusedNeighbour, Neighbour, QueryImage
@@ -86,6 +86,7 @@ def fuse(
     embedders: EmbedderSource,
     *,
     weights: Mapping[Feature, float] | None,
+    fusion: Fusion,
     k: int,
     dislikes: Sequence[Query],
     combine: Combine,
@@ -100,17 +101,18 @@ def fuse(
         DecodeError: a query is no image that can be read.
         ModelMismatchError: the embeddings here were made by another model.
     """
-    asked = weights if weights is not None else ranking.default_weights(conn)
+    asked = weights if weights is not None else ranking.default_weights(conn, fusion)
     # In the order of Feature; what is wrong with a weight the function says.
     used = {feature: asked[feature] for feature in Feature if asked.get(feature)}
     watch = Stopwatch()
     queries = look_up(conn, likes, dislikes, decoders, embedders, tuple(used), watch)
     question = _question(conn, queries, k, combine, filter, exact=exact, include_self=include_self)
     with watch.step("rank"):
-        neighbours, certainty = ranking.fuse(conn, weights=asked, **question)
+        neighbours, certainty = ranking.fuse(conn, weights=asked, fusion=fusion, **question)
     return FusedAnswer(
         queries=queries.images,
         weights=used,
+        fusion=fusion,
         combine=combine,
         neighbours=tuple(neighbours),
         certainty=certainty,

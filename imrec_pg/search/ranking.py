@@ -21,7 +21,7 @@ from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.rows import all_rows, value
 from imrec_pg.errors import ImageNotFoundError, InvalidQueryError
 from imrec_pg.paths import display_path, slashed
-from imrec_pg.records import Certainty, Combine, Feature, Features, FloatRow, Metric
+from imrec_pg.records import Certainty, Combine, Feature, Features, FloatRow, Fusion, Metric
 from imrec_pg.search.results import FeatureRank, FusedNeighbour, Neighbour
 
 T = TypeVar("T")
@@ -68,8 +68,9 @@ def fuse(
     exclude: Sequence[UUID] = (),
     filter: Mapping[str, object] | None = None,
     exact: bool = False,
+    fusion: Fusion = Fusion.EVIDENCE,
 ) -> tuple[list[FusedNeighbour], Certainty]:
-    """Return the k images nearest by several features at once (reciprocal rank fusion).
+    """Return the k images nearest by several features at once.
 
     weights None stands for those of the view imrec.feature; features of weight 0 do not count.
 
@@ -82,13 +83,13 @@ def fuse(
     rows = _fetch(
         conn,
         _statement(conn, _VISIBLE_FUSE if is_restricted(conn) else _FUSE),
-        parameters | {"weights": named},
+        parameters | {"weights": named, "fusion": str(fusion)},
     )
     neighbours = [
         FusedNeighbour(
             fused=row["fused"],
             features={
-                feature: FeatureRank(**row["features"][feature])
+                feature: _feature_rank(row["features"][feature])
                 for feature in Feature
                 if feature in row["features"]
             },
@@ -99,19 +100,27 @@ def fuse(
     return neighbours, _certainty(rows)
 
 
+def _feature_rank(said: Mapping[str, Any]) -> FeatureRank:
+    # JSON has no infinite numbers: such distances arrive as text.
+    return FeatureRank(said["rank"], float(said["distance"]), said.get("evidence"))
+
+
 @dataclass(frozen=True, slots=True)
 class _Weight:
     feature: str
     weight: int | Decimal
 
 
-def default_weights(conn: Connection) -> dict[Feature, float]:
+def default_weights(conn: Connection, fusion: Fusion) -> dict[Feature, float]:
     """Return how much each feature counts in a fusion when nothing is said; those that don't are left out."""
     with translated(conn):
-        rows = all_rows(
-            conn, _Weight, "SELECT feature, fused_weight AS weight FROM imrec.feature WHERE fused_weight > 0"
-        )
-    return {Feature(row.feature): float(row.weight) for row in rows}
+        rows = all_rows(conn, _Weight, _DEFAULT_WEIGHTS, (str(fusion),))
+    return {Feature(row.feature): float(row.weight) for row in rows if row.weight > 0}
+
+
+_DEFAULT_WEIGHTS = """
+SELECT feature, CASE %s WHEN 'evidence' THEN evidence_weight ELSE fused_weight END AS weight FROM imrec.feature
+"""
 
 
 def default_metric(conn: Connection, feature: Feature) -> Metric:
@@ -278,7 +287,7 @@ _RECOMMEND_CALL = SQL(
 ).format(likes=_features("like"), dislikes=_features("dislike"))
 _FUSE_CALL = SQL(
     "imrec.fuse({likes}, {dislikes}, %(k)s, %(weights)s, %(combine)s, %(exclude)s::uuid[], %(filter)s,"
-    " NULL, %(method)s)"
+    " NULL, %(method)s, %(fusion)s)"
 ).format(likes=_features("like"), dislikes=_features("dislike"))
 _SHOWN = SQL("SELECT r.rank, {what}, r.copies, r.certainty, r.image_id, r.file_id, {files}")
 # The same for a reader of some roots, who may not read these tables.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from imrec_pg.catalogue.tuning import Tuning
 from imrec_pg.errors import ImrecError
-from imrec_pg.records import Certainty, Combine, Feature, Metric
+from imrec_pg.records import Certainty, Combine, Feature, Fusion, Metric
 from imrec_pg.thumbnails import MOST_IN_HTML, Captioned, html_of
 
 
@@ -44,10 +44,13 @@ class FeatureRank:
     Attributes:
         rank: from 1; None when the feature puts it behind all that it ranked.
         distance: smaller is nearer.
+        evidence: how much the distance speaks for an altered copy, in decibans: 10 say that it is 10 times as
+            likely as between unrelated photos. None without a curve, and in a fusion by reciprocal ranks.
     """
 
     rank: int | None
     distance: float
+    evidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class FusedNeighbour:
     """One photo of a fused answer.
 
     Attributes:
-        fused: the sum of weight / (5 + rank) over the features; larger is nearer.
+        fused: what the fusion ranks by; larger is nearer. By evidence it is in decibans.
         features: what each feature says; see Neighbour for the other attributes.
     """
 
@@ -177,12 +180,14 @@ class FusedAnswer(_Rows[FusedNeighbour]):
 
     Attributes:
         weights: of the features that counted.
+        fusion: how their rankings became one.
         certainty: whether the rankings of all features were exact.
         timings: seconds for each step, in order.
     """
 
     queries: tuple[QueryImage, ...]
     weights: Mapping[Feature, float]
+    fusion: Fusion
     combine: Combine
     neighbours: tuple[FusedNeighbour, ...]
     certainty: Certainty
@@ -200,7 +205,7 @@ def _plain(neighbour: Neighbour | FusedNeighbour) -> dict[str, Any]:
     row |= {"image_id": str(neighbour.image_id), "file_id": str(neighbour.file_id)}
     if isinstance(neighbour, FusedNeighbour):
         row["features"] = {
-            str(feature): {"rank": said.rank, "distance": said.distance}
+            str(feature): {"rank": said.rank, "distance": said.distance, "evidence": said.evidence}
             for feature, said in neighbour.features.items()
         }
     return row

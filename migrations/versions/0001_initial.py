@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 from pgvector.sqlalchemy import HALFVEC, VECTOR
-from sqlalchemy.dialects.postgresql import BIT, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB, UUID
 
 from imrec_pg.db.apply_sql import folder
 from imrec_pg.db.metadata import RegRole
@@ -110,6 +110,13 @@ _COMMENTS = {
     "COLUMN imrec.tuning.p50_ms": "The median time of a search in the database.",
     "COLUMN imrec.tuning.queries": "On so many of the stored images.",
     "COLUMN imrec.tuning.images": "How many images there were then.",
+    "TABLE imrec.evidence": "What imrec-pg tune fuse fitted: how much a distance speaks for an altered copy.",
+    "COLUMN imrec.evidence.distances": "Breakpoints, ascending; between them evidence lies on a line.",
+    "COLUMN imrec.evidence.evidence": (
+        "At each of them, in decibans: 10 times the log10 of the likelihood ratio; never rising."
+    ),
+    "COLUMN imrec.evidence.copies": "On so many altered copies.",
+    "COLUMN imrec.evidence.pairs": "On so many pairs of unrelated photos.",
     "TABLE imrec.failure": "Files that could not be read; tried again when they change, or on request.",
     "COLUMN imrec.failure.file_id": "As the file would have in imrec.file.",
     "TABLE imrec.missing": "Files of imrec.file that were not there any more when ingest looked.",
@@ -214,7 +221,7 @@ def downgrade() -> None:
         *("duplicate_seen", "duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("reduction_axis", "reduction", *(f"{name}_reduced" for name in _VECTORS)),
-        *("claim", "worker", "missing", "failure", "tuning", "model", "hamming_flip"),
+        *("claim", "worker", "missing", "failure", "evidence", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
     ):
         op.drop_table(table, schema="imrec")
@@ -421,6 +428,22 @@ def _create_bookkeeping() -> None:
         _time("measured_at"),
         sa.PrimaryKeyConstraint("feature", "metric", name="tuning_pkey"),
         sa.CheckConstraint("ef_search BETWEEN 1 AND 1000", name=op.f("tuning_ef_search_check")),
+        schema="imrec",
+    )
+    op.create_table(
+        "evidence",
+        sa.Column("feature", sa.Text, nullable=False),
+        sa.Column("metric", sa.Text, nullable=False),
+        sa.Column("distances", ARRAY(sa.Double), nullable=False),
+        sa.Column("evidence", ARRAY(sa.Double), nullable=False),
+        sa.Column("copies", sa.BigInteger, nullable=False),
+        sa.Column("pairs", sa.BigInteger, nullable=False),
+        _time("fitted_at"),
+        sa.PrimaryKeyConstraint("feature", "metric", name="evidence_pkey"),
+        sa.CheckConstraint(
+            "cardinality(distances) = cardinality(evidence) AND cardinality(distances) > 0",
+            name=op.f("evidence_curve_check"),
+        ),
         schema="imrec",
     )
     op.create_table(

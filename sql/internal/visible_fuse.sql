@@ -1,7 +1,7 @@
 -- imrec.fuse for a reader of some roots: as if there were no other photos.
 CREATE OR REPLACE FUNCTION imrec_internal.visible_fuse(
     reader name, likes imrec.features[], dislikes imrec.features[], k bigint, weights jsonb, combine text,
-    exclude uuid[], filter jsonb, among uuid[], method text
+    exclude uuid[], filter jsonb, among uuid[], method text, fusion text
 )
 RETURNS TABLE (
     rank bigint, fused double precision, path text, copies bigint, certainty text, image_id uuid, file_id uuid,
@@ -21,7 +21,7 @@ BEGIN
     RETURN QUERY
     WITH n AS MATERIALIZED (
         SELECT * FROM imrec_internal.fused(
-            likes, dislikes, k, weights, combine, exclude, filter, among, method, roots
+            likes, dislikes, k, weights, combine, exclude, filter, among, method, roots, fusion
         )
     )
     SELECT n.rank, n.fused, f.path, f.copies, n.certainty, n.image_id, f.file_id, n.features
@@ -32,5 +32,5 @@ END;
 $$;
 
 COMMENT ON FUNCTION imrec_internal.visible_fuse(
-    name, imrec.features[], imrec.features[], bigint, jsonb, text, uuid[], jsonb, uuid[], text
+    name, imrec.features[], imrec.features[], bigint, jsonb, text, uuid[], jsonb, uuid[], text, text
 ) IS 'imrec.fuse for a reader of some roots: as if there were no other photos.';

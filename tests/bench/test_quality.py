@@ -71,6 +71,7 @@ def test_each_feature_and_metric_is_measured(
         "average_hash hamming",
         "difference_hash hamming",
         "perceptual_hash hamming",
+        "fusion by reciprocal ranks",
         "fusion",
     ]
     assert "12 photos are few" in overall.note
@@ -79,7 +80,7 @@ def test_each_feature_and_metric_is_measured(
     # Colours stay when a picture is mirrored; hashes don't. Compression hurts none of these.
     assert recall["mirror"][1] == 1
     assert max(recall["mirror"][2:5]) < 0.5
-    assert list(recall["JPEG 30"]) == [1, 1, 1, 1, 1, 1]
+    assert list(recall["JPEG 30"]) == [1, 1, 1, 1, 1, 1, 1]
     # Each kind has the same number of copies: the mean of its figures is the one over all.
     together = overall.rows[-1].shares
     assert np.mean([shares[-1] for shares in recall.values()]) == pytest.approx(together[0])

@@ -1,13 +1,18 @@
 """Rankings, their fusion and their quality against hand calculations; and the fusion against that of SQL."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support import AddImage
 
+from benchmarks.evidence import FUSED, SLOPE, evidence_ranks, shipped
 from benchmarks.feature_rows import METRICS
+from benchmarks.kinds import asked, kinds_of, precision, read_kinds
 from benchmarks.ranking import FUSION, Fusion, Vote, distances, fusion, quality, ranks_of
 from imrec_pg.db.connection import Connection
+from imrec_pg.errors import UsageError
 from imrec_pg.records import Feature, Metric
 
 
@@ -85,7 +90,53 @@ def test_the_constant_of_sql_is_the_one_whose_quality_is_measured(
     """A lone image ranks first by each feature, so that its sum is that of the weights by 1 + the constant."""
     stored, query = add_image("a.jpg"), add_image("b.jpg")
     (fused,) = conn.execute(
-        "SELECT fused FROM imrec.fuse(ARRAY[%s::uuid])", (query.image_id,)
+        "SELECT fused FROM imrec.fuse(ARRAY[%s::uuid], fusion => 'reciprocal_rank')", (query.image_id,)
     ).fetchone() or (0,)
     assert stored.image_id != query.image_id
     assert fused == pytest.approx(sum(vote.weight for vote in FUSION.votes) / (FUSION.constant + 1))
+
+
+def test_evidence_by_hand() -> None:
+    curve = shipped()[Feature.DIFFERENCE_HASH, Metric.HAMMING]
+    near, far = curve.distances[0], curve.distances[-1]
+    alike = {
+        pair: np.array([[0.2, 0.3]]) if pair[0] is Feature.EMBEDDING else np.array([[far, far]])
+        for pair in FUSED
+    }
+    assert evidence_ranks(alike).tolist() == [[1, 2]]
+    copied = alike | {(Feature.DIFFERENCE_HASH, Metric.HAMMING): np.array([[far, near]])}
+    assert evidence_ranks(copied).tolist() == [[2, 1]]
+
+
+def test_the_evidence_of_sql_is_the_one_whose_quality_is_measured(conn: Connection) -> None:
+    stored = conn.execute(
+        "SELECT feature, metric, distances, evidence FROM imrec_internal.shipped_evidence"
+    ).fetchall()
+    assert {(f, m): (d, e) for f, m, d, e in stored} == {
+        pair: (curve.distances.tolist(), curve.evidence.tolist()) for pair, curve in shipped().items()
+    }
+    counted = conn.execute(
+        "SELECT feature, fused_metric, evidence_slope FROM imrec.feature WHERE evidence_weight = 1 ORDER BY fused_place"
+    ).fetchall()
+    assert [(feature, metric) for feature, metric, _ in counted] == list(FUSED)
+    assert counted[0][2] == SLOPE
+
+
+def test_precision_leaves_the_photo_itself_out() -> None:
+    kinds = ["dog", "dog", "dog", "dog", "dog", "dog", "cat"]
+    # The first is the second nearest to itself; the cat is the nearest.
+    ranks = np.array([[2, 3, 4, 5, 6, 7, 1]], dtype=np.int32)
+    assert precision(ranks, kinds, [0]) == pytest.approx(4 / 5)
+    assert asked([*kinds, None]) == [0, 1, 2, 3, 4, 5]
+
+
+def test_kinds_come_from_a_file_or_from_folders(tmp_path: Path) -> None:
+    file = tmp_path / "kinds.csv"
+    file.write_text("pug,dog\nboxer,dog\n")
+    paths = [Path("a/pug.jpg"), Path("b/tabby.jpg")]
+    assert kinds_of(paths, read_kinds(file)) == ["dog", None]
+    assert kinds_of(paths, read_kinds(None)) == ["a", "b"]
+    assert kinds_of([Path("a/1.jpg"), Path("a/2.jpg")], {}) == [None, None]
+    file.write_text("pug\n")
+    with pytest.raises(UsageError, match="pug,dog"):
+        read_kinds(file)

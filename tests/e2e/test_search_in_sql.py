@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +93,9 @@ def test_fuse_finds_the_copies_and_says_why(album: Album) -> None:
     assert table[0].split() == ["#", *answer["weights"], "path"]
     cells = table[1].split()
     for column, feature in enumerate(answer["weights"]):
-        assert cells[1 + 2 * column] == f"{first['features'][feature]['rank']}."
-        assert float(cells[2 + 2 * column]) == pytest.approx(first["features"][feature]["distance"], abs=1e-4)
+        assert cells[1 + 3 * column] == f"{first['features'][feature]['rank']}."
+        assert float(cells[2 + 3 * column]) == pytest.approx(first["features"][feature]["distance"], abs=1e-4)
+        assert cells[3 + 3 * column] == f"({first['features'][feature]['evidence']:+.0f})"
     assert cells[-1] == first["path"]
     rows = list(csv.DictReader(io.StringIO(album.run("search", image, "--fuse", "--csv").out)))
     assert [row["path"] for row in rows] == [n["path"] for n in answer["neighbours"]]
@@ -133,7 +135,6 @@ def test_dislikes_are_left_out_and_pushed_away(album: Album) -> None:
         (["--weights", "embedding"], "is no weight"),
         (["--weights", "embedding=-1"], "not a number of 0 or more"),
         (["--fuse", "--feature", "average_hash"], "--feature and --metric don't go with it"),
-        (["--fuse", "--explain"], "does not go with --fuse"),
         (["--min-size", "big"], "is not a size"),
         (["--after", "yesterday"], "yesterday"),
     ],
@@ -208,3 +209,25 @@ def test_tune_stores_what_status_and_searches_tell(copied_album: Album) -> None:
     run("index", "drop", "embedding", "cosine")
     assert run("status", "--json").json["tunings"] == []
     assert "no index to tune" in run("tune", code=2).message
+
+
+def test_tune_fuse_fits_curves_that_searches_go_by_until_reset(copied_album: Album) -> None:
+    run, image = copied_album.run, copied_album.folder / "original.png"
+    first = run("search", image, "--fuse", "--json").json["neighbours"][0]
+    fitted = run("tune", "fuse", "--photos", "10", "--json").json
+    assert set(fitted["curves"]) == set(Feature)
+    assert fitted["stored"] == (fitted["after"] >= fitted["before"])
+    assert fitted["tested"] == 5 * 19
+    again = run("search", image, "--fuse", "--json").json["neighbours"][0]
+    assert (again["features"]["difference_hash"] != first["features"]["difference_hash"]) == fitted["stored"]
+    run("tune", "fuse", "--reset")
+    assert run("search", image, "--fuse", "--json").json["neighbours"][0]["fused"] == first["fused"]
+
+
+def test_fuse_explains_its_evidence_in_words(album: Album) -> None:
+    image = album.folder / "original.png"
+    said = album.run("search", image, "--fuse", "--explain", "-k", "1").err
+    assert re.search(r"difference_hash \d+ of 64 bits: [\d,.]+ times more likely of an altered copy", said)
+    ranks = album.run("search", image, "--fusion", "reciprocal_rank", "--json").json
+    assert ranks["fusion"] == "reciprocal_rank"
+    assert {said["evidence"] for n in ranks["neighbours"] for said in n["features"].values()} == {None}

@@ -40,6 +40,8 @@ COMMANDS: list[list[str]] = [
     ["import"],
     ["embed"],
     ["tune"],
+    ["tune", "index"],
+    ["tune", "fuse"],
     ["prune"],
     ["root"],
     ["root", "add"],

@@ -25,7 +25,7 @@ from imrec_pg.embedded import client_path
 from imrec_pg.errors import FileInTheWayError, ImrecError, SchemaError, UsageError
 from imrec_pg.records import Feature, GrantedRole, Metric, ModelIdentity
 
-TABLES = ("root", "image", "file", *Feature, "model", "hamming_flip", "tuning")
+TABLES = ("root", "image", "file", *Feature, "model", "hamming_flip", "tuning", "evidence")
 OBJECTS = """
 SELECT o FROM (
     SELECT concat_ws(' ', 'function', p.oid::regprocedure, p.provolatile, p.proparallel, p.proisstrict,

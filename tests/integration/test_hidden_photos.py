@@ -56,6 +56,7 @@ SELECTS = (
     f"imrec.recommend({F}, '{{}}', 5, combine => 'min', exclude => ARRAY[{GUESS}])",
     f"imrec.fuse({F}, '{{}}', 5)",
     f"imrec.fuse({GUESSED_PATH})",
+    f"imrec.fuse({GUESSED_PATH}, fusion => 'reciprocal_rank')",
     f"imrec.fuse({BOTH}::text)",
     f"imrec.hamming_search(B'{BITS}', 5)",
     f"imrec.hamming_within(B'{BITS}', 8)",

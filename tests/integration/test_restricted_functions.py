@@ -43,7 +43,7 @@ CALLS: dict[str, list[tuple[str, int | str]]] = {
             ("pairs", "", 2),
             ("duplicates", ", NULL", 2),
             ("recommend", f", {F}, '{{}}', 100, 'embedding', NULL, 'mean', '{{}}', '{{}}', NULL, 'auto'", 41),
-            ("fuse", f", {F}, '{{}}', 100, NULL, 'mean', '{{}}', '{{}}', NULL, 'auto'", 41),
+            ("fuse", f", {F}, '{{}}', 100, NULL, 'mean', '{{}}', '{{}}', NULL, 'auto', 'evidence'", 41),
         )
     },
     "features_of(uuid[])": [(f"imrec_internal.features_of(ARRAY[{OTHER}, {MY}]::uuid[])", 1)],
@@ -122,7 +122,8 @@ CLOSED = {
     "file_state(uuid[])": f"({OTHER_FILE}, '{{9}}', '{{2}}', '{{}}', '{{}}', false, false)",
     "lacking_features(uuid[])": f"(ARRAY[{OTHER}::uuid], '{{average_hash}}', '{{1}}', false)",
     "nearest(imrec.features[])": f"({F}, '{{}}', 'embedding', NULL, {ALL_OF})",
-    "fused(imrec.features[])": f"({F}, '{{}}', 9, NULL, 'mean', '{{}}', '{{}}', NULL, 'auto', NULL)",
+    "fused(imrec.features[])": f"({F}, '{{}}', 9, NULL, 'mean', '{{}}', '{{}}', NULL, 'auto', NULL, 'evidence')",
+    "fused_weight(jsonb)": "(NULL, 'evidence', false)",
     "explain(imrec.features[])": f"({F}, '{{}}', 'embedding', NULL, {ALL_OF})",
     "search_plan(imrec.features[])": (
         f"({F}, '{{}}', 'embedding', NULL, 9, 'mean', '{{}}', ARRAY[{OTHER}::uuid], 'auto', ARRAY[{OTHER}::uuid])"

@@ -27,7 +27,7 @@ VECTOR = "[" + ",".join(["1"] * 512) + "]"
 FEATURES = "imrec_internal.stored_features(ARRAY(SELECT image_id FROM imrec.image ORDER BY image_id LIMIT 1))"
 VISIBLE = (
     ("recommend", ", '{}', 5, 'embedding', NULL, 'mean', '{}', '{\"min_width\": 1}', NULL, 'auto')"),
-    ("fuse", ", '{}', 5, NULL, 'mean', '{}', '{\"root\": \"/photos\"}', NULL, 'auto')"),
+    ("fuse", ", '{}', 5, NULL, 'mean', '{}', '{\"root\": \"/photos\"}', NULL, 'auto', 'evidence')"),
 )
 CALLS = [
     "imrec.similar_to('/photos/0.jpg')",
@@ -44,6 +44,7 @@ CALLS = [
         for combine in ("mean", "min")
     ),
     "imrec.fuse('/photos/0.jpg')",
+    "imrec.fuse('/photos/0.jpg', fusion => 'reciprocal_rank')",
     "imrec.similar_to('/photos/0.jpg', filter => imrec.filter(under => '/photos', min_width => 1, format => 'jpg'))",
     "imrec.similar_to('/photos/0.jpg', filter => imrec.filter(root => '/photos', camera => 'x'))",
     "imrec.hamming_search(pg_catalog.repeat('01', 32)::pg_catalog.bit(64), 5)",

@@ -17,6 +17,7 @@ LEFT_OUT = frozenset(
         *("cluster", "cluster_member", "clustering", "map", "map_cell", "map_point", "map_projection"),
         # They follow from the features; what people said of duplicates is exported.
         *("duplicate_member", "duplicate_pair", "duplicate_search", "duplicate_seen"),
+        "evidence",  # is fitted again on what is imported
         "hamming_flip",  # the same in every database: a migration makes it
         "lock",
         # Found again from the features.

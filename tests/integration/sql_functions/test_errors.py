@@ -59,6 +59,8 @@ from imrec_pg.db.connection import Connection
             "imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": -1}')",
             "the weight of average_hash is -1",
         ),
+        ("imrec.fuse('/photos/b/01.jpg', fusion => 'votes')", "no fusion 'votes'"),
+        ("imrec.fuse('/photos/b/01.jpg', fusion => NULL)", "no fusion"),
         ("imrec.fuse('/photos/b/01.jpg', weights => '{\"average_hash\": 0}')", "at least one feature"),
     ],
 )

@@ -35,7 +35,11 @@ def test_fuse_is_reciprocal_rank_fusion(conn: Connection, photos: dict[str, NDAr
         for i in range(2, NUMBER + 1)
     }
     expected = sorted(fused, key=lambda i: (-round(fused[i], 12), i))[:10]
-    found = rows(conn, "SELECT * FROM imrec.fuse('/photos/b/01.jpg', 10, weights => %s)", Jsonb(weights))
+    found = rows(
+        conn,
+        "SELECT * FROM imrec.fuse('/photos/b/01.jpg', 10, weights => %s, fusion => 'reciprocal_rank')",
+        Jsonb(weights),
+    )
     assert ids(found) == expected
     for row in found:
         assert row["fused"] == pytest.approx(fused[row["image_id"].int])
@@ -77,7 +81,7 @@ def test_fuse_tells_the_distance_of_what_a_feature_did_not_rank(
     found = rows(
         conn,
         "SELECT * FROM imrec.fuse('/photos/query.jpg', 1, weights => "
-        '\'{"embedding": 100, "histogram": 1}\')',
+        "'{\"embedding\": 100, \"histogram\": 1}', fusion => 'reciprocal_rank')",
     )
     assert ids(found) == [1001]
     assert found[0]["features"]["embedding"]["rank"] == 1
