@@ -73,6 +73,7 @@ def make_roots(conn: Connection) -> None:
     _add_duplicates(conn)
     reduce_all(conn, least=1)
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
+    conn.execute("INSERT INTO imrec.evidence VALUES ('embedding', 'cosine', '{0,1}', '{90,0}', 101, 101)")
 
 
 def _add_analysis(conn: Connection) -> None:

@@ -164,6 +164,7 @@ DEFINERS_CALLS = [
 READ_NOTHING = {
     "hamming_near(bit)",
     "filter(text)",
+    "evidence_at(double precision)",
     "hash_chunk(bit)",
     "hash_distance(bit)",
     "detailed(bit)",

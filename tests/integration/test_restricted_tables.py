@@ -11,6 +11,7 @@ from imrec_pg.db.connection import Connection
 # By hand: 40 images of its own and the shared one, each in one file in /mine; one failure.
 ROWS = {"imrec.visible_photo": 41, "imrec.visible_failure": 1, "imrec.visible_root": 1}
 TELL_OF_NO_PHOTO = {
+    "imrec_internal.shipped_evidence",
     *(f"imrec.{name}" for name in ("model", "schema_version", "feature")),
     *(
         f"imrec_internal.{name}"
@@ -31,7 +32,13 @@ def test_what_is_not_made_for_it_is_closed(conn: Connection, restricted: Restric
         "WHERE nspname IN ('imrec', 'imrec_internal') AND relkind IN ('r', 'p', 'v', 'm', 'f')"
     ).fetchall()
     closed = {str(row[0]) for row in relations} - ROWS.keys() - TELL_OF_NO_PHOTO
-    assert {"imrec.file", "imrec.embedding", "imrec.tuning", "imrec_internal.access_root"} < closed
+    assert {
+        "imrec.file",
+        "imrec.embedding",
+        "imrec.tuning",
+        "imrec.evidence",
+        "imrec_internal.access_root",
+    } < closed
     for relation in closed:
         for statement in (f"SELECT FROM {relation}", f"EXPLAIN SELECT FROM {relation}"):
             with pytest.raises(pg.InsufficientPrivilege):
