@@ -10,7 +10,6 @@ child tables begin with it; no triggers; no identity columns.
 
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
-    ARRAY,
     REAL,
     BigInteger,
     Boolean,
