@@ -1,5 +1,7 @@
 """Duplicates as users look for them: the commands, on small photos."""
 
+import os
+import subprocess
 from pathlib import Path
 
 from e2e.command import Imrec
@@ -46,3 +48,31 @@ def test_wrong_usage_is_said(run: Imrec, tmp_path: Path) -> None:
     run("duplicates", "list", "--json", "--csv", code=2)
     run("duplicates", "list", "-0", code=2)
     assert "no duplicates are known" in run("duplicates", "list").err
+
+
+def test_a_plan_is_written_read_and_run(run: Imrec, tmp_path: Path) -> None:
+    folder, plan, trash = tmp_path / "photos", tmp_path / "plan.sh", tmp_path / "trash"
+    photo = save(folder / "a.png", scene(1))
+    twin = save(folder / "-it's a\ntwin.png", scene(1))
+    half = save(folder / "half.jpg", scene(1).resize((96, 72)), quality=70)
+    os.utime(photo, (10**9, 10**9))
+    run("ingest", folder, "--no-index")
+    run("duplicates", "find")
+    said = run("duplicates", "plan", "--trash", trash, "--output", plan, "--keep", "resolution,oldest").err
+    assert "2 files of 1 groups could go" in said
+    assert photo.exists()
+    assert twin.exists()
+    assert half.exists()
+    piped = run("duplicates", "plan", "--trash", trash, "--keep", "resolution,oldest").raw_out
+    assert piped == plan.read_bytes()
+    run("duplicates", "plan", "--trash", trash, "--output", photo, "--force", code=2)
+    assert subprocess.run(["sh", plan], check=True, capture_output=True).stderr == b"2 done, 0 left alone\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png"]
+    assert sorted(path.name for path in trash.rglob("*.[pj]*g")) == [twin.name, half.name]
+    # What went is missing; it is a duplicate no longer.
+    run("ingest", folder)
+    assert b"move '" not in run("duplicates", "plan", "--trash", trash).raw_out
+    for wrong in ([], ["--hardlink", "--trash", trash], ["--hardlink", "--kind", "copy"]):
+        run("duplicates", "plan", *wrong, code=2)
+    assert "write some of" in run("duplicates", "plan", "--trash", trash, "--keep", "best", code=2).err
+    assert "ingest would find" in run("duplicates", "plan", "--trash", folder / "x", code=2).err
