@@ -5,6 +5,11 @@ kept=
 acted=0
 left=0
 
+if ! command -v sha256sum >/dev/null 2>&1 && ! command -v shasum >/dev/null 2>&1; then
+    echo 'neither sha256sum nor shasum is installed: nothing was done' >&2
+    exit 1
+fi
+
 # Whether a file is there and has a SHA-256 that begins so.
 is_still() {
     [ -f "$1" ] && [ ! -L "$1" ] || return 1

@@ -15,7 +15,7 @@ _EXPLAINED = """: {actions}, {groups} groups.
 """
 _END = b"""
 printf '%s done, %s left alone\\n' "$acted" "$left" >&2
-[ "$left" -eq 0 ]
+[ "$left" -eq 0 ] || exit 3
 """
 
 
