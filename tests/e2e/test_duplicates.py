@@ -23,8 +23,10 @@ def test_copies_are_found_listed_and_judged_once(run: Imrec, tmp_path: Path) -> 
     assert len(names["copy"]) == 2
     paths = run("duplicates", "list", "--paths", "-0").raw_out.split(b"\0")
     assert set(paths) == {bytes(half), bytes(twin), b""}
-    shown = run("duplicates", "list").raw_out
-    assert b"\x1b" not in shown
+    shown = run("duplicates", "list", "--plot", tmp_path / "copies.png")
+    assert b"\x1b" not in shown.raw_out
+    assert "Pairs of photos that are alike: 1" in shown.err
+    assert (tmp_path / "copies.png").stat().st_size > 1000
     rows = run("duplicates", "list", "--kind", "copy", "--csv").raw_out.splitlines()
     assert rows[0].startswith(b"group_id,kind,keeper,path")
     assert "(before: none)" in run("duplicates", "verdict", half, folder / "0.png", "different").err
