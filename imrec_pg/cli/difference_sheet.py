@@ -75,6 +75,16 @@ def _draw(title: str, pairs: Sequence[Pair], decoders: Decoders) -> Image.Image:
     return sheet
 
 
+def strip_of(keep: bytes, other: bytes, decoders: Decoders) -> Image.Image:
+    """Return two photos side by side and what is different; paths as the file system spells them."""
+    tiles = [Tile(path, "", "") for path in (keep, other)]
+    one, two = Pictures(decoders).of(tiles)
+    strip = Image.new("RGB", (3 * BOX + 2 * GAP, BOX), PAPER)
+    for place, box in enumerate((boxed(one, TILE), boxed(two, TILE), difference_of(one, two))):
+        strip.paste(box, (place * (BOX + GAP), 0))
+    return strip
+
+
 def difference_of(one: Thumbnail | None, other: Thumbnail | None) -> Image.Image:
     """Return a box with the first picture in pale grey, and in red where the other differs.
 

@@ -8,6 +8,7 @@ _COMMANDS = {
     "find": "Look for near copies in the whole library.",
     "list": "List the groups of duplicates.",
     "plan": "Write a shell script that moves or links what could go.",
+    "review": "Go through near copies in the terminal, and say what they are.",
     "verdict": "Say that two photos are the same, alternates or different.",
 }
 
