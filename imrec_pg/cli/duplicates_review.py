@@ -142,6 +142,7 @@ class _Review:
     place: int = 0
     said: int = 0
     _steps: list[tuple[int, bool, Verdict | None]] = field(default_factory=list)
+    _typed: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         while self.place < len(self.pairs):
@@ -164,12 +165,15 @@ class _Review:
     def _key(self) -> str:
         print_line(_HELP)
         while True:
+            while self._typed:
+                if (key := self._typed.pop(0)) in {*_KEYS, "S", "n", "u", "q"}:
+                    return key
             try:
-                key = click.getchar()
+                typed = click.getchar()  # several, if they were typed fast
             except EOFError:
                 return "q"
-            if key in {*_KEYS, "S", "n", "u", "q"}:
-                return key
+            if not typed.startswith("\x1b"):  # an arrow or the like
+                self._typed.extend(typed)
 
     def _say(self, verdict: Verdict) -> None:
         pair = self.pairs[self.place]
