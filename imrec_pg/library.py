@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from imrec_pg.analysis.records import Clustering, MapInfo, MapPoints
+    from imrec_pg.analysis.removals import KeepRule, RemovalPlan
     from imrec_pg.analysis.stored import Member
     from imrec_pg.backup.parquet import Exported, Imported
     from imrec_pg.doctor import Finding
@@ -690,6 +691,43 @@ class Library:
         return self._sessions.run(
             lambda conn: duplicates.groups(conn, wanted_kind, roots_here(conn, this_host()))
         )
+
+    def plan_removal(
+        self,
+        kinds: "Sequence[DuplicateKind | str]" = ("copy", "exact"),
+        *,
+        keep: "Sequence[KeepRule | str]" = (),
+        prefer: Sequence[PathLike] = (),
+        trash: PathLike | None = None,
+    ) -> "RemovalPlan":
+        """Return which files of duplicates could go, and which stays for each; nothing is changed.
+
+        Args:
+            kinds: "copy", "exact" and "burst", or some of them.
+            keep: rules in their order, by which one file of a group stays: "resolution", "format" (a camera raw,
+                then HEIC), "date" (one with a date by EXIF), "bytes", "oldest". Where they leave it open, the
+                group's keeper stays.
+            prefer: folders whose files stay before all others, the first one first.
+            trash: a folder into which a script is to move files; it is refused where ingest would find them again.
+
+        Raises:
+            InvalidQueryError: there is no such kind or rule.
+            UsageError: the trash lies in a root.
+        """
+        from imrec_pg.analysis import duplicates, removals
+        from imrec_pg.paths import absolute
+
+        wanted_kinds = [chosen(duplicates.DuplicateKind, kind) for kind in kinds]
+        rules = [chosen(removals.KeepRule, rule) for rule in keep]
+        folders = [absolute(folder) for folder in prefer]
+
+        def plan(conn: Connection) -> "RemovalPlan":
+            here = roots_here(conn, this_host())
+            if trash is not None:
+                removals.check_trash(absolute(trash), here)
+            return removals.plan(conn, wanted_kinds, rules, folders, here)
+
+        return self._sessions.run(plan)
 
     def set_verdict(
         self, photo: "PathLike | UUID", other: "PathLike | UUID", verdict: "Verdict | str | None"

@@ -49,13 +49,13 @@ MAX_TILES = 500  # up to 190 MB of pixels
 _TILES_A_DECODER = 16  # a second decoder takes longer to start than so many photos to decode
 _AHEAD = 8  # files in memory while their pictures are decoded
 
-_BOX, _GAP, _MARGIN, _PADDING, _LABEL, _TEXT, _RADIUS = 240, 24, 40, 20, 36, 56, 10
-_TOP = _MARGIN + 56  # below the title
-_STEP_X, _STEP_Y = _BOX + _GAP, _BOX + _TEXT + _GAP
+BOX, GAP, MARGIN, _PADDING, _LABEL, TEXT, _RADIUS = 240, 24, 40, 20, 36, 56, 10
+_TOP = MARGIN + 56  # below the title
+_STEP_X, _STEP_Y = BOX + GAP, BOX + TEXT + GAP
 _QUERY_COLUMNS, _MATCH_COLUMNS = range(1, 4), range(4, 7)
 _TITLE_SIZES = range(28, 15, -2)
 
-_PAPER, _PANEL, _TILE, _GREY = "#ffffff", "#e4ecf9", "#f1f3f5", "#d5d9de"
+PAPER, _PANEL, TILE, _GREY = "#ffffff", "#e4ecf9", "#f1f3f5", "#d5d9de"
 _INK, _MUTED, _ACCENT = "#1b1f24", "#5c6570", "#1f5fbf"
 
 # Pillow's own font has little beyond ASCII: a system font, if there is one, draws the other letters.
@@ -173,34 +173,35 @@ def _draw_sheet(
     query_columns, match_columns = _arrange(len(queries), len(matches))
     query_rows = max(1, ceil(len(queries) / query_columns))
     rows = max(query_rows, ceil(len(matches) / match_columns))
-    panel_width = query_columns * _STEP_X - _GAP + 2 * _PADDING
-    matches_left = _MARGIN + panel_width + _GAP + _PADDING
-    width = matches_left + match_columns * _STEP_X - _GAP + _MARGIN
-    height = _TOP + _block_height(rows) + _MARGIN
-    sheet = Image.new("RGB", (width, height), _PAPER)
+    panel_width = query_columns * _STEP_X - GAP + 2 * _PADDING
+    matches_left = MARGIN + panel_width + GAP + _PADDING
+    width = matches_left + match_columns * _STEP_X - GAP + MARGIN
+    height = _TOP + _block_height(rows) + MARGIN
+    sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    _write_title(draw, title, width - 2 * _MARGIN)
-    panel = (_MARGIN, _TOP, _MARGIN + panel_width, _TOP + _block_height(query_rows))
+    write_title(draw, title, width - 2 * MARGIN)
+    panel = (MARGIN, _TOP, MARGIN + panel_width, _TOP + _block_height(query_rows))
     draw.rounded_rectangle(panel, radius=_RADIUS + _PADDING // 2, fill=_PANEL)
     above, beside = labels or (
         "Query" if len(queries) == 1 else "Queries",
         "Matches, nearest first" if matches else "No matches",
     )
-    pictures = _Pictures(decoders)
-    _draw_block(sheet, _MARGIN + _PADDING, above, queries, query_columns, pictures, ranked=False)
+    pictures = Pictures(decoders)
+    _draw_block(sheet, MARGIN + _PADDING, above, queries, query_columns, pictures, ranked=False)
     _draw_block(sheet, matches_left, beside, matches, match_columns, pictures, ranked=True)
     return sheet
 
 
 def _block_height(rows: int) -> int:
-    return _LABEL + rows * _STEP_Y - _GAP + 2 * _PADDING
+    return _LABEL + rows * _STEP_Y - GAP + 2 * _PADDING
 
 
-def _write_title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
+def write_title(draw: ImageDraw.ImageDraw, title: str, width: int) -> None:
+    """Write the title above all, smaller or shortened if it is too wide."""
     title = _printable(title)
     fonts = [_font(title, size) for size in _TITLE_SIZES]
     font = next((font for font in fonts if font.getlength(title) <= width), fonts[-1])
-    draw.text((_MARGIN, _MARGIN + 16), _fit(title, font, width), _INK, font, anchor="lm")
+    draw.text((MARGIN, MARGIN + 16), _fit(title, font, width), _INK, font, anchor="lm")
 
 
 def _draw_block(
@@ -209,7 +210,7 @@ def _draw_block(
     label: str,
     tiles: Sequence[Tile],
     columns: int,
-    pictures: "_Pictures",
+    pictures: "Pictures",
     *,
     ranked: bool,
 ) -> None:
@@ -218,11 +219,11 @@ def _draw_block(
     for index, (tile, thumbnail) in enumerate(zip(tiles, pictures.of(tiles), strict=True)):
         row, column = divmod(index, columns)
         place = (left + column * _STEP_X, _TOP + _PADDING + _LABEL + row * _STEP_Y)
-        sheet.paste(_picture(thumbnail, _TILE if ranked else _PAPER), place, _rounded_mask())
-        _write_beneath(draw, place, tile, str(index + 1) if ranked else "")
+        sheet.paste(boxed(thumbnail, TILE if ranked else PAPER), place, rounded_mask())
+        write_beneath(draw, place, tile, str(index + 1) if ranked else "")
 
 
-class _Pictures:
+class Pictures:
     """The pictures of tiles, reduced in other processes."""
 
     def __init__(self, decoders: Decoders) -> None:
@@ -240,7 +241,7 @@ class _Pictures:
 
     def _start(self, path: bytes) -> Callable[[], Thumbnail] | None:
         try:
-            return self._decoders.thumbnail(content.read(path), display_path(path), _BOX)
+            return self._decoders.thumbnail(content.read(path), display_path(path), BOX)
         except DecodeError:
             return None
 
@@ -251,41 +252,42 @@ class _Pictures:
             return None
 
 
-def _picture(thumbnail: Thumbnail | None, ground: str) -> Image.Image:
+def boxed(thumbnail: Thumbnail | None, ground: str) -> Image.Image:
     """Return a box with the image in its middle; small images are not enlarged."""
     if thumbnail is None:
-        box = Image.new("RGB", (_BOX, _BOX), _GREY)
-        middle = (_BOX // 2, _BOX // 2)
+        box = Image.new("RGB", (BOX, BOX), _GREY)
+        middle = (BOX // 2, BOX // 2)
         ImageDraw.Draw(box).text(middle, "not readable", _MUTED, _own_font(18), anchor="mm")
         return box
     pixels = Image.frombytes("RGB", (thumbnail.width, thumbnail.height), thumbnail.pixels)
-    box = Image.new("RGB", (_BOX, _BOX), ground)
-    box.paste(pixels, ((_BOX - pixels.width) // 2, (_BOX - pixels.height) // 2))
+    box = Image.new("RGB", (BOX, BOX), ground)
+    box.paste(pixels, ((BOX - pixels.width) // 2, (BOX - pixels.height) // 2))
     return box
 
 
 @cache
-def _rounded_mask() -> Image.Image:
+def rounded_mask() -> Image.Image:
+    """Return by what a box is pasted to have round corners."""
     # Drawn larger and reduced: Pillow draws round corners without smoothing.
-    mask = Image.new("L", (4 * _BOX, 4 * _BOX), 0)
-    corners = (0, 0, 4 * _BOX - 1, 4 * _BOX - 1)
+    mask = Image.new("L", (4 * BOX, 4 * BOX), 0)
+    corners = (0, 0, 4 * BOX - 1, 4 * BOX - 1)
     ImageDraw.Draw(mask).rounded_rectangle(corners, radius=4 * _RADIUS, fill=255)
     return mask.reduce(4)
 
 
-def _write_beneath(draw: ImageDraw.ImageDraw, place: tuple[int, int], tile: Tile, rank: str) -> None:
+def write_beneath(draw: ImageDraw.ImageDraw, place: tuple[int, int], tile: Tile, rank: str) -> None:
     """Write the rank and the detail, if any, and the caption on the line below."""
-    left, middle = place[0], place[1] + _BOX + 20
+    left, middle = place[0], place[1] + BOX + 20
     caption, detail = _printable(tile.caption), _printable(tile.detail)
     if rank or detail:
         font = _own_font(22)
         draw.text((left, middle), rank, _ACCENT, font, anchor="lm", stroke_width=0.4)
         indent = int(font.getlength(rank)) + 10 if rank else 0
         font = _font(detail, 17)
-        draw.text((left + indent, middle), _fit(detail, font, _BOX - indent), _INK, font, anchor="lm")
+        draw.text((left + indent, middle), _fit(detail, font, BOX - indent), _INK, font, anchor="lm")
         middle += 22
     font = _font(caption, 15)
-    draw.text((left, middle), _fit(caption, font, _BOX), _MUTED, font, anchor="lm")
+    draw.text((left, middle), _fit(caption, font, BOX), _MUTED, font, anchor="lm")
 
 
 def _printable(text: str) -> str:

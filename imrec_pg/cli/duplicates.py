@@ -7,6 +7,8 @@ import click
 _COMMANDS = {
     "find": "Look for near copies in the whole library.",
     "list": "List the groups of duplicates.",
+    "plan": "Write a shell script that moves or links what could go.",
+    "review": "Go through near copies in the terminal, and say what they are.",
     "verdict": "Say that two photos are the same, alternates or different.",
 }
 
@@ -36,6 +38,7 @@ class _Subcommands(click.Group):
 Examples:
   imrec-pg duplicates find
   imrec-pg duplicates list
+  imrec-pg duplicates plan --trash ~/trash --output plan.sh
   imrec-pg duplicates verdict a.jpg b.jpg different""",
 )
 def command() -> None:

@@ -1,5 +1,7 @@
 """Duplicates as users look for them: the commands, on small photos."""
 
+import os
+import subprocess
 from pathlib import Path
 
 from e2e.command import Imrec
@@ -21,8 +23,10 @@ def test_copies_are_found_listed_and_judged_once(run: Imrec, tmp_path: Path) -> 
     assert len(names["copy"]) == 2
     paths = run("duplicates", "list", "--paths", "-0").raw_out.split(b"\0")
     assert set(paths) == {bytes(half), bytes(twin), b""}
-    shown = run("duplicates", "list").raw_out
-    assert b"\x1b" not in shown
+    shown = run("duplicates", "list", "--plot", tmp_path / "copies.png")
+    assert b"\x1b" not in shown.raw_out
+    assert "Pairs of photos that are alike: 1" in shown.err
+    assert (tmp_path / "copies.png").stat().st_size > 1000
     rows = run("duplicates", "list", "--kind", "copy", "--csv").raw_out.splitlines()
     assert rows[0].startswith(b"group_id,kind,keeper,path")
     assert "(before: none)" in run("duplicates", "verdict", half, folder / "0.png", "different").err
@@ -46,3 +50,31 @@ def test_wrong_usage_is_said(run: Imrec, tmp_path: Path) -> None:
     run("duplicates", "list", "--json", "--csv", code=2)
     run("duplicates", "list", "-0", code=2)
     assert "no duplicates are known" in run("duplicates", "list").err
+
+
+def test_a_plan_is_written_read_and_run(run: Imrec, tmp_path: Path) -> None:
+    folder, plan, trash = tmp_path / "photos", tmp_path / "plan.sh", tmp_path / "trash"
+    photo = save(folder / "a.png", scene(1))
+    twin = save(folder / "-it's a\ntwin.png", scene(1))
+    half = save(folder / "half.jpg", scene(1).resize((96, 72)), quality=70)
+    os.utime(photo, (10**9, 10**9))
+    run("ingest", folder, "--no-index")
+    run("duplicates", "find")
+    said = run("duplicates", "plan", "--trash", trash, "--output", plan, "--keep", "resolution,oldest").err
+    assert "2 files of 1 groups could go" in said
+    assert photo.exists()
+    assert twin.exists()
+    assert half.exists()
+    piped = run("duplicates", "plan", "--trash", trash, "--keep", "resolution,oldest").raw_out
+    assert piped == plan.read_bytes()
+    run("duplicates", "plan", "--trash", trash, "--output", photo, "--force", code=2)
+    assert subprocess.run(["sh", plan], check=True, capture_output=True).stderr == b"2 done, 0 left alone\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png"]
+    assert sorted(path.name for path in trash.rglob("*.[pj]*g")) == [twin.name, half.name]
+    # What went is missing; it is a duplicate no longer.
+    run("ingest", folder)
+    assert b"move '" not in run("duplicates", "plan", "--trash", trash).raw_out
+    for wrong in ([], ["--hardlink", "--trash", trash], ["--hardlink", "--kind", "copy"]):
+        run("duplicates", "plan", *wrong, code=2)
+    assert "write some of" in run("duplicates", "plan", "--trash", trash, "--keep", "best", code=2).err
+    assert "ingest would find" in run("duplicates", "plan", "--trash", folder / "x", code=2).err
