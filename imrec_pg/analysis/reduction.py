@@ -101,7 +101,7 @@ def choose(feature: Feature, sample: Floats, images: int) -> Choice:
 def _passing(axes: Axes, sample: Floats, images: int) -> float:
     """Return the share of rows that may be among the ten nearest, as far as their lower bounds tell."""
     # Of the whole library ten are nearer than of the sample.
-    k = max(1, round(_NEIGHBOURS * len(sample) / images))
+    k = min(max(1, round(_NEIGHBOURS * len(sample) / images)), len(sample) - 1)
     reduced = axes.reduce(sample)[0].astype(np.float32)
     step = max(1, len(sample) // _QUERIES)
     shares = []

@@ -174,7 +174,10 @@ def reduced_vectors(examined: Examined) -> Iterator[Finding]:
     """Yield how many vectors exact searches would miss, since they were written by other programs than ours."""
     if "reduction" not in examined.tables:
         return
-    for name in examined.values(_REDUCED_FEATURES):
+    features = examined.values(_REDUCED_FEATURES)
+    if not features:
+        yield ok("no vectors are reduced: that begins with the first index of 5,000 photos or more")
+    for name in features:
         parts = {
             "table": Identifier("imrec", name),
             "reduced": Identifier("imrec", f"{name}_reduced"),
