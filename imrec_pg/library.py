@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from imrec_pg.ingest.watch import WatchOptions
     from imrec_pg.pictures.shown import ShownMap
     from imrec_pg.projector import ProjectorExport
+    from imrec_pg.search.duplicate_tuning import DuplicateTuning
 
 PathLike = str | bytes | os.PathLike[str]
 _MAX_WORKERS = 256
@@ -653,7 +654,7 @@ class Library:
 
     def find_duplicates(
         self,
-        strictness: "Strictness | str" = "normal",
+        strictness: "Strictness | str | None" = None,
         *,
         crops: bool = False,
         on_progress: OnProgress | None = None,
@@ -661,7 +662,8 @@ class Library:
         """Look for near copies in the whole library; from then on, ingests look for those of new photos.
 
         Args:
-            strictness: how alike two images must be: "strict", "normal" or "loose".
+            strictness: how alike two images must be: "strict", "normal" or "loose"; None for what
+                tune_duplicates() chose, or else normal.
             crops: also compare each image with the ten nearest by embedding, which takes much longer.
             on_progress: what to tell; see OnProgress.
 
@@ -674,9 +676,38 @@ class Library:
 
         return self._sessions.run(
             duplicates.find,
-            chosen(duplicates.Strictness, strictness),
+            None if strictness is None else chosen(duplicates.Strictness, strictness),
             crops=crops,
             on_progress=on_progress or nothing,
+        )
+
+    def tune_duplicates(
+        self,
+        *,
+        photos: int = 100,
+        precision: float = 0.99,
+        on_progress: tuning.OnProgress = lambda _step, _done, _total: None,
+    ) -> "DuplicateTuning":
+        """Measure on altered copies of so many photos what each strictness finds; find_duplicates() goes by the best.
+
+        Args:
+            photos: how many photos copies are made of.
+            precision: which share of what is found has to be right.
+            on_progress: called with the step, and how much of how much of it is done.
+
+        Raises:
+            UsageError: a number is out of range, or fewer than 10 photos that are stored can be read here.
+            ModelMismatchError: the embeddings here were made by another model.
+        """
+        from imrec_pg.search.duplicate_tuning import tune_duplicates
+
+        return self._sessions.run(
+            tune_duplicates,
+            self._decoders,
+            self._query_embedders,
+            photos=photos,
+            precision=precision,
+            on_progress=on_progress,
         )
 
     def duplicates(self, kind: "DuplicateKind | str | None" = None) -> "list[DuplicateGroup]":

@@ -98,6 +98,7 @@ def _add_analysis(conn: Connection) -> None:
 def _add_duplicates(conn: Connection) -> None:
     """Make a group of a photo of each root, a pair of the two and a verdict; and pairs of /mine: 1 is missing."""
     conn.execute("INSERT INTO imrec.duplicate_search VALUES (1, 'normal', false)")
+    conn.execute("INSERT INTO imrec.duplicate_tuning VALUES (1, 'normal', 1, 1, 19, 100)")
     conn.execute("INSERT INTO imrec.duplicate_seen SELECT image_id FROM imrec.image")
     for own in ((UUID(int=a), UUID(int=b)) for a, b in ((1, 2), (2, 3), (2, 102))):
         conn.execute("INSERT INTO imrec.duplicate_pair VALUES (%s, %s, 0, 0, 0, 0, 0, 'copy')", own)

@@ -26,6 +26,7 @@ _LIMIT = """
 SELECT greatest(l.difference_bits, l.near_bits) AS difference, l.near_bits AS perceptual
 FROM imrec_internal.limit_of(%s) AS l
 """
+_TUNED = "SELECT strictness FROM imrec.duplicate_tuning"
 _STAGE = "SELECT imrec_internal.stage_duplicates()"
 _MASKS = "SELECT imrec_internal.hash_masks(%s)"
 _NEAR_CODES = "SELECT imrec_internal.near_codes(%s, %s, %s)"
@@ -143,16 +144,23 @@ class DuplicateGroup:
 
 
 def find(
-    conn: Connection, strictness: Strictness, *, crops: bool, on_progress: OnProgress = nothing
+    conn: Connection, strictness: Strictness | None, *, crops: bool, on_progress: OnProgress = nothing
 ) -> FoundDuplicates:
     """Look for near duplicates in the whole library; what people said stays.
 
     Nothing changes for others until all is found, in one transaction. Then come the images that were stored meanwhile.
 
+    Args:
+        conn: as db.session opens it.
+        strictness: None for the one that tune chose, or else normal.
+        crops: also compare each image with the ten nearest by embedding.
+        on_progress: what to tell; see OnProgress.
+
     Raises:
         DatabaseUnreachableError: the connection was lost; nothing was changed.
     """
     with translated(conn), conn.transaction():
+        strictness = strictness or Strictness(value_or_none(conn, str, _TUNED) or Strictness.NORMAL)
         limit = one_row(conn, _Bits, _LIMIT, (str(strictness),))
         on_progress("reading", 0, None)
         conn.execute(_STAGE)

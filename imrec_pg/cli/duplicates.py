@@ -9,6 +9,7 @@ _COMMANDS = {
     "list": "List the groups of duplicates.",
     "plan": "Write a shell script that moves or links what could go.",
     "review": "Go through near copies in the terminal, and say what they are.",
+    "tune": "Measure each strictness on your own photos, and choose one.",
     "verdict": "Say that two photos are the same, alternates or different.",
 }
 

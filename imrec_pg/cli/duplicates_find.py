@@ -27,14 +27,12 @@ Examples:
 @click.option(
     "--strictness",
     type=EnumChoice(Strictness),
-    default=Strictness.NORMAL,
-    show_default=True,
-    help="How alike two photos must be.",
+    help="How alike two photos must be; by default what duplicates tune chose, or else normal.",
 )
 @click.option("--crops", is_flag=True, help="Also compare each photo with the ten nearest by embedding.")
 @json_option
 @database_options
-def command(*, strictness: Strictness, crops: bool, as_json: bool) -> None:
+def command(*, strictness: Strictness | None, crops: bool, as_json: bool) -> None:
     """Look for near copies in the whole library, and put them into groups.
 
     From then on, ingest and watch look for copies of each new photo in the same way. Groups keep their ids, and

@@ -544,6 +544,20 @@ duplicate_search = Table(
     comment="The last search for duplicates, one row: ingest looks for those of new photos as it did.",
 )
 
+duplicate_tuning = Table(
+    "duplicate_tuning",
+    metadata,
+    Column("tuning_id", SmallInteger, primary_key=True, autoincrement=False, server_default="1"),
+    Column("strictness", Text, nullable=False, comment="What searches go by that name no other."),
+    Column("precision", Double, nullable=False, comment="Of what it found, the share that was right."),
+    Column("recall", Double, nullable=False, comment="The share of the altered copies that it found."),
+    Column("copies", BigInteger, nullable=False),
+    Column("pairs", BigInteger, nullable=False, comment="Of copies and unrelated photos."),
+    Column("measured_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("tuning_id = 1", name="single"),
+    comment="The strictness that imrec-pg duplicates tune chose, one row, and what it measured.",
+)
+
 duplicate_seen = Table(
     "duplicate_seen",
     metadata,

@@ -51,7 +51,9 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Copies:
+class Copies:
+    """Altered copies of a stored photo: one of each of images.alterations, in their order."""
+
     original: UUID
     features: tuple[Features, ...]
 
@@ -92,7 +94,7 @@ def tune_fuse(
     if photos < _FEWEST:
         raise UsageError(f"curves need copies of {_FEWEST} photos or more, not {photos}")
     check_model(conn, embedders.identity)
-    copied = list(_copies(conn, decoders, embedders, photos, on_progress))
+    copied = list(altered_copies(conn, decoders, embedders, photos, on_progress))
     if len(copied) < _FEWEST:
         raise UsageError(
             f"only {len(copied)} stored photos can be read on this host: curves need {_FEWEST} or more"
@@ -116,9 +118,9 @@ def reset(conn: Connection) -> None:
         conn.execute("DELETE FROM imrec.evidence")
 
 
-def _copies(
+def altered_copies(
     conn: Connection, decoders: Decoders, embedders: EmbedderSource, number: int, on_progress: OnProgress
-) -> Iterator[_Copies]:
+) -> Iterator[Copies]:
     """Yield altered copies of so many photos, or of fewer where fewer can be read."""
     found = 0
     # Some files may be gone or changed.
@@ -135,7 +137,7 @@ def _copies(
             replace(extracted.features, embedding=row)
             for extracted, row in zip(made, embeddings, strict=True)
         )
-        yield _Copies(content.image_id, tuple(features))
+        yield Copies(content.image_id, tuple(features))
         found += 1
 
 
@@ -153,7 +155,7 @@ def _contents(conn: Connection, number: int) -> Iterator[tuple[FileContent, str]
             yield content, display_path(path)
 
 
-def _fit(conn: Connection, copied: Sequence[_Copies]) -> dict[Feature, Curve]:
+def _fit(conn: Connection, copied: Sequence[Copies]) -> dict[Feature, Curve]:
     originals = ranking.stored_features(conn, [copies.original for copies in copied])
     others = list(ranking.stored_features(conn, sample_of(conn, Feature.EMBEDDING, _UNRELATED)).values())
     with translated(conn):
@@ -165,12 +167,10 @@ def _fit(conn: Connection, copied: Sequence[_Copies]) -> dict[Feature, Curve]:
         if not known or len(stored) <= 1:
             continue
         near = [
-            distances(
-                _column(copies.features, feature), _column([originals[copies.original]], feature), metric
-            )
+            distances(column(copies.features, feature), column([originals[copies.original]], feature), metric)
             for copies in known
         ]
-        between = distances(_column(stored, feature), _column(stored, feature), metric)
+        between = distances(column(stored, feature), column(stored, feature), metric)
         curves[feature] = fit(
             _finite(np.concatenate(near).ravel()), _finite(between[np.triu_indices_from(between, 1)])
         )
@@ -181,14 +181,15 @@ def _finite(found: NDArray[np.float64]) -> NDArray[np.float64]:
     return found[np.isfinite(found)]
 
 
-def _column(rows: Sequence[Features], feature: Feature) -> NDArray[np.generic]:
+def column(rows: Sequence[Features], feature: Feature) -> NDArray[np.generic]:
+    """Return one feature of all, as distances() takes it."""
     values = [features.get(feature) for features in rows]
     return np.stack(
         [np.frombuffer(v, dtype=np.uint8) if isinstance(v, bytes) else np.asarray(v) for v in values]
     )
 
 
-def _recall(conn: Connection, copied: Sequence[_Copies], step: str, on_progress: OnProgress) -> float:
+def _recall(conn: Connection, copied: Sequence[Copies], step: str, on_progress: OnProgress) -> float:
     """Return the share of copies whose original comes first."""
     questions = [(copies.original, features) for copies in copied for features in copies.features]
     hits = 0

@@ -177,6 +177,13 @@ _COMMENTS = {
     "COLUMN imrec.duplicate_pair.kind": (
         "copy; burst: of the same camera, seconds apart; raw: a camera raw and its picture, side by side."
     ),
+    "TABLE imrec.duplicate_tuning": (
+        "The strictness that imrec-pg duplicates tune chose, one row, and what it measured."
+    ),
+    "COLUMN imrec.duplicate_tuning.strictness": "What searches go by that name no other.",
+    "COLUMN imrec.duplicate_tuning.precision": "Of what it found, the share that was right.",
+    "COLUMN imrec.duplicate_tuning.recall": "The share of the altered copies that it found.",
+    "COLUMN imrec.duplicate_tuning.pairs": "Of copies and unrelated photos.",
     "TABLE imrec.duplicate_search": (
         "The last search for duplicates, one row: ingest looks for those of new photos as it did."
     ),
@@ -218,7 +225,14 @@ def downgrade() -> None:
     for table in ("access_root", "access", "applied_sql"):
         op.drop_table(table, schema="imrec_internal")
     for table in (
-        *("duplicate_seen", "duplicate_search", "duplicate_verdict", "duplicate_member", "duplicate_pair"),
+        *(
+            "duplicate_tuning",
+            "duplicate_seen",
+            "duplicate_search",
+            "duplicate_verdict",
+            "duplicate_member",
+            "duplicate_pair",
+        ),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("reduction_axis", "reduction", *(f"{name}_reduced" for name in _VECTORS)),
         *("claim", "worker", "missing", "failure", "evidence", "tuning", "model", "hamming_flip"),
@@ -655,6 +669,17 @@ def _create_duplicates() -> None:
         schema="imrec",
     )
     op.create_index("duplicate_verdict_other_id_idx", "duplicate_verdict", ["other_id"], schema="imrec")
+    op.create_table(
+        "duplicate_tuning",
+        sa.Column("tuning_id", sa.SmallInteger, nullable=False, server_default="1", autoincrement=False),
+        sa.Column("strictness", sa.Text, nullable=False),
+        *(sa.Column(name, sa.Double, nullable=False) for name in ("precision", "recall")),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("copies", "pairs")),
+        _time("measured_at"),
+        sa.PrimaryKeyConstraint("tuning_id", name="duplicate_tuning_pkey"),
+        sa.CheckConstraint("tuning_id = 1", name=op.f("duplicate_tuning_single_check")),
+        schema="imrec",
+    )
     op.create_table(
         "duplicate_search",
         sa.Column("search_id", sa.SmallInteger, nullable=False, server_default="1", autoincrement=False),

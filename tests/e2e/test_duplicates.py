@@ -3,9 +3,17 @@
 import os
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
-from e2e.command import Imrec
+import numpy as np
+import pytest
+from e2e.command import Album, Imrec
 from e2e.photos import save, scene
+from support import bare_session, settings_for
+
+from imrec_pg.db.rows import all_rows, values
+from imrec_pg.search.duplicate_tuning import LIMITS, Distances, Limit
+from imrec_pg.search.ranking import stored_features
 
 
 def test_copies_are_found_listed_and_judged_once(run: Imrec, tmp_path: Path) -> None:
@@ -39,6 +47,43 @@ def test_copies_are_found_listed_and_judged_once(run: Imrec, tmp_path: Path) -> 
     assert "(before: different)" in run("duplicates", "verdict", half, folder / "0.png", "none").err
     (group,) = run("duplicates", "list", "--kind", "copy", "--json").json
     assert len(group["photos"]) == 3
+
+
+def test_tune_measures_each_strictness_and_find_goes_by_the_one_chosen(copied_album: Album) -> None:
+    run = copied_album.run
+    tuned = run("duplicates", "tune", "--photos", "10", "--json").json
+    judged = {(one["strictness"], one["crops"]): one for one in tuned["judged"]}
+    assert set(judged) == {(name, crops) for name in ("strict", "normal", "loose") for crops in (False, True)}
+    assert tuned["copies"] == 10 * 19
+    for crops in (False, True):
+        recalls = [judged[name, crops]["recall"] for name in ("strict", "normal", "loose")]
+        assert recalls == sorted(recalls)
+    for one in judged.values():
+        assert one["precision"] == pytest.approx(one["found"] / max(1, one["found"] + one["wrong"]), abs=1e-9)
+        assert one["recall"] == pytest.approx(one["found"] / 190)
+        assert one["recall"] == pytest.approx(sum(one["by_alteration"].values()) / 19)
+    # A copy by JPEG 30 is found by all, what is rotated by none without crops.
+    assert judged["strict", False]["by_alteration"]["JPEG 30"] > 0.4
+    assert judged["loose", False]["by_alteration"]["rotation 90°"] < 0.2
+    fine = [name for name in ("strict", "normal", "loose") if judged[name, False]["precision"] >= 0.99]
+    best = max(fine, key=lambda name: judged[name, False]["recall"])
+    assert tuned["chosen"] == best
+    by_default = run("duplicates", "find", "--json").json
+    assert by_default == run("duplicates", "find", "--strictness", best, "--json").json
+    # What it counts as alike is what find keeps.
+    run("duplicates", "find", "--strictness", "loose")
+    with bare_session(settings_for(copied_album.dsn)) as conn:
+        features = stored_features(
+            conn, values(conn, UUID, "SELECT image_id FROM imrec.image ORDER BY image_id")
+        )
+        (loose,) = all_rows(conn, Limit, LIMITS + " WHERE strictness = 'loose'")
+        ids, rows = list(features), list(features.values())
+        alike = Distances(conn, rows, rows).alike(loose, crops=False)
+        kept = conn.execute("SELECT image_id, other_id FROM imrec.duplicate_pair").fetchall()
+    assert len(kept) > 3
+    assert set(kept) == {(ids[i], ids[j]) for i, j in np.argwhere(alike).tolist() if ids[i] < ids[j]}
+    assert "goes by: " in run("duplicates", "tune", "--photos", "10", "--precision", "0.5").err
+    run("duplicates", "tune", "--precision", "0", code=2)
 
 
 def test_wrong_usage_is_said(run: Imrec, tmp_path: Path) -> None:

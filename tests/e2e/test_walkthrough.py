@@ -22,7 +22,7 @@ COMMANDS: list[list[str]] = [
     ["watch"],
     ["doctor"],
     ["duplicates"],
-    *(["duplicates", name] for name in ("find", "list", "plan", "review", "verdict")),
+    *(["duplicates", name] for name in ("find", "list", "plan", "review", "tune", "verdict")),
     ["index"],
     ["index", "list"],
     ["index", "build"],

@@ -16,7 +16,7 @@ LEFT_OUT = frozenset(
         # Clusters and maps are made again from the features.
         *("cluster", "cluster_member", "clustering", "map", "map_cell", "map_point", "map_projection"),
         # They follow from the features; what people said of duplicates is exported.
-        *("duplicate_member", "duplicate_pair", "duplicate_search", "duplicate_seen"),
+        *("duplicate_member", "duplicate_pair", "duplicate_search", "duplicate_seen", "duplicate_tuning"),
         "evidence",  # is fitted again on what is imported
         "hamming_flip",  # the same in every database: a migration makes it
         "lock",
