@@ -11,7 +11,6 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from support import AddImage, at_angle
 
-from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.catalogue import claims
 from imrec_pg.catalogue.claims import Worker
 from imrec_pg.db.connection import Connection
@@ -71,9 +70,27 @@ def make_roots(conn: Connection) -> None:
     conn.execute("INSERT INTO imrec.model VALUES (1, 'resnet18', repeat('ab', 32))")
     _add_analysis(conn)
     _add_duplicates(conn)
-    reduce_all(conn, least=1)
+    _add_reductions(conn)
     conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
     conn.execute("INSERT INTO imrec.evidence VALUES ('embedding', 'cosine', '{0,1}', '{90,0}', 101, 101)")
+
+
+def _add_reductions(conn: Connection) -> None:
+    """Reduce all vectors to two dimensions: what finds the best directions takes a second."""
+    for feature in ("embedding", "histogram"):
+        conn.execute(
+            "INSERT INTO imrec.reduction (feature, metrics, dims, images, candidates, passing) "
+            "VALUES (%s, '{cosine,euclidean}', 2, 101, 20, 0.1)",
+            (feature,),
+        )
+        for kind, expression in (("mean", "0.04"), ("component", "(n = 1)::integer")):
+            conn.execute(
+                "INSERT INTO imrec.reduction_axis SELECT %s, %s, 0, "
+                f"array_agg({expression})::real[]::vector FROM generate_series(1, 512) AS n".encode(),
+                (feature, kind),
+            )
+    conn.execute("SELECT imrec_internal.reduce_images(NULL)")
+    conn.execute("UPDATE imrec.reduction SET complete = true")
 
 
 def _add_analysis(conn: Connection) -> None:

@@ -1,4 +1,4 @@
-"""A thousand random questions to 20,000 images: none short, wrong or unlabelled."""
+"""Hundreds of random questions to 20,000 images: none short, wrong or unlabelled."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from imrec_pg.ingest.write import write_batch
 from imrec_pg.paths import file_id
 from imrec_pg.records import Feature, Features, FoundFile, ImageInfo, Metric, StoredImage
 
-NUMBER, QUESTIONS = 20_000, 1_000
+NUMBER, QUESTIONS = 20_000, 800
 FORMATS = ["JPEG", "JPEG", "JPEG", "PNG"]
 
 
