@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imrec-pg needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench,demo,dev,heif,map,parquet,raw]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench,demo,dev,heif,map,parquet,raw,review]'
 	$(BIN)/imrec-pg weights
 	touch $@
 
