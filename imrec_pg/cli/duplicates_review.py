@@ -1,10 +1,11 @@
 """imrec-pg duplicates review."""
 
 import logging
+import os
 import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ def command(*, kind: DuplicateKind, by: str, no_pictures: bool) -> None:
         draw = None if no_pictures else _Drawing.on_this_terminal(stack)
         review = _Review(library, pairs, draw)
         try:
+            stack.enter_context(_single_keys())
             review.run()
         finally:
             say(f"{review.said:,} pairs judged, {len(pairs) - review.place:,} left")
@@ -132,6 +134,36 @@ class _Drawing:
         console.print(Image(strip, width=min(console.width, _WIDEST), height="auto"))
 
 
+if sys.platform == "win32":
+
+    def _single_keys() -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def _typed() -> str:
+        try:
+            return click.getchar()
+        except EOFError:
+            return ""
+
+else:
+    import termios
+    import tty
+
+    @contextmanager
+    def _single_keys() -> Iterator[None]:
+        """Let the terminal hand over each key at once, from now on, so that none is lost that is typed early."""
+        before = termios.tcgetattr(sys.stdin)
+        try:
+            tty.setcbreak(sys.stdin, termios.TCSANOW)
+            yield
+        finally:
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+    def _typed() -> str:
+        """Return the next keys, several if they were typed fast; "" at the end."""
+        return os.read(sys.stdin.fileno(), 64).decode(errors="replace")
+
+
 @dataclass(slots=True)
 class _Review:
     """Where one is, and what was said so far: with what was said before, by which it is undone."""
@@ -168,9 +200,8 @@ class _Review:
             while self._typed:
                 if (key := self._typed.pop(0)) in {*_KEYS, "S", "n", "u", "q"}:
                     return key
-            try:
-                typed = click.getchar()  # several, if they were typed fast
-            except EOFError:
+            typed = _typed()
+            if not typed:
                 return "q"
             if not typed.startswith("\x1b"):  # an arrow or the like
                 self._typed.extend(typed)

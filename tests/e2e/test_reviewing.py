@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -48,6 +49,11 @@ class Terminal:
         self.until(b"q quit")
         os.write(self._master, keys.encode())
 
+    def interrupt(self) -> None:
+        """Send what Ctrl-C sends in a terminal that controls the process."""
+        self.until(b"q quit")
+        self._process.send_signal(signal.SIGINT)
+
     def ended(self) -> int:
         code = self._process.wait(PATIENCE_S)
         os.close(self._master)
@@ -90,7 +96,7 @@ def test_pairs_are_judged_by_single_keys_and_do_not_come_back(reviewed: Imrec) -
     again = Terminal(reviewed, "--no-pictures", "--by", "closeness")
     again.until(b"1 of ")
     again.press("S")
-    again.press("\x03")
+    again.interrupt()
     assert again.ended() == 130
     assert "same" in verdicts(reviewed)
 
