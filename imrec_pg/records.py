@@ -87,7 +87,7 @@ class Metric(StrEnum):
 
 
 class Fusion(StrEnum):
-    """How the rankings of several features become one (docs/adr/0024).
+    """How the rankings of several features become one (docs/adr/0026).
 
     EVIDENCE adds up how much each distance speaks for an altered copy; where nothing does, the first feature's
     distance decides. RECIPROCAL_RANK adds up weight / (5 + rank).

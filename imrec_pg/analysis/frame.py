@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from imrec_pg.analysis import reading
 from imrec_pg.analysis.cells import Cells, Floats, Numbers, nearest
+from imrec_pg.analysis.components import principal_components
 from imrec_pg.analysis.kmeans import centres_of
 from imrec_pg.analysis.placing import Landmarks, Projection
 from imrec_pg.db.connection import Connection
@@ -102,14 +103,9 @@ def framed(
 
 def _components(vectors: Floats) -> Projection:
     """Return the projection on principal components, without cells."""
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((vectors.shape[1], vectors.shape[1]))
-    for begin in range(0, len(vectors), 8192):
-        centred = vectors[begin : begin + 8192] - mean
-        covariance += centred.T @ centred
-    _, axes = np.linalg.eigh(covariance)
+    mean, components = principal_components(vectors)
     # The sign of an axis is arbitrary: that of its largest value.
-    components = axes[:, ::-1][:, : min(_COMPONENTS, len(vectors))].T
+    components = components[: min(_COMPONENTS, len(vectors))]
     largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
     return Projection(
         mean.astype(np.float32),

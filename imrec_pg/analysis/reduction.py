@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imrec_pg.analysis.cells import Floats
+from imrec_pg.analysis.components import principal_components
 from imrec_pg.records import Feature
 
 Doubles = NDArray[np.float64]
@@ -83,13 +84,7 @@ def metrics_of(feature: Feature) -> list[str]:
 
 def choose(feature: Feature, sample: Floats, images: int) -> Choice:
     """Return the reduction by which a search takes the least time, of a sample at length 1."""
-    mean = sample.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((sample.shape[1], sample.shape[1]))
-    for begin in range(0, len(sample), 8192):
-        centred = sample[begin : begin + 8192] - mean
-        covariance += centred.T @ centred
-    _, axes = np.linalg.eigh(covariance)
-    components = axes[:, ::-1].T
+    mean, components = principal_components(sample)
     sums = _sums(sample) if feature is Feature.HISTOGRAM else np.zeros((0, sample.shape[1]))
     passing = _passing(mean, components[: _DIMS[-1] - 1], sample, images)
     dims = min(_DIMS, key=lambda n: _ROW_NS + _DIMENSION_NS * n + passing[n] * _COMPARED_NS)

@@ -1,8 +1,8 @@
 """imrec-pg duplicates: the group of commands; each lives in a module of its own."""
 
-import importlib
-
 import click
+
+from imrec_pg.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "find": "Look for near copies in the whole library.",
@@ -14,22 +14,9 @@ _COMMANDS = {
 }
 
 
-class _Subcommands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"imrec_pg.cli.duplicates_{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+class _Subcommands(LazyGroup):
+    descriptions = _COMMANDS
+    modules = "imrec_pg.cli.duplicates_"
 
 
 @click.command(

@@ -1,8 +1,6 @@
 """The entry point: global options, and every error as one line and an exit code."""
 
-import importlib
 import io
-import keyword
 import logging
 import os
 import signal
@@ -15,6 +13,7 @@ import click
 from imrec_pg.cli import streams
 from imrec_pg.cli.common import Invocation, database_options
 from imrec_pg.cli.hints import with_hint
+from imrec_pg.cli.lazy import LazyGroup
 from imrec_pg.cli.streams import StdoutError
 from imrec_pg.errors import ImrecError, UsageError
 from imrec_pg.paths import display_path, is_text, terminal_text
@@ -47,33 +46,14 @@ class _BrokenPipeError(Exception):
     """A BrokenPipeError, but not of stdout; click would turn it into exit code 1, and say nothing."""
 
 
-class _Commands(click.Group):
-    """Imports a command's module only when it runs: --help must not wait for NumPy."""
+class _Commands(LazyGroup):
+    descriptions = _COMMANDS
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise _BrokenPipeError from error
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        # A module cannot have the name of a keyword, such as import.
-        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
-        module = importlib.import_module(f"imrec_pg.cli.{name}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.command(

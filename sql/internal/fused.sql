@@ -1,7 +1,7 @@
 -- One ranking from several features. Each ranks the first 200 images, or 4 k of them. Then fused is, by fusion,
 -- - evidence: the sum of weight * (evidence - 3 decibans, where it is more), which says how much more likely such
 --   distances are between an altered copy and its original than between unrelated photos; less what the distance by
---   the first of the features costs, which decides where no evidence speaks (docs/adr/0024).
+--   the first of the features costs, which decides where no evidence speaks (docs/adr/0026).
 -- - reciprocal_rank: the sum of weight / (5 + rank) (Cormack, Clarke and Buettcher 2009,
 --   doi:10.1145/1571941.1572114); the authors' constant is 60, docs/quality.md says why not here.
 -- features tells of each feature the rank, NULL for those behind, the distance, and the evidence, if it counted.

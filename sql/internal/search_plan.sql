@@ -71,6 +71,8 @@ DECLARE
     shown uuid[];
     unknown text;
     indexed bigint; -- how many rows an index holds
+    reduced record;
+    is_reduced boolean := false;
     filtered text := '';
     walked text := '';
     distances text[];
@@ -148,10 +150,11 @@ BEGIN
         SELECT x.rows INTO indexed FROM imrec_internal.hnsw_index AS x
         WHERE x.feature = search_plan.feature AND x.metric = search_plan.metric AND x.valid;
     END IF;
-    IF indexed IS NOT NULL AND method <> 'exact' AND min_rows IS NULL THEN
-        SELECT r.exact_images INTO min_rows FROM imrec.reduction AS r
-        WHERE method = 'auto' AND r.feature = search_plan.feature AND r.complete AND search_plan.metric = ANY (r.metrics);
-        min_rows := coalesce(min_rows, 5000);
+    IF known.type = 'vector' AND roots IS NULL THEN
+        SELECT r.exact_images INTO reduced FROM imrec.reduction AS r
+        WHERE r.feature = search_plan.feature AND r.complete AND search_plan.metric = ANY (r.metrics);
+        is_reduced := FOUND;
+        min_rows := coalesce(min_rows, CASE WHEN method = 'auto' AND is_reduced THEN reduced.exact_images END, 5000);
     END IF;
     approximate := coalesce(method <> 'exact' AND indexed >= min_rows, false);
     IF roots IS NOT NULL THEN
@@ -279,7 +282,7 @@ BEGIN
         'SELECT f.image_id, %1$s + 0 AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s '
         'ORDER BY %4$s%1$s + 0, f.image_id LIMIT %5$s', distance, feature, filtered, disliked || ', ', k
     );
-    IF near IS NOT NULL AND roots IS NULL AND (images IS NULL OR cardinality(images) > few) THEN
+    IF is_reduced AND (images IS NULL OR cardinality(images) > few) THEN
         allowed := filtered;
         metric_used := metric;
         refine := format(

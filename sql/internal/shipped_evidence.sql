@@ -1,5 +1,5 @@
 -- How much each distance speaks for "the same picture, altered", in decibans, as imrec-pg tune fuse fitted it on
--- photos of free licence: those in scikit-image and two in scikit-learn (docs/adr/0024). What is fitted on the
+-- photos of free licence: those in scikit-image and two in scikit-learn (docs/adr/0026). What is fitted on the
 -- user's own photos, in imrec.evidence, stands in for it.
 CREATE OR REPLACE VIEW imrec_internal.shipped_evidence WITH (security_invoker = true) AS
 SELECT
