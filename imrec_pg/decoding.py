@@ -91,10 +91,15 @@ class Decoders:
 
 
 def load_libraries() -> None:
-    """Import all that decoding and extraction need."""
+    """Import all that the functions below need: what a child of root's has not loaded, it may be unable to read."""
+    from PIL import Image, ImageOps  # noqa: F401
+
     from imrec_pg import extraction
+    from imrec_pg.images.alterations import ALTERATIONS
 
     extraction.load_libraries()
+    for alteration in ALTERATIONS:  # such as the font of one
+        alteration.copy(Image.new("RGB", (32, 32)), seed=0)
 
 
 def extract_or_error(

@@ -49,6 +49,25 @@ for name, data in contents:
         print("decoded")
 """
 
+# The same of all that a search asks its decoders for; and that a function made something.
+_ASK_ALL = """
+import sys
+from imrec_pg import decoding
+from imrec_pg.images.content import DEFAULT_LIMITS, FileContent, image_id_of
+from imrec_pg.records import Feature
+data = open(sys.argv[1], "rb").read()
+content = FileContent(data, len(data), 0, image_id_of(data))
+decoding.load_libraries()
+def say(event, arguments):
+    if event in ("open", "import"):
+        print(event, arguments[0], flush=True)
+sys.addaudithook(say)
+decoding.extract_or_error(content, "a", frozenset(Feature), DEFAULT_LIMITS).features
+decoding.copies_or_error(content, "a")[0].features
+decoding.thumbnail_or_error(content, "a", 16).width
+decoding.square_or_error(content, "a", 16).width
+"""
+
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
@@ -144,6 +163,15 @@ def test_decoders_open_no_file_and_load_no_module_once_they_are_ready(tmp_path: 
     assert opened == [], done.stdout + done.stderr
     assert lines[: len(photos)] == ["decoded"] * len(photos)
     assert len(lines) == len(photos) + len(broken)
+
+
+def test_decoders_of_searches_open_no_file_and_load_no_module_once_they_are_ready(tmp_path: Path) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(saved(noise(64, 48), "JPEG"))
+    done = subprocess.run(
+        [sys.executable, "-c", _ASK_ALL, str(photo)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 class Hostile:
