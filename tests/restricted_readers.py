@@ -79,8 +79,8 @@ def _add_reductions(conn: Connection) -> None:
     """Reduce all vectors to two dimensions: what finds the best directions takes a second."""
     for feature in ("embedding", "histogram"):
         conn.execute(
-            "INSERT INTO imrec.reduction (feature, metrics, dims, images, candidates, passing) "
-            "VALUES (%s, '{cosine,euclidean}', 2, 101, 20, 0.1)",
+            "INSERT INTO imrec.reduction (feature, metrics, dims, images, candidates, growth, passing, "
+            "block_images) VALUES (%s, '{cosine,euclidean}', 2, 101, 20, 0.5, 0.1, 8)",
             (feature,),
         )
         for kind, expression in (("mean", "0.04"), ("component", "(n = 1)::integer")):

@@ -79,7 +79,7 @@ def store_map(conn: Connection, feature: Feature, shape: Shape, map_id: UUID, ma
     with conn.cursor() as cur:
         reading.write_columns(
             cur,
-            "stage_point",
+            ("pg_temp", "stage_point"),
             {
                 "image_id": ("uuid", made.keys),
                 **{name: ("float4", values) for name, values in zip("xyz", axes, strict=True)},

@@ -21,8 +21,10 @@ from imrec_pg.records import Feature
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _CHUNK = 8192
+_UUID_OID = 2950  # in every PostgreSQL
 Keys = NDArray[np.void]
 """Ids of images: 16 bytes each."""
+Halves = NDArray[np.float16]
 
 # The order of rows is that of the table: sums of floats come out the same each time.
 _IN_ORDER = """
@@ -106,16 +108,39 @@ def columns(conn: Connection, query: Composed, types: Sequence[tuple[str, str]])
     return found
 
 
-def write_columns(cur: psycopg.Cursor[Any], table: str, columns: dict[str, tuple[str, NDArray[Any]]]) -> None:
-    """COPY arrays into the columns of a temporary table; each comes with PostgreSQL's type, halfvec as (n, dims)."""
+def halves(
+    conn: Connection, query: Composed, dims: Sequence[int]
+) -> tuple[Keys, NDArray[np.float64], list[Halves]]:
+    """Return ids, a number each, and halfvecs of these dimensions, of a query of such columns without NULL."""
+    fields: list[tuple[str, Any, int]] = [("image_id", "V16", 16), ("number", ">f8", 8)]
+    fields += [(f"halves {n}", _vector(">f2", width), 4 + 2 * width) for n, width in enumerate(dims)]
+    parts = list(_copied(conn, query, _record(fields)))
+    if not parts:
+        return np.empty(0, "V16"), np.empty(0), [np.empty((0, width), np.float16) for width in dims]
+    rows = np.concatenate(parts)
+    found = [rows[f"halves {n}"]["values"].astype(np.float16) for n in range(len(dims))]
+    return rows["image_id"].copy(), rows["number"].astype(np.float64), found
+
+
+def write_columns(
+    cur: psycopg.Cursor[Any], table: tuple[str, str], columns: dict[str, tuple[str, NDArray[Any]]]
+) -> None:
+    """COPY arrays into columns of a table, named by schema and name.
+
+    Each comes with PostgreSQL's type: halfvec as (n, dims), uuid[] as (n, length).
+    """
     dtypes = {
-        name: _vector(">f2", values.shape[1]) if kind == "halfvec" else np.dtype(_WIDTHS[kind])
+        name: _vector(">f2", values.shape[1])
+        if kind == "halfvec"
+        else _uuids(values.shape[1])
+        if kind == "uuid[]"
+        else np.dtype(_WIDTHS[kind])
         for name, (kind, values) in columns.items()
     }
     dtype = _record([(name, kind, kind.itemsize) for name, kind in dtypes.items()])
     total = len(next(iter(columns.values()))[1])
     statement = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
-        Identifier("pg_temp", table), SQL(", ").join(map(Identifier, columns))
+        Identifier(*table), SQL(", ").join(map(Identifier, columns))
     )
     with cur.copy(statement) as copy:
         copy.write(_HEADER)
@@ -127,6 +152,11 @@ def write_columns(cur: psycopg.Cursor[Any], table: str, columns: dict[str, tuple
                 if kind == "halfvec":
                     rows[name]["dims"] = values.shape[1]
                     rows[name]["values"] = values[start : start + _CHUNK]
+                elif kind == "uuid[]":
+                    rows[name]["dimensions"], rows[name]["type"] = 1, _UUID_OID
+                    rows[name]["length"], rows[name]["first"] = values.shape[1], 1
+                    rows[name]["elements"]["length"] = 16
+                    rows[name]["elements"]["id"] = values[start : start + _CHUNK]
                 else:
                     rows[name] = values[start : start + _CHUNK]
             copy.write(rows.tobytes())
@@ -136,6 +166,12 @@ def write_columns(cur: psycopg.Cursor[Any], table: str, columns: dict[str, tuple
 def _vector(kind: str, dims: int) -> np.dtype[np.void]:
     """Return the dtype of pgvector's binary form of a vector."""
     return np.dtype([("dims", ">i2"), ("unused", ">i2"), ("values", kind, (dims,))])
+
+
+def _uuids(length: int) -> np.dtype[np.void]:
+    """Return the dtype of the binary form of an array of uuid, without NULL."""
+    parts = [(name, ">i4") for name in ("dimensions", "nulls", "type", "length", "first")]
+    return np.dtype([*parts, ("elements", [("length", ">i4"), ("id", "V16")], (length,))])
 
 
 def _record(fields: Sequence[tuple[str, Any, int]]) -> np.dtype[np.void]:

@@ -8,11 +8,11 @@ from uuid import UUID
 import numpy as np
 from psycopg.sql import SQL, Identifier
 
-from imrec_pg.analysis import reading
+from imrec_pg.analysis import blocks, reading
 from imrec_pg.analysis.cells import Floats
 from imrec_pg.analysis.checks import nothing
 from imrec_pg.analysis.reduction import Axes, Choice, choose, metrics_of
-from imrec_pg.db.connection import Connection, translated, vector_schema
+from imrec_pg.db.connection import Connection, translated
 from imrec_pg.db.locks import held, in_tries
 from imrec_pg.db.pooler import execute_alone
 from imrec_pg.db.rows import value, value_or_none, values
@@ -27,25 +27,18 @@ _GOOD_S = 0.06
 _FEATURES = (Feature.EMBEDDING, Feature.HISTOGRAM)
 
 _MAY = "SELECT pg_catalog.has_table_privilege('imrec.reduction', 'INSERT, DELETE')"
-_DUE = """
-SELECT r.feature FROM imrec.reduction AS r WHERE r.feature = %s AND r.complete AND r.images > %s / 2
+# What is twice as much as it was has other directions, and half of what is half as much is of images that are gone.
+_COMPLETE_NOW = """
+SELECT r.complete FROM imrec.reduction AS r
+WHERE r.feature = %(feature)s AND r.images BETWEEN %(images)s / 2 + 1 AND 2 * %(images)s
 """
-_BEGUN = "SELECT r.feature FROM imrec.reduction AS r WHERE r.feature = %s AND r.images > %s / 2"
 _DELETE = "DELETE FROM imrec.reduction WHERE feature = %s"
 _INSERT = """
-INSERT INTO imrec.reduction (feature, metrics, dims, images, candidates, passing) VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO imrec.reduction (feature, metrics, dims, images, candidates, growth, passing, block_images)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 _AXIS = "INSERT INTO imrec.reduction_axis (feature, kind, axis, direction) VALUES (%s, %s, %s, %s)"
 _PAGES_OF = "SELECT pg_catalog.pg_relation_size(%s::regclass) / current_setting('block_size')::integer"
-# The lock keeps an image from going between the two: its foreign key would fail all of it.
-_STORE = SQL("""
-INSERT INTO {} (image_id, reduced, norm, sums)
-SELECT s.image_id, s.reduced, s.norm, {} FROM pg_temp.stage_reduced AS s
-INNER JOIN imrec.image AS i ON i.image_id = s.image_id
-ORDER BY s.image_id
-FOR KEY SHARE OF i
-ON CONFLICT (image_id) DO NOTHING
-""")
 _COMPLETE = "UPDATE imrec.reduction SET complete = true WHERE feature = %s"
 _MEASURED = "UPDATE imrec.reduction SET exact_images = %s WHERE feature = %s"
 _SEARCH = "SELECT count(*) FROM imrec.similar_to(%s::uuid, 10, %s, 'cosine', method => 'exact')"
@@ -68,26 +61,31 @@ def reduce_all(
             return []
         for feature in _FEATURES:
             images = reading.count(conn, feature)
-            if images < least or _is_done(conn, feature, images):
+            if images < least:
                 continue
             with held(conn, f"reduction of {feature}", on_wait):
-                if _is_done(conn, feature, images):
-                    continue
-                _reduce(conn, feature, images, on_progress)
-                done.append(feature)
+                if _is_complete(conn, feature, images):
+                    axes = _axes(conn, feature)
+                    blocks.merge(conn, feature, len(axes.components) + 1, len(axes.sums))
+                else:
+                    _reduce(conn, feature, images, on_progress)
+                    done.append(feature)
     return done
 
 
-def _is_done(conn: Connection, feature: Feature, images: int) -> bool:
-    return value_or_none(conn, str, _DUE, (str(feature), images)) is not None
+def _is_complete(conn: Connection, feature: Feature, images: int) -> bool | None:
+    """Return whether all is reduced, by directions that fit the library; None where there are no such directions."""
+    return value_or_none(conn, bool, _COMPLETE_NOW, {"feature": str(feature), "images": images})
 
 
 def _reduce(conn: Connection, feature: Feature, images: int, on_progress: OnProgress) -> None:
     step = f"reducing {feature}s"
-    if value_or_none(conn, str, _BEGUN, (str(feature), images)) is None:
+    if _is_complete(conn, feature, images) is None:
         on_progress(step, 0, images)
         _, sample = reading.sample(conn, feature, _SAMPLE)
         _begin(conn, feature, images, choose(feature, sample, images))
+        # Else each search would read the pages of those that were there before.
+        _vacuum(conn, feature)
     # Whoever began to write before the directions were stored does not know of them, and ends first.
     in_tries(
         conn,
@@ -100,11 +98,17 @@ def _reduce(conn: Connection, feature: Feature, images: int, on_progress: OnProg
         if len(keys):
             _store(conn, feature, axes, keys, vectors)
         on_progress(step, min(images, begin // _PAGES * len(keys) + len(keys)), images)
-    # What has no bounds, and what vacuum or an update has moved meanwhile.
+    # What has no bounds, was left over, and what vacuum or an update has moved meanwhile.
     conn.execute("SELECT imrec_internal.reduce_images(NULL)")
-    execute_alone(conn, SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", f"{feature}_reduced")))
+    blocks.merge(conn, feature, len(axes.components) + 1, len(axes.sums), least=0)
+    _vacuum(conn, feature)
     conn.execute(_COMPLETE, (str(feature),))
     conn.execute(_MEASURED, (_exact_images(conn, feature, images), str(feature)))
+
+
+def _vacuum(conn: Connection, feature: Feature) -> None:
+    for table in ("reduced", "block"):
+        execute_alone(conn, SQL("VACUUM (ANALYZE) {}").format(Identifier("imrec", f"{feature}_{table}")))
 
 
 def _begin(conn: Connection, feature: Feature, images: int, choice: Choice) -> None:
@@ -113,12 +117,14 @@ def _begin(conn: Connection, feature: Feature, images: int, choice: Choice) -> N
     rows = [("mean", axes.mean[None]), ("component", axes.components), ("sum", axes.sums)]
     with conn.transaction(), conn.cursor() as cur:
         cur.execute(_DELETE, (name,))
-        cur.execute(SQL("DELETE FROM {}").format(Identifier("imrec", f"{feature}_reduced")))
+        for table in ("reduced", "block"):
+            cur.execute(SQL("DELETE FROM {}").format(Identifier("imrec", f"{feature}_{table}")))
+        dims = len(axes.components) + 1
         cur.execute(
             _INSERT,
             (
-                *(name, metrics_of(feature), len(axes.components) + 1, images),
-                *(choice.candidates, choice.passing),
+                *(name, metrics_of(feature), dims, images, choice.candidates, choice.growth, choice.passing),
+                blocks.size_for(dims, len(axes.sums)),
             ),
         )
         cur.executemany(
@@ -147,22 +153,8 @@ def _axes(conn: Connection, feature: Feature) -> Axes:
 def _store(conn: Connection, feature: Feature, axes: Axes, keys: reading.Keys, vectors: Floats) -> None:
     fine = axes.bounded(vectors)
     reduced, norms, sums = axes.reduce(vectors[fine])
-    columns = {
-        "image_id": ("uuid", keys[fine]),
-        "reduced": ("halfvec", reduced),
-        "norm": ("float8", norms),
-        **({"sums": ("halfvec", sums)} if sums.shape[1] else {}),
-    }
-    schema = SQL(vector_schema(conn))
-    with conn.transaction(), conn.cursor() as cur:
-        cur.execute(
-            SQL(
-                "CREATE TEMPORARY TABLE stage_reduced "
-                "(image_id uuid, reduced {0}.halfvec, norm double precision, sums {0}.halfvec) ON COMMIT DROP"
-            ).format(schema)
-        )
-        reading.write_columns(cur, "stage_reduced", columns)
-        cur.execute(_STORE.format(Identifier("imrec", f"{feature}_reduced"), SQL("s.sums")))
+    size = blocks.size_for(reduced.shape[1], sums.shape[1])
+    blocks.write(conn, feature, blocks.Reduced(keys[fine], reduced, norms, sums), size)
 
 
 def _exact_images(conn: Connection, feature: Feature, images: int) -> int:

@@ -3,6 +3,7 @@
 The directions are those of the library's own vectors: their principal components (docs/adr/0025).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +21,10 @@ _LARGEST_SUM = 1.001
 _DIMS = (16, 32, 48, 64, 96, 128, 192, 256)
 _SUMS, _PAIRS = 64, 1_000
 _QUERIES = 25
-_NEIGHBOURS = 10
-# Measured with 450,000 rows on two cores: nanoseconds for a row of a scan, for each dimension, and for a row
-# that is compared by its whole vector.
-_ROW_NS, _DIMENSION_NS, _COMPARED_NS = 31, 0.66, 5_500
+_NEIGHBOURS = (10, 100)
+# Measured with 450,000 images on two cores: nanoseconds for an image of a block that is scanned, for each of its
+# dimensions, and for an image that is compared by its whole vector.
+_IMAGE_NS, _DIMENSION_NS, _COMPARED_NS = 50, 0.2, 12_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,14 @@ class Choice:
 
     Attributes:
         passing: the share of the images that is compared by the whole vector.
-        candidates: how many images are looked at first.
+        candidates: how many images are looked at first, for the ten nearest.
+        growth: for k, (k / 10) ** growth times as many.
     """
 
     axes: Axes
     passing: float
     candidates: int
+    growth: float
 
 
 def metrics_of(feature: Feature) -> list[str]:
@@ -87,31 +90,35 @@ def choose(feature: Feature, sample: Floats, images: int) -> Choice:
     mean, components = principal_components(sample)
     sums = _sums(sample) if feature is Feature.HISTOGRAM else np.zeros((0, sample.shape[1]))
     passing = _passing(mean, components[: _DIMS[-1] - 1], sample, images)
-    dims = min(_DIMS, key=lambda n: _ROW_NS + _DIMENSION_NS * n + passing[n] * _COMPARED_NS)
+    dims = min(_DIMS, key=lambda n: _IMAGE_NS + _DIMENSION_NS * n + passing[n][0] * _COMPARED_NS)
+    few, many = passing[dims]
     # Twice as many as are likely needed: sorting them costs less than a second scan.
-    candidates = int(np.clip(2 * passing[dims] * images, 100, 20_000))
-    return Choice(Axes(mean, components[: dims - 1], sums), passing[dims], candidates)
+    candidates = int(np.clip(2 * few * images, 100, 20_000))
+    growth = math.log(many / few) / math.log(_NEIGHBOURS[1] / _NEIGHBOURS[0])
+    return Choice(Axes(mean, components[: dims - 1], sums), few, candidates, growth)
 
 
-def _passing(mean: Doubles, components: Doubles, sample: Floats, images: int) -> dict[int, float]:
-    """Return the share of rows that may be among the ten nearest by their lower bounds, by number of dimensions."""
-    # Of the whole library ten are nearer than of the sample.
-    k = min(max(1, round(_NEIGHBOURS * len(sample) / images)), len(sample) - 1)
+def _passing(
+    mean: Doubles, components: Doubles, sample: Floats, images: int
+) -> dict[int, tuple[float, float]]:
+    """Return the shares of rows that may be among the 10 and 100 nearest by lower bounds, by number of dimensions."""
+    # Of the whole library as many are nearer as of a part of it in proportion.
+    ranks = [min(max(1, round(k * len(sample) / images)), len(sample) - 1) for k in _NEIGHBOURS]
     centred = sample - mean.astype(np.float32)
     parts = centred @ components.T.astype(np.float32)
     left = (centred**2).sum(axis=1)[:, None] - np.cumsum(parts**2, axis=1)
     rest = {dims: np.sqrt(np.maximum(left[:, dims - 2], _LEAST_REST**2)) for dims in _DIMS}
     step = max(1, len(sample) // _QUERIES)
     queries = range(0, len(sample), step)
-    shares = dict.fromkeys(_DIMS, 0.0)
+    shares = {dims: np.zeros(len(ranks)) for dims in _DIMS}
     for query in queries:
-        true = 2 - 2 * (sample @ sample[query])
-        within = np.sqrt(max(0.0, float(np.partition(true, k)[k]))) + 0.004
+        true = np.partition(2 - 2 * (sample @ sample[query]), ranks)[ranks]
+        within = (np.sqrt(np.maximum(0.0, true)) + 0.004) ** 2
         apart = np.cumsum((parts - parts[query]) ** 2, axis=1)
         for dims in _DIMS:
             lower = apart[:, dims - 2] + (rest[dims] - rest[dims][query]) ** 2
-            shares[dims] += float((lower <= within**2).mean()) / len(queries)
-    return shares
+            shares[dims] += (lower[:, None] <= within).mean(axis=0) / len(queries)
+    return {dims: (float(few), float(many)) for dims, (few, many) in shares.items()}
 
 
 def _sums(sample: Floats) -> Doubles:

@@ -134,7 +134,7 @@ def store_clustering(conn: Connection, made: Made) -> UUID:
     with conn.cursor() as cur:
         write_columns(
             cur,
-            "stage_member",
+            ("pg_temp", "stage_member"),
             {
                 "image_id": ("uuid", assigned.keys),
                 "cluster": ("int4", assigned.labels + 1),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -261,14 +262,16 @@ reduction = Table(
         "candidates",
         Integer,
         nullable=False,
-        comment="How many images are looked at first, besides those wanted.",
+        comment="How many images are looked at first, where 10 are wanted.",
     ),
+    Column("growth", Double, nullable=False, comment="Where k are wanted, (k / 10) ^ growth times as many."),
     Column(
         "passing",
         Double,
         nullable=False,
         comment="Which share of the images is compared by the whole vector, measured.",
     ),
+    Column("block_images", Integer, nullable=False, comment="How many images a block has."),
     Column("exact_images", BigInteger, comment="How many images are compared in 60 ms, as measured here."),
     Column(
         "complete",
@@ -305,8 +308,25 @@ def _reduced_table(feature: Feature) -> Table:
     )
 
 
+def _block_table(feature: Feature) -> Table:
+    return Table(
+        f"{feature}_block",
+        metadata,
+        Column("block_id", BigInteger, Identity(always=True), primary_key=True),
+        Column("image_ids", ARRAY(UUID), nullable=False, comment="Some may be gone, or have a row by now."),
+        Column("least_norm", Double, nullable=False, comment="Of the vectors' lengths."),
+        Column("largest_norm", Double, nullable=False),
+        Column("reduced", HALFVEC(), nullable=False, comment="Of each image, one after the other."),
+        Column("sums", HALFVEC(), comment="Of each histogram, one after the other."),
+        comment="Rows of the table of reduced vectors, many in one.",
+    )
+
+
 REDUCED = {feature: _reduced_table(feature) for feature in Feature if not feature.is_hash}
-"""The table of the reduced vectors of a feature."""
+"""The table of the reduced vectors of a feature, a row each."""
+
+BLOCKS = {feature: _block_table(feature) for feature in REDUCED}
+"""The table of the reduced vectors of a feature, many in a row."""
 
 evidence = Table(
     "evidence",

@@ -34,8 +34,15 @@ _ODD = SQL(
 )
 _UNREDUCED = SQL(
     "SELECT count(*) AS seen, "
-    "count(*) FILTER (WHERE r.norm IS DISTINCT FROM {vector}.vector_norm(f.{column})) AS wrong "
-    "FROM {table} AS f TABLESAMPLE SYSTEM (%s) LEFT JOIN {reduced} AS r ON r.image_id = f.image_id"
+    "count(*) FILTER (WHERE {vector}.vector_norm(f.{column}) BETWEEN r.least AND r.largest IS NOT TRUE) AS wrong "
+    "FROM {table} AS f TABLESAMPLE SYSTEM (%s) LEFT JOIN ("
+    # Of a block, where an image has no row of its own: that one would tell.
+    "SELECT n.image_id, coalesce(min(n.norm), min(n.least)) AS least, coalesce(min(n.norm), max(n.largest)) AS largest "
+    "FROM ("
+    "SELECT image_id, norm, NULL::double precision AS least, NULL::double precision AS largest FROM {reduced} "
+    "UNION ALL SELECT unnest(image_ids), NULL, least_norm, largest_norm FROM {block}"
+    ") AS n GROUP BY n.image_id"
+    ") AS r ON r.image_id = f.image_id"
 )
 _REDUCED_FEATURES = "SELECT feature FROM imrec.reduction WHERE complete"
 _REDUCE_AGAIN = "DELETE FROM imrec.reduction WHERE feature = {}; then imrec-pg index build embedding cosine"
@@ -181,6 +188,7 @@ def reduced_vectors(examined: Examined) -> Iterator[Finding]:
         parts = {
             "table": Identifier("imrec", name),
             "reduced": Identifier("imrec", f"{name}_reduced"),
+            "block": Identifier("imrec", f"{name}_block"),
             "column": Identifier(name),
             "vector": SQL(vector_schema(examined.conn)),
         }

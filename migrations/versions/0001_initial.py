@@ -83,10 +83,12 @@ _COMMENTS = {
     "COLUMN imrec.reduction.metrics": "Those with lower bounds.",
     "COLUMN imrec.reduction.dims": "Of a reduced vector.",
     "COLUMN imrec.reduction.images": "How many images there were then.",
-    "COLUMN imrec.reduction.candidates": "How many images are looked at first, besides those wanted.",
+    "COLUMN imrec.reduction.candidates": "How many images are looked at first, where 10 are wanted.",
+    "COLUMN imrec.reduction.growth": "Where k are wanted, (k / 10) ^ growth times as many.",
     "COLUMN imrec.reduction.passing": (
         "Which share of the images is compared by the whole vector, measured."
     ),
+    "COLUMN imrec.reduction.block_images": "How many images a block has.",
     "COLUMN imrec.reduction.exact_images": "How many images are compared in 60 ms, as measured here.",
     "COLUMN imrec.reduction.complete": "Whether every vector is reduced, so that searches may rely on it.",
     "TABLE imrec.reduction_axis": (
@@ -101,6 +103,17 @@ _COMMENTS = {
             ("COLUMN", ".reduced", "NULL where the vector has no lower bound."),
             ("COLUMN", ".norm", "The length of the vector."),
             ("COLUMN", ".sums", "Of a histogram: of groups of bins."),
+        )
+    },
+    **{
+        f"{kind} imrec.{name}_block{column}": comment
+        for name in ("embedding", "histogram")
+        for kind, column, comment in (
+            ("TABLE", "", "Rows of the table of reduced vectors, many in one."),
+            ("COLUMN", ".image_ids", "Some may be gone, or have a row by now."),
+            ("COLUMN", ".least_norm", "Of the vectors' lengths."),
+            ("COLUMN", ".reduced", "Of each image, one after the other."),
+            ("COLUMN", ".sums", "Of each histogram, one after the other."),
         )
     },
     "TABLE imrec.tuning": "How far imrec-pg tune found that each HNSW index has to search.",
@@ -235,6 +248,7 @@ def downgrade() -> None:
         ),
         *("cluster_member", "cluster", "clustering", "map_cell", "map_projection", "map_point", "map"),
         *("reduction_axis", "reduction", *(f"{name}_reduced" for name in _VECTORS)),
+        *(f"{name}_block" for name in _VECTORS),
         *("claim", "worker", "missing", "failure", "evidence", "tuning", "model", "hamming_flip"),
         *(*_HASHES, *_VECTORS, "file", "image", "mount", "root"),
     ):
@@ -364,7 +378,9 @@ def _create_reductions() -> None:
         sa.Column("dims", sa.Integer, nullable=False),
         sa.Column("images", sa.BigInteger, nullable=False),
         sa.Column("candidates", sa.Integer, nullable=False),
+        sa.Column("growth", sa.Double, nullable=False),
         sa.Column("passing", sa.Double, nullable=False),
+        sa.Column("block_images", sa.Integer, nullable=False),
         sa.Column("exact_images", sa.BigInteger),
         sa.Column("complete", sa.Boolean, nullable=False, server_default="false"),
         _time(),
@@ -399,9 +415,21 @@ def _create_reductions() -> None:
             _foreign_key(f"{name}_reduced", "image_id", "image", "CASCADE"),
             schema="imrec",
         )
+        op.create_table(
+            f"{name}_block",
+            sa.Column("block_id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+            sa.Column("image_ids", sa.ARRAY(UUID()), nullable=False),
+            sa.Column("least_norm", sa.Double, nullable=False),
+            sa.Column("largest_norm", sa.Double, nullable=False),
+            sa.Column("reduced", HALFVEC(), nullable=False),
+            sa.Column("sums", HALFVEC()),
+            sa.PrimaryKeyConstraint("block_id", name=f"{name}_block_pkey"),
+            schema="imrec",
+        )
         # Never out of line, nor compressed: each search reads all of them.
-        for column in ("reduced", "sums"):
-            op.execute(f"ALTER TABLE imrec.{name}_reduced ALTER COLUMN {column} SET STORAGE PLAIN")
+        for table, columns in (("reduced", ("reduced", "sums")), ("block", ("image_ids", "reduced", "sums"))):
+            for column in columns:
+                op.execute(f"ALTER TABLE imrec.{name}_{table} ALTER COLUMN {column} SET STORAGE PLAIN")
 
 
 def _create_feature_table(name: str, type_: sa.types.TypeEngine[Any], *checks: sa.CheckConstraint) -> None:

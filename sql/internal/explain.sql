@@ -19,11 +19,10 @@ DECLARE
         likes, dislikes, feature, metric, k, combine, filter, among, method, NULL
     );
     explained CONSTANT text := 'EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF) %s';
-    candidates bigint;
+    known record;
     queries record;
 BEGIN
-    SELECT r.candidates + 4 * k INTO candidates FROM imrec.reduction AS r
-    WHERE r.feature = explain.feature AND r.complete AND plan.metric_used = ANY (r.metrics) AND NOT plan.approximate;
+    known := imrec_internal.known_reduction(feature, plan.metric_used, k);
     IF plan.by_chunks THEN
         RETURN QUERY EXECUTE format(explained, format(
             'SELECT n.* FROM unnest($1) AS q (code) '
@@ -35,14 +34,16 @@ BEGIN
         RETURN NEXT format('hnsw.ef_search = %s, hnsw.iterative_scan = strict_order', plan.ef_search);
         RETURN QUERY EXECUTE format(explained, plan.walk)
         USING plan.near, plan.far, exclude, plan.conditions, plan.images;
-    ELSIF candidates IS NOT NULL THEN
+    ELSIF known.few IS NOT NULL THEN
         SELECT array_agg(r.reduced) AS reduced, array_agg(r.norm) AS norms, array_agg(r.sums) AS sums INTO queries
         FROM unnest(plan.near) AS q (v) CROSS JOIN imrec_internal.reduce(feature, q.v) AS r;
         RETURN NEXT 'Candidates by reduced vectors, which are then compared by the whole ones (imrec_internal.refined):';
         RETURN QUERY EXECUTE format(explained, format(
-            'SELECT f.image_id FROM imrec.%I AS f WHERE true%s ORDER BY %s LIMIT %s', feature || '_reduced',
-            plan.allowed, imrec_internal.lower_bound(plan.metric_used, cardinality(plan.near)), candidates
-        )) USING queries.reduced, queries.norms, exclude, plan.conditions, plan.images, NULL, NULL, queries.sums;
+            'SELECT b.block_id FROM imrec.%I AS b ORDER BY %s LIMIT %s', feature || '_block',
+            (imrec_internal.block_bounds(
+                plan.metric_used, cardinality(plan.near), known.block_images, known.dims, known.sums
+            )).nearest, known.few
+        )) USING queries.reduced, queries.norms, NULL, NULL, NULL, NULL, NULL, queries.sums;
     ELSIF plan.near IS NOT NULL THEN
         RETURN QUERY EXECUTE format(explained, plan.compare)
         USING plan.near, plan.far, exclude, plan.conditions, plan.images;

@@ -14,7 +14,7 @@ from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.analysis.reduction import Axes
 from imrec_pg.catalogue.index import build_index
 from imrec_pg.db.connection import Connection
-from imrec_pg.db.rows import value
+from imrec_pg.db.rows import value, values
 from imrec_pg.records import Feature, Metric
 
 VECTORS = (Feature.EMBEDDING, Feature.HISTOGRAM)
@@ -120,6 +120,15 @@ def compared(conn: Connection, table: str) -> int:
     )
 
 
+def reduced_ids(conn: Connection, feature: Feature) -> set[UUID]:
+    """The images that are in blocks, or have a row of their own."""
+    query = (
+        f"SELECT image_id FROM imrec.{feature}_reduced "
+        f"UNION ALL SELECT unnest(image_ids) FROM imrec.{feature}_block"
+    )
+    return set(values(conn, UUID, query))
+
+
 @pytest.fixture
 def ids(conn: Connection) -> list[UUID]:
     stored = fill(conn)
@@ -192,22 +201,32 @@ def test_as_many_as_take_60_ms_are_compared_and_more_are_asked_of_the_index(
 
 @pytest.mark.parametrize("feature", VECTORS)
 def test_numpy_and_sql_reduce_alike(conn: Connection, ids: list[UUID], feature: Feature) -> None:
-    """What is there was reduced by NumPy, but for the strange ones; now it is by SQL."""
-    query = f"SELECT image_id, reduced::text, norm, sums::text FROM imrec.{feature}_reduced ORDER BY 1"
-    by_numpy = conn.execute(query).fetchall()
-    assert len(by_numpy) == len(ids)
-    conn.execute(f"DELETE FROM imrec.{feature}_reduced")
+    """What is in blocks was reduced by NumPy; now all is by SQL."""
+    blocks: list[Any] = conn.execute(
+        f"SELECT image_ids, reduced::text, sums::text, least_norm, largest_norm FROM imrec.{feature}_block".encode()
+    ).fetchall()
+    by_numpy = {}
+    for images, *halves, least, largest in blocks:
+        parts = [json.loads(str(values)) if values else [] for values in halves]
+        for number, image in enumerate(images):
+            pieces = [np.reshape(values, (len(images), -1))[number] if values else None for values in parts]
+            by_numpy[image] = (*pieces, least, largest)
+    assert len(ids) - len(strange()) - 32 < len(by_numpy) < len(ids)
+    conn.execute(f"DELETE FROM imrec.{feature}_reduced".encode())
+    conn.execute(f"DELETE FROM imrec.{feature}_block".encode())
     conn.execute("SELECT imrec_internal.reduce_images(NULL)")
-    by_sql = conn.execute(query).fetchall()
-    assert [row[0] for row in by_sql] == [row[0] for row in by_numpy]
-    for ours, theirs in zip(by_sql, by_numpy, strict=True):
-        for left, right in ((ours[1], theirs[1]), (ours[3], theirs[3])):
-            assert (left is None) == (right is None)
-            if left:
-                np.testing.assert_allclose(json.loads(str(left)), json.loads(str(right)), atol=2e-3)
-        assert ours[2] == pytest.approx(theirs[2])
-    if feature is Feature.HISTOGRAM:
-        assert sum(row[3] is None for row in by_sql) < len(strange())
+    by_sql: list[Any] = conn.execute(
+        f"SELECT image_id, reduced::text, sums::text, norm FROM imrec.{feature}_reduced".encode()
+    ).fetchall()
+    assert {row[0] for row in by_sql} == set(ids)
+    for image, reduced, sums, norm in by_sql:
+        if image in by_numpy:
+            left, right, least, largest = by_numpy[image]
+            np.testing.assert_allclose(json.loads(str(reduced)), left, atol=2e-3)
+            assert (sums is None) == (right is None)
+            if sums:
+                np.testing.assert_allclose(json.loads(str(sums)), right, atol=2e-3)
+            assert least <= norm <= largest
 
 
 def test_distances_of_reduced_vectors_are_lower_bounds() -> None:
@@ -235,7 +254,7 @@ def test_photos_that_come_later_change_or_go_are_in_the_answers_at_once(
     conn.execute("DELETE FROM imrec.file WHERE image_id = %s", (later[30],))
     conn.execute("DELETE FROM imrec.image WHERE image_id = %s", (later[30],))
     assert later[30] not in [image for image, _, _ in both(conn, [later[0]], [], 3)]
-    assert value(conn, int, "SELECT count(*) FROM imrec.embedding_reduced") == len(ids) + 30
+    assert reduced_ids(conn, Feature.EMBEDDING) == {*ids, *later[:30]}
 
 
 def test_photos_stored_while_vectors_are_reduced_are_not_forgotten(conn: Connection) -> None:
@@ -250,11 +269,8 @@ def test_photos_stored_while_vectors_are_reduced_are_not_forgotten(conn: Connect
     reduce_all(conn, store_more, least=1)
     assert len(steps) >= 4
     for feature in VECTORS:
-        lacking = conn.execute(
-            f"SELECT count(*) FROM imrec.{feature} WHERE image_id NOT IN "
-            f"(SELECT image_id FROM imrec.{feature}_reduced)"
-        ).fetchone()
-        assert lacking == (0,)
+        stored = set(values(conn, UUID, f"SELECT image_id FROM imrec.{feature}"))
+        assert reduced_ids(conn, feature) == stored
 
 
 def test_what_broke_off_is_taken_up_and_answers_are_right_meanwhile(conn: Connection) -> None:
@@ -281,6 +297,38 @@ def test_directions_are_found_again_when_the_library_has_doubled(conn: Connectio
     add(conn, "more", ordinary(rng, len(ids) + 5), histograms(rng, len(ids) + 5))
     assert set(reduce_all(conn, least=1)) == set(VECTORS)
     both(conn, [ids[0]], [], 10)
+
+
+def test_rows_of_later_photos_become_blocks(
+    conn: Connection, ids: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(16)
+    later = add(conn, "later", ordinary(rng, 70), histograms(rng, 70))
+    again = ids[3]  # in a block, and written again with another vector
+    conn.execute(
+        "UPDATE imrec.embedding SET embedding = (SELECT embedding FROM imrec.embedding WHERE image_id = %s) "
+        "WHERE image_id = %s",
+        (later[1], again),
+    )
+    conn.execute("SELECT imrec_internal.reduce_images(%s)", ([again],))
+    answers = [both(conn, [later[0]], [], 20), both(conn, [later[1]], [], 20)]
+    assert answers[1][0][0] == again
+    monkeypatch.setattr("imrec_pg.analysis.blocks.UNMERGED", 30)
+    blocks = value(conn, int, "SELECT count(*) FROM imrec.embedding_block")
+    assert reduce_all(conn, least=1) == []
+    assert value(conn, int, "SELECT count(*) FROM imrec.embedding_reduced WHERE reduced IS NOT NULL") < 30
+    assert value(conn, int, "SELECT count(*) FROM imrec.embedding_block") > blocks
+    assert [both(conn, [later[0]], [], 20), both(conn, [later[1]], [], 20)] == answers
+    assert reduced_ids(conn, Feature.HISTOGRAM) == {*ids, *later}
+
+
+def test_directions_are_found_again_when_half_the_library_is_gone(conn: Connection, ids: list[UUID]) -> None:
+    gone = ids[: len(ids) // 2 + 5]
+    conn.execute("DELETE FROM imrec.file WHERE image_id = ANY (%s)", (gone,))
+    conn.execute("DELETE FROM imrec.image WHERE image_id = ANY (%s)", (gone,))
+    both(conn, [ids[-30]], [], 10)
+    assert set(reduce_all(conn, least=1)) == set(VECTORS)
+    assert reduced_ids(conn, Feature.EMBEDDING) == set(ids) - set(gone)
 
 
 def test_few_photos_have_no_reduction(conn: Connection) -> None:
@@ -310,4 +358,4 @@ def test_explain_shows_how_candidates_are_found(conn: Connection, ids: list[UUID
         "'cosine', 5, 'mean', '{}', '{}', NULL, 'auto')",
         (ids[0],),
     ).fetchall()
-    assert "embedding_reduced" in str(lines)
+    assert "embedding_block" in str(lines)

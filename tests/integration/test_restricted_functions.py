@@ -129,6 +129,7 @@ CLOSED = {
         f"({F}, '{{}}', 'embedding', NULL, 9, 'mean', '{{}}', ARRAY[{OTHER}::uuid], 'auto', ARRAY[{OTHER}::uuid])"
     ),
     "reduce(text)": "('embedding', array_fill(1, ARRAY[512])::real[]::vector)",
+    "known_reduction(text)": "('embedding', 'cosine', 10)",
     "reduce_images(uuid[])": f"(ARRAY[{OTHER}::uuid])",
     "refined(text)": (
         "('embedding', 'cosine', 1, ARRAY[array_fill(1, ARRAY[512])::real[]::vector], "
@@ -175,7 +176,7 @@ READ_NOTHING = {
     "store_duplicates()",
     *("hash_masks(integer)", "hashes_agree(bigint)", "keeper_key(boolean)", "keepers_of(integer[])"),
     "limit_of(text)",
-    *("lower_bound(text)", "reduction_bound(text)"),
+    *("lower_bound(text)", "reduction_bound(text)", "block_bounds(text)"),
     "worker_lock(uuid)",
 }
 

@@ -22,6 +22,7 @@ LEFT_OUT = frozenset(
         "lock",
         # Found again from the features.
         *("reduction", "reduction_axis", "embedding_reduced", "histogram_reduced"),
+        *("embedding_block", "histogram_block"),
         "tuning",  # was measured of an index, and an import builds another one
         "worker",
     }
