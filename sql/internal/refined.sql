@@ -16,85 +16,82 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    known record;
+    known CONSTANT record := imrec_internal.known_reduction(feature, metric, k);
+    -- The images left out are among those nearest, but for them alone no row has to be looked at twice.
+    wanted CONSTANT bigint := k + cardinality(exclude) + 50;
+    few bigint := known.few + cardinality(exclude);
+    -- Of fewer photos than that it is faster to compare those alone.
+    least_share CONSTANT double precision := 0.1;
+    share double precision := 1; -- of the images, that a filter lets pass
     queries record;
     bound record;
-    listed bigint[];
+    listed bigint[]; -- blocks, the nearest first
     lows double precision[];
-    chosen text := 'true';
-    images_below text; -- of the blocks chosen, and of those that have none
+    chosen text := 'b.block_id = ANY ($10)';
+    images_in text; -- some blocks, and those that are in none
     candidates uuid[];
-    bounds double precision[];
     last_bound double precision;
-    first bigint;
-    first_blocks bigint;
-    known_far boolean := true;
+    far_enough boolean := true; -- from dislikes
 BEGIN
-    known := imrec_internal.known_reduction(feature, metric, k);
-    IF known.few IS NULL OR cardinality(exclude) > 1000 THEN
-        RETURN;
-    END IF;
     SELECT array_agg(r.reduced ORDER BY q.n) AS reduced, array_agg(r.norm ORDER BY q.n) AS norms,
         array_agg(r.sums ORDER BY q.n) AS sums,
         bool_or(CASE WHEN metric = 'manhattan' THEN r.sums IS NULL ELSE r.reduced IS NULL END) AS unbounded
     INTO queries FROM unnest(near) WITH ORDINALITY AS q (v, n) CROSS JOIN imrec_internal.reduce(feature, q.v) AS r;
-    IF queries.unbounded THEN
+    IF few IS NULL OR queries.unbounded OR cardinality(exclude) > 1000 THEN
         RETURN;
     END IF;
     bound := imrec_internal.block_bounds(metric, cardinality(near), known.block_images, known.dims, known.sums);
-    images_below := format(
+    images_in := format(
         '(SELECT u.image_id, u.low FROM (SELECT * FROM imrec.%1$I AS b WHERE %%s OFFSET 0) AS b '
         'CROSS JOIN LATERAL unnest(b.image_ids, %2$s) AS u (image_id, low) '
-        'UNION ALL SELECT f.image_id, %3$s FROM imrec.%4$I AS f) AS f',
+        'UNION ALL SELECT f.image_id, %3$s FROM imrec.%4$I AS f)',
         feature || '_block', bound.every, imrec_internal.lower_bound(metric, cardinality(near)), feature || '_reduced'
     );
-    IF within IS NULL THEN
-        -- The images left out are among the candidates, but for them alone no row has to be looked at twice.
-        first := known.few + cardinality(exclude);
-        IF allowed = '' THEN
-            first_blocks := first;
-            EXECUTE format(
-                'SELECT array_agg(n.block_id), array_agg(n.low) FROM (SELECT b.block_id, %s AS low FROM imrec.%I AS b '
-                'ORDER BY low LIMIT %s) AS n', bound.nearest, feature || '_block', first_blocks
-            ) INTO listed, lows
-            USING queries.reduced, queries.norms, exclude, conditions, images, NULL, NULL, queries.sums;
-            first := k + cardinality(exclude) + 50;
-            chosen := 'b.block_id = ANY ($10)';
-        END IF;
+    IF allowed <> '' THEN
         EXECUTE format(
-            'SELECT array_agg(n.image_id), array_agg(n.low) FROM (SELECT f.image_id, f.low FROM %s '
-            'WHERE true%s ORDER BY f.low LIMIT %s) AS n', format(images_below, chosen), allowed, first
-        ) INTO candidates, bounds
-        USING queries.reduced, queries.norms, exclude, conditions, images, NULL, NULL, queries.sums, NULL, listed[:first];
-        -- Of some that are likely the nearest ones follows how far the others may be.
-        EXECUTE format('SELECT max(n.distance), count(*) = $8 AND NOT bool_or(n.disliked) FROM (%s) AS n', refine)
-        INTO within, known_far
-        USING near, far, exclude, conditions, images, NULL, candidates[:k + cardinality(exclude) + 50], k;
-    END IF;
-    IF known_far AND within NOT IN ('Infinity', 'NaN') THEN
-        SELECT max(imrec_internal.reduction_bound(metric, within, n.norm)) INTO last_bound
-        FROM unnest(queries.norms) AS n (norm);
-    END IF;
-    IF allowed <> '' AND cardinality(candidates) < first THEN
-        -- These are all.
-        candidates := candidates[:coalesce(width_bucket(last_bound, bounds), cardinality(candidates))];
-    ELSIF last_bound IS NULL THEN
-        RETURN;
-    ELSIF allowed <> '' AND last_bound < bounds[first] THEN
-        candidates := candidates[:width_bucket(last_bound, bounds)];
-    ELSE
-        listed := listed[:width_bucket(last_bound, lows)];
-        IF first_blocks IS NULL OR cardinality(listed) = first_blocks THEN
-            chosen := bound.nearest || ' <= $9';
-        END IF;
-        EXECUTE format(
-            'SELECT array_agg(n.image_id) FROM (SELECT f.image_id FROM %s WHERE f.low <= $9%s LIMIT %s) AS n',
-            format(images_below, chosen), allowed, known.most + 1
-        ) INTO candidates USING
-            queries.reduced, queries.norms, exclude, conditions, images, NULL, NULL, queries.sums, last_bound, listed;
-        IF cardinality(candidates) > known.most THEN
+            'WITH sample AS MATERIALIZED (SELECT unnest(b.image_ids) AS image_id FROM imrec.%1$I AS b '
+            'WHERE b.block_id = ANY (ARRAY(SELECT e.least + (e.largest - e.least) * n / 20 FROM generate_series(0, 20) AS n '
+            'CROSS JOIN (SELECT min(x.block_id) AS least, max(x.block_id) AS largest FROM imrec.%1$I AS x) AS e))) '
+            'SELECT (SELECT count(*) FROM sample AS f WHERE true%2$s)::double precision / count(*) FROM sample '
+            'HAVING count(*) > 0', feature || '_block', allowed
+        ) INTO share USING NULL, NULL, exclude, conditions, images;
+        IF share < least_share IS NOT FALSE THEN
             RETURN;
         END IF;
+        few := least(few / share, known.most);
+    END IF;
+    IF within IS NULL THEN
+        EXECUTE format(
+            'SELECT array_agg(n.block_id), array_agg(n.low) FROM (SELECT b.block_id, %s AS low FROM imrec.%I AS b '
+            'ORDER BY low LIMIT %s) AS n', bound.nearest, feature || '_block', few
+        ) INTO listed, lows
+        USING queries.reduced, queries.norms, exclude, conditions, images, NULL, NULL, queries.sums;
+        EXECUTE format(
+            'SELECT array_agg(n.image_id) FROM (SELECT f.image_id FROM (SELECT * FROM %s AS u ORDER BY u.low OFFSET 0) '
+            'AS f WHERE true%s ORDER BY f.low LIMIT %s) AS n', format(images_in, chosen), allowed, wanted
+        ) INTO candidates
+        USING queries.reduced, queries.norms, exclude, conditions, images, NULL, NULL, queries.sums, NULL,
+            listed[:ceil(wanted / share)::integer];
+        -- Of some that are likely the nearest ones follows how far the others may be.
+        EXECUTE format('SELECT max(n.distance), count(*) = $8 AND NOT bool_or(n.disliked) FROM (%s) AS n', refine)
+        INTO within, far_enough USING near, far, exclude, conditions, images, NULL, candidates, k;
+    END IF;
+    IF NOT far_enough OR within IN ('Infinity', 'NaN') THEN
+        RETURN;
+    END IF;
+    SELECT max(imrec_internal.reduction_bound(metric, within, n.norm)) INTO last_bound
+    FROM unnest(queries.norms) AS n (norm);
+    IF cardinality(lows) = few AND lows[few] <= last_bound OR listed IS NULL THEN
+        chosen := bound.nearest || ' <= $9';
+    END IF;
+    EXECUTE format(
+        'SELECT array_agg(n.image_id) FROM (SELECT f.image_id FROM %s AS f WHERE f.low <= $9%s LIMIT %s) AS n',
+        format(images_in, chosen), allowed, known.most + 1
+    ) INTO candidates
+    USING queries.reduced, queries.norms, exclude, conditions, images, NULL, NULL, queries.sums, last_bound,
+        listed[:width_bucket(last_bound, lows)];
+    IF cardinality(candidates) > known.most THEN
+        RETURN;
     END IF;
     EXECUTE format('SELECT array_agg(n.image_id), array_agg(n.distance) FROM (%s) AS n', refine)
     INTO ids, distances USING near, far, exclude, conditions, images, NULL, candidates;

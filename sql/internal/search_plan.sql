@@ -198,7 +198,9 @@ BEGIN
         ) AS n;
     END IF;
     IF images IS NOT NULL THEN
-        filtered := ' AND f.image_id = ANY ($5)' || filtered;
+        -- To estimate what many ids of an array let pass takes longer than the search.
+        filtered := CASE WHEN cardinality(images) > few THEN ' AND f.image_id IN (SELECT unnest($5))'
+            ELSE ' AND f.image_id = ANY ($5)' END || filtered;
         walked := ' AND f.image_id = ANY ($5)' || walked;
     END IF;
     IF approximate AND filtered <> '' THEN
@@ -283,7 +285,7 @@ BEGIN
         'ORDER BY %4$s%1$s + 0, f.image_id LIMIT %5$s', distance, feature, filtered, disliked || ', ', k
     );
     IF is_reduced AND (images IS NULL OR cardinality(images) > few) THEN
-        allowed := filtered;
+        allowed := replace(walked, '= ANY ($5)', 'IN (SELECT unnest($5))');
         metric_used := metric;
         refine := format(
             'SELECT f.image_id, %1$s + 0 AS distance, %4$s AS disliked FROM imrec.%2$I AS f '
