@@ -10,13 +10,14 @@ from e2e.command import Imrec
 from e2e.photos import save
 from e2e.test_maps import save_colours
 from PIL import Image
+from support import needs
 
 import imrec_pg
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytest.importorskip("umap", reason="the extra [map]")
+pytestmark = needs("umap")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 BY = ("--feature", "histogram")
 # Clicks on a grid of places, and tells at which of them each photo is shown.

@@ -8,8 +8,9 @@ import pytest
 from e2e.command import Imrec, until
 from e2e.photos import save, scene
 from PIL import Image
+from support import needs
 
-pytest.importorskip("umap", reason="the extra [map]")
+pytestmark = needs("umap")
 
 COLOURS = {"red": (200, 30, 20), "green": (20, 180, 40), "blue": (30, 40, 210)}
 

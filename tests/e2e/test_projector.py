@@ -20,6 +20,7 @@ import pytest
 from e2e.command import Album, Imrec
 from e2e.photos import save, save_many, save_scenes
 from PIL import Image
+from support import needs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -230,9 +231,8 @@ def test_ctrl_c_leaves_nothing(run: Imrec, folder: Path, tmp_path: Path) -> None
     assert list(out.parent.iterdir()) == []
 
 
+@needs("sklearn", "umap")
 def test_tiles_hold_a_cluster_each(copied_album: Album, tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
-    pytest.importorskip("umap")
     run, out = copied_album.run, tmp_path / "out"
     run("cluster", "build", "--feature", "embedding", "--k", "3")
     run("map", "build", "--feature", "embedding", "--dims", "2")
