@@ -20,6 +20,10 @@ from imrec_pg.features import weights
 from imrec_pg.settings import Settings
 from imrec_pg.settings import load as load_settings
 
+# Several tests run at once, and OpenMP's threads that wait for each other by spinning take the cores from them: k-means
+# on 100 rows took 31 s for 2. Inherited by commands; libgomp reads it when sklearn or torch loads it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _TEMPLATE = "imrec_template"
 _DATABASE_VARIABLES = ("IMREC_DATABASE_URL", "IMREC_DATA", "DATABASE_URL", "IMREC_WEIGHTS")
 

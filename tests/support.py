@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import psycopg
+import pytest
 from numpy.typing import NDArray
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from imrec_pg.catalogue.roots import add_root
@@ -28,6 +30,15 @@ from imrec_pg.records import Features, FoundFile, ImageInfo, StoredImage
 from imrec_pg.settings import Settings
 
 
+def needs(*modules: str) -> pytest.MarkDecorator:
+    """Return the mark of tests that are skipped without the libraries of an extra.
+
+    Unlike importorskip it imports none: umap compiles for ten seconds, in each of the processes that look for tests.
+    """
+    absent = [module for module in modules if find_spec(module) is None]
+    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")
+
+
 def settings_for(dsn: str) -> Settings:
     return Settings(dsn=dsn, data_dir=Path("/nonexistent"), weights=None, dsn_source="the test")
 
@@ -40,6 +51,13 @@ def new_database(server_dsn: str, template: str) -> Iterator[str]:
         admin.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
         yield make_conninfo(server_dsn, dbname=name)
         admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@contextmanager
+def copied_database(dsn: str) -> Iterator[str]:
+    """Yield the dsn of a copy of a database that nobody is connected to, which is dropped afterwards."""
+    with new_database(make_conninfo(dsn, dbname="postgres"), str(conninfo_to_dict(dsn)["dbname"])) as made:
+        yield made
 
 
 @contextmanager

@@ -10,6 +10,9 @@ import pickle
 import re
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import IO, Any
 
 import numpy as np
@@ -31,10 +34,8 @@ def main() -> None:
 
 
 def _laid_out(call: dict[str, Any], results: IO[bytes]) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    from umap import UMAP
-
     start = call["start"]
-    reducer = UMAP(
+    reducer = _umap()(
         n_neighbors=call["neighbours"],
         n_components=start.shape[1],
         min_dist=call["min_dist"],
@@ -55,6 +56,48 @@ def _laid_out(call: dict[str, Any], results: IO[bytes]) -> "np.ndarray[Any, np.d
     )
     # It looks at the neighbours alone: of the vectors it only counts the rows.
     return np.ascontiguousarray(reducer.fit_transform(start), dtype=np.float32)
+
+
+def _umap() -> type[Any]:
+    """Return the class UMAP, which starts in a second, not in fifteen the first time and five each time."""
+    try:
+        with _without_pynndescent():
+            from umap import UMAP
+    except ImportError:  # another version, which asks more of it
+        for name in [name for name in sys.modules if name.partition(".")[0] == "umap"]:
+            del sys.modules[name]
+        from umap import UMAP
+    from umap import layouts, umap_
+
+    # UMAP has numba compile these each time; the code that is kept is the same.
+    for module, function in (
+        (umap_, "smooth_knn_dist"),
+        (umap_, "compute_membership_strengths"),
+        (layouts, "_nb_optimize_layout_euclidean_single_epoch"),
+    ):
+        kept = getattr(module, function, None)
+        if kept is not None and hasattr(kept, "enable_caching"):
+            kept.enable_caching()
+    found: type[Any] = UMAP
+    return found
+
+
+@contextmanager
+def _without_pynndescent() -> Iterator[None]:
+    """Let UMAP be imported without what would find neighbours, which it is given: that compiles for ten seconds."""
+    empty: dict[str, dict[str, object]] = {
+        "pynndescent": {"NNDescent": type("NNDescent", (), {})},
+        "pynndescent.distances": {"named_distances": {}},
+        "pynndescent.sparse": {"sparse_named_distances": {}},
+    }
+    for name, content in empty.items():
+        sys.modules[name] = ModuleType(name)
+        vars(sys.modules[name]).update(content)
+    try:
+        yield
+    finally:
+        for name in empty:
+            del sys.modules[name]
 
 
 class _Epochs:

@@ -10,6 +10,7 @@ import psutil
 import psycopg
 import pytest
 from numpy.typing import NDArray
+from support import needs
 
 from benchmarks import ingesting, rivals, run
 from benchmarks.measure import Effort
@@ -57,10 +58,10 @@ def test_rows_are_measured_on_a_named_server_and_it_is_left_as_it_was(
     assert list(tmp_path.iterdir()) == []
 
 
+@needs("umap")
 def test_clusters_and_a_map_are_measured_beside_their_libraries(
     server: EmbeddedServer, tmp_path: Path
 ) -> None:
-    pytest.importorskip("umap", reason="the extra [map]")
     options = Options(sections=(Section.MAP,), rows=300, effort=TINY, dsn=server.dsn, scratch=tmp_path)
     report = new_report(options)
     run.run(options, report, lambda _: None)

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from uuid import uuid4
 import psutil
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from support import copied_database
 
 _PROGRAM = (sys.executable, "-m", "imrec_pg")
 _MARK = "IMREC_TEST_RUN"
@@ -155,12 +157,11 @@ class Started:
 
 @dataclass(frozen=True)
 class Album:
-    """Photos with all their features, stored once for all tests that change nothing in it.
+    """Photos stored once for several tests, which change nothing in it, or a copy of its database.
 
     Attributes:
-        folder: holds "scenes", a picture "original.png" with altered "copies", one picture in eight
-            "orientations", and two "broken" files.
-        images: how many photos there are, all different.
+        folder: where the photos lie.
+        images: how many there are, all different.
         run: the command on its database.
         dsn: of that database.
     """
@@ -169,6 +170,13 @@ class Album:
     images: int
     run: Imrec
     dsn: str
+
+
+@contextmanager
+def copied(album: Album) -> Iterator[Album]:
+    """Yield the album in a database of its own; its folder is still that of all."""
+    with copied_database(album.dsn) as dsn:
+        yield replace(album, run=album.run.on(url_of(dsn)), dsn=dsn)
 
 
 _STARTED: list[Started] = []

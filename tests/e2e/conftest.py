@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import chromium, quiet_page
-from e2e.command import Album, Imrec, clean_environ, end_what_runs, url_of
+from e2e.command import Album, Imrec, clean_environ, copied, end_what_runs, url_of
 from e2e.photos import GARBAGE, altered, save, save_oriented, save_scenes, scene
-from psycopg.conninfo import conninfo_to_dict
 from support import new_database
 
 if TYPE_CHECKING:
@@ -46,6 +45,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def album(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    """Yield photos with all their features.
+
+    The folder holds "scenes", a picture "original.png" with altered "copies", one picture in eight "orientations",
+    and two "broken" files.
+    """
     folder = tmp_path_factory.mktemp("album")
     save_scenes(folder / "scenes", range(32))
     save_scenes(folder / "scenes" / "png", range(32, 38), ".png")
@@ -67,10 +71,10 @@ def album(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def copied_album(album: Album, template: str) -> Iterator[Album]:
-    """Yield the album in a database of its own; its folder is still that of all."""
-    with new_database(template, str(conninfo_to_dict(album.dsn)["dbname"])) as dsn:
-        yield Album(album.folder, album.images, album.run.on(url_of(dsn)), dsn)
+def copied_album(album: Album) -> Iterator[Album]:
+    """Yield the album in a database of its own."""
+    with copied(album) as own:
+        yield own
 
 
 @pytest.fixture(scope="session")

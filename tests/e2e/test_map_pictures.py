@@ -1,22 +1,24 @@
 """Pictures and the page of clusters and maps, by the commands that make them."""
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from e2e.command import Imrec
+from e2e.command import Album, Imrec, copied, url_of
 from e2e.photos import save
 from e2e.test_maps import save_colours
 from PIL import Image
+from support import needs, new_database
 
 import imrec_pg
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytest.importorskip("umap", reason="the extra [map]")
+pytestmark = needs("umap")
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 BY = ("--feature", "histogram")
 # Clicks on a grid of places, and tells at which of them each photo is shown.
@@ -32,18 +34,27 @@ _EVERYWHERE = """() => {
 }"""
 
 
-@pytest.fixture
-def mapped(run: Imrec, folder: Path) -> Imrec:
-    """Return the command on 37 photos of three colours, with clusters and a map in space of their histograms."""
+@pytest.fixture(scope="module")
+def made(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    """Yield 37 photos of three colours, with clusters and a map in space of their histograms."""
+    folder = tmp_path_factory.mktemp("mapped") / "photos"
     save_colours(folder)
     save(folder / HOSTILE, Image.new("RGB", (96, 72), (240, 240, 240)))
-    run("ingest", folder)
-    run("map", "build", *BY, "--dims", "3", "--neighbours", "8")
-    return run
+    with new_database(template, "imrec_template") as dsn:
+        run = imrec.on(url_of(dsn))
+        run("ingest", folder, "--features", "histogram")
+        run("map", "build", *BY, "--dims", "3", "--neighbours", "8")
+        yield Album(folder, 37, run, dsn)
 
 
-def test_pictures_of_the_elbow_the_map_and_each_cluster(mapped: Imrec, tmp_path: Path) -> None:
-    run = mapped
+@pytest.fixture
+def mapped(made: Album) -> Iterator[Album]:
+    with copied(made) as own:
+        yield own
+
+
+def test_pictures_of_the_elbow_the_map_and_each_cluster(mapped: Album, tmp_path: Path) -> None:
+    run = mapped.run
     made = run("cluster", "build", *BY, "--plot", tmp_path / "elbow.png")
     assert (made.out, "drew the curve" in made.err) == ("", True)
     for name, options in (
@@ -66,8 +77,8 @@ def test_pictures_of_the_elbow_the_map_and_each_cluster(mapped: Imrec, tmp_path:
     run("cluster", "plot", tmp_path / "sheets", *BY, "--overwrite")
 
 
-def test_no_photo_and_no_file_of_others_is_replaced(mapped: Imrec, folder: Path, tmp_path: Path) -> None:
-    run = mapped
+def test_no_photo_and_no_file_of_others_is_replaced(mapped: Album, tmp_path: Path) -> None:
+    run, folder = mapped.run, mapped.folder
     photo = folder / "red" / "00.png"
     before = photo.read_bytes()
     (tmp_path / "mine.png").write_text("mine")
@@ -95,10 +106,11 @@ def test_no_photo_and_no_file_of_others_is_replaced(mapped: Imrec, folder: Path,
 
 
 def test_the_page_turns_and_shows_the_photo_under_the_pointer(
-    mapped: Imrec, folder: Path, tmp_path: Path, page: "Page"
+    mapped: Album, tmp_path: Path, page: "Page"
 ) -> None:
     """As a file, without any request, whatever the photos are called."""
-    said = mapped("map", "export", "--html", tmp_path / "map.html", *BY).err
+    folder = mapped.folder
+    said = mapped.run("map", "export", "--html", tmp_path / "map.html", *BY).err
     assert "37 photos, 37 of them with a picture" in said
     page.goto((tmp_path / "map.html").as_uri())
     page.wait_for_selector("body[data-ready=yes]")
@@ -127,15 +139,15 @@ def test_the_page_turns_and_shows_the_photo_under_the_pointer(
     assert f"{folder / 'red'}12" in [group.replace("\n", "") for group in groups]
 
 
-@pytest.mark.usefixtures("mapped")
-def test_a_notebook_shows_clusters_maps_and_answers(folder: Path, url: str, page: "Page") -> None:
-    with imrec_pg.open(url) as library:
+def test_a_notebook_shows_clusters_maps_and_answers(mapped: Album, tmp_path: Path, page: "Page") -> None:
+    folder = mapped.folder
+    with imrec_pg.open(url_of(mapped.dsn)) as library:
         clusters, points = library.clusters("histogram"), library.map("histogram")
         answer = library.search(folder / HOSTILE, feature="histogram", k=30)
         html = [part or "" for part in (clusters._repr_html_(), points._repr_html_(), answer._repr_html_())]
     assert html[2].count("<img") == 20
-    (folder / "page.html").write_text("<meta charset=utf-8>" + "".join(html))
-    page.goto((folder / "page.html").as_uri())
+    (tmp_path / "page.html").write_text("<meta charset=utf-8>" + "".join(html))
+    page.goto((tmp_path / "page.html").as_uri())
     images = page.evaluate("[...document.images].map(i => i.naturalWidth)")
     assert len(images) == min(20, len(clusters.clusters)) + 1 + 20
     assert all(width >= 120 for width in images)

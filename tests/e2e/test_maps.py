@@ -2,14 +2,16 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from e2e.command import Imrec, until
+from e2e.command import Album, Imrec, copied, until, url_of
 from e2e.photos import save, scene
 from PIL import Image
+from support import needs, new_database
 
-pytest.importorskip("umap", reason="the extra [map]")
+pytestmark = needs("umap")
 
 COLOURS = {"red": (200, 30, 20), "green": (20, 180, 40), "blue": (30, 40, 210)}
 
@@ -22,15 +24,39 @@ def save_colours(folder: Path, each: int = 12) -> None:
             save(folder / name / f"{number:02}.png", picture)
 
 
-@pytest.fixture
-def colours(run: Imrec, folder: Path) -> Imrec:
+@pytest.fixture(scope="module")
+def stored(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    """Yield photos of three colours."""
+    folder = tmp_path_factory.mktemp("colours")
     save_colours(folder)
-    run("ingest", folder)
-    return run
+    with new_database(template, "imrec_template") as dsn:
+        run = imrec.on(url_of(dsn))
+        run("ingest", folder)
+        yield Album(folder, 36, run, dsn)
 
 
-def test_from_photos_to_clusters_maps_and_searches_within_them(colours: Imrec, folder: Path) -> None:
-    run = colours
+@pytest.fixture(scope="module")
+def mapped_once(stored: Album) -> Iterator[Album]:
+    """Yield them with a map in space of their histograms."""
+    with copied(stored) as made:
+        made.run("map", "build", "--feature", "histogram", "--dims", "3")
+        yield made
+
+
+@pytest.fixture
+def colours(stored: Album) -> Iterator[Album]:
+    with copied(stored) as own:
+        yield own
+
+
+@pytest.fixture
+def mapped(mapped_once: Album) -> Iterator[Album]:
+    with copied(mapped_once) as own:
+        yield own
+
+
+def test_from_photos_to_clusters_maps_and_searches_within_them(colours: Album) -> None:
+    run, folder = colours.run, colours.folder
     made = run("map", "build", "--feature", "histogram", "--dims", "2", "--neighbours", "8")
     assert made.raw_out == b""
     assert "histogram in 2 dimensions: 36 photos" in made.err
@@ -58,9 +84,8 @@ def test_from_photos_to_clusters_maps_and_searches_within_them(colours: Imrec, f
     assert str(folder / "red") in text
 
 
-def test_new_photos_are_placed_as_they_are_ingested_and_status_tells(colours: Imrec, folder: Path) -> None:
-    run = colours
-    run("map", "build", "--feature", "histogram", "--dims", "3")
+def test_new_photos_are_placed_as_they_are_ingested_and_status_tells(mapped: Album, folder: Path) -> None:
+    run = mapped.run
     blue = Image.blend(scene(77, 96, 72), Image.new("RGB", (96, 72), COLOURS["blue"]), 0.75)
     new = save(folder / "new.png", blue)
     assert run("ingest", folder).out.startswith("1 new")
@@ -107,10 +132,9 @@ def test_nothing_there_is_told_with_what_to_run(run: Imrec) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_build_that_is_stopped_leaves_the_last_map_and_no_process(
-    colours: Imrec, number: signal.Signals
+    mapped: Album, number: signal.Signals
 ) -> None:
-    run = colours
-    run("map", "build", "--feature", "histogram")
+    run = mapped.run
     before = run("map", "show", "--json").json
     started = run.start("map", "build", "--feature", "histogram", "--seed", "7")
     started.until(lambda: any("layout_child" in " ".join(child.cmdline()) for child in started.others()))
@@ -120,14 +144,14 @@ def test_a_build_that_is_stopped_leaves_the_last_map_and_no_process(
     assert run("map", "show", "--json").json == before
 
 
-def test_without_the_extra_the_message_names_it(colours: Imrec, tmp_path: Path) -> None:
+def test_without_the_extra_the_message_names_it(colours: Album, tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(
         "import sys\nfor name in ('umap', 'sklearn', 'kneed', 'matplotlib'):\n    sys.modules[name] = None\n"
     )
-    path = os.pathsep.join([str(hidden), *filter(None, [colours.environ.get("PYTHONPATH")])])
-    run = colours.with_environ(PYTHONPATH=path)
+    path = os.pathsep.join([str(hidden), *filter(None, [colours.run.environ.get("PYTHONPATH")])])
+    run = colours.run.with_environ(PYTHONPATH=path)
     for command in (("cluster", "build"), ("map", "build")):
         assert "pip install 'imrec-pg[map]'" in run(*command, code=1).message
     # What needs no such library goes on.
@@ -135,13 +159,13 @@ def test_without_the_extra_the_message_names_it(colours: Imrec, tmp_path: Path) 
     assert run("ingest", "--help").out
 
 
-def test_photos_of_an_import_are_placed(colours: Imrec, tmp_path: Path) -> None:
+def test_photos_of_an_import_are_placed(mapped: Album, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="the extra [parquet]")
-    colours("export", tmp_path / "exported")
-    colours("map", "build", "--feature", "histogram", "--dims", "2")
+    run = mapped.run
+    run("export", tmp_path / "exported")
     # Deleted, its photos lose their places; imported, they get others.
-    colours("root", "remove", str(tmp_path / "photos"), "--yes")
-    assert colours("map", "show", "--json").json[0]["lacking"] == 0
-    colours("import", tmp_path / "exported")
-    (shown,) = colours("map", "show", "--json").json
+    run("root", "remove", str(mapped.folder), "--yes")
+    assert run("map", "show", "--json").json[0]["lacking"] == 0
+    run("import", tmp_path / "exported")
+    (shown,) = run("map", "show", "--json").json
     assert (shown["later"], shown["lacking"]) == (36, 0)

@@ -17,9 +17,10 @@ from urllib.request import urlopen
 import numpy as np
 import psycopg
 import pytest
-from e2e.command import Album, Imrec
+from e2e.command import Album, Imrec, copied, url_of
 from e2e.photos import save, save_many, save_scenes
 from PIL import Image
+from support import needs, new_database
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,17 +56,32 @@ def asked(address: str, route: str, **parameters: str) -> bytes:
     return data
 
 
-@pytest.fixture
-def coloured(run: Imrec, folder: Path) -> Imrec:
-    """Return the command on three photos of one colour each, one of them under a hostile name."""
+def ingest_colours(run: Imrec, folder: Path) -> None:
+    """Store three photos of one colour each, one of them under a hostile name."""
     for name, colour in COLOURS.items():
         save(folder / (HOSTILE if name == "blue" else f"{name}.png"), Image.new("RGB", (120, 80), colour))
     run("ingest", folder, *FAST)
-    return run
 
 
-def test_tensorboard_serves_what_is_stored(coloured: Imrec, tmp_path: Path, dsn: str, folder: Path) -> None:
-    coloured("export", "--projector", tmp_path / "out", "--feature", "histogram")
+@pytest.fixture(scope="module")
+def colours(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    folder = tmp_path_factory.mktemp("colours")
+    with new_database(template, "imrec_template") as dsn:
+        run = imrec.on(url_of(dsn))
+        ingest_colours(run, folder)
+        yield Album(folder, len(COLOURS), run, dsn)
+
+
+@pytest.fixture
+def coloured(colours: Album) -> Iterator[Imrec]:
+    """Yield the command on a copy of these photos' database."""
+    with copied(colours) as own:
+        yield own.run
+
+
+def test_tensorboard_serves_what_is_stored(colours: Album, tmp_path: Path) -> None:
+    folder, dsn = colours.folder, colours.dsn
+    colours.run("export", "--projector", tmp_path / "out", "--feature", "histogram")
     with tensorboard(tmp_path / "out") as address:
         assert json.loads(asked(address, "runs")) == ["."]
         info = json.loads(asked(address, "info", run="."))
@@ -140,10 +156,11 @@ def test_an_export_to_parquet_is_not_replaced_by_one_for_the_projector(
     assert "holds other things" in message
 
 
-def test_photos_that_are_gone_are_grey(coloured: Imrec, folder: Path, tmp_path: Path) -> None:
+def test_photos_that_are_gone_are_grey(run: Imrec, folder: Path, tmp_path: Path) -> None:
+    ingest_colours(run, folder)
     for path in folder.iterdir():
         path.unlink()
-    done = coloured("export", "--projector", tmp_path / "out", "--feature", "histogram")
+    done = run("export", "--projector", tmp_path / "out", "--feature", "histogram")
     assert "grey in the projector: 3" in done.err
     sprite = Image.open(tmp_path / "out" / "sprite.jpg")
     np.testing.assert_allclose(np.asarray(sprite.getpixel((50, 50))), (213, 217, 222), atol=4)
@@ -154,7 +171,7 @@ def test_nothing_to_show_is_an_error_that_leaves_nothing(coloured: Imrec, tmp_pa
         "no photo has the feature embedding"
         in coloured("export", "--projector", tmp_path / "out", code=1).message
     )
-    assert list(tmp_path.iterdir()) == [tmp_path / "photos"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_photo_is_too_few(run: Imrec, folder: Path, tmp_path: Path) -> None:
@@ -230,9 +247,8 @@ def test_ctrl_c_leaves_nothing(run: Imrec, folder: Path, tmp_path: Path) -> None
     assert list(out.parent.iterdir()) == []
 
 
+@needs("sklearn", "umap")
 def test_tiles_hold_a_cluster_each(copied_album: Album, tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
-    pytest.importorskip("umap")
     run, out = copied_album.run, tmp_path / "out"
     run("cluster", "build", "--feature", "embedding", "--k", "3")
     run("map", "build", "--feature", "embedding", "--dims", "2")

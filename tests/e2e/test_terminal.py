@@ -4,21 +4,37 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from e2e.command import Argument, Imrec, clean_environ
+from e2e.command import Album, Argument, Imrec, clean_environ, copied, url_of
 from e2e.photos import save_scenes
+from support import new_database
 
 EVIL = "\x1b]0;gone\x07\x9b2J\u202egpj\u2066\u200b"
 TRACES = ("\x1b]0", "\x07", "\x9b", "\u202e", "\u2066", "\u200b")
 
 
+@pytest.fixture(scope="module")
+def evil(template: str, imrec: Imrec, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Album]:
+    """Yield a library in which every text is as evil as its owner could make it."""
+    folder = tmp_path_factory.mktemp("evil")
+    with new_database(template, "imrec_template") as dsn:
+        run = imrec.on(url_of(dsn))
+        store_evil(run, folder, dsn)
+        yield Album(folder, 1, run, dsn)
+
+
 @pytest.fixture
-def stored(run: Imrec, folder: Path, dsn: str) -> tuple[Imrec, Path]:
-    """Return a library in which every text is as evil as its owner could make it."""
-    image, gone = save_scenes(folder, [1, 2])
+def stored(evil: Album) -> Iterator[tuple[Imrec, Path]]:
+    with copied(evil) as own:
+        yield own.run, own.folder / "0001.jpg"
+
+
+def store_evil(run: Imrec, folder: Path, dsn: str) -> None:
+    _, gone = save_scenes(folder, [1, 2])
     (folder / "broken.jpg").write_bytes(b"no picture")
     run("ingest", folder, "--features", "histogram,average_hash", code=3)
     gone.unlink()
@@ -37,7 +53,6 @@ def stored(run: Imrec, folder: Path, dsn: str) -> tuple[Imrec, Path]:
             "VALUES (gen_random_uuid(), %s, 1, false, clock_timestamp() + interval '1 hour')",
             (EVIL,),
         )
-    return run, image
 
 
 @pytest.mark.parametrize(

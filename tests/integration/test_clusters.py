@@ -10,7 +10,7 @@ import pytest
 from integration.analysed import EACH, GROUPS, TOTAL, add_groups, embedding, group_of
 from psycopg import errors as pg
 from psycopg.conninfo import make_conninfo
-from support import AddImage, bare_session, settings_for
+from support import AddImage, bare_session, needs, settings_for
 
 from imrec_pg.access import grants
 from imrec_pg.analysis import clusters, stored
@@ -28,8 +28,7 @@ from imrec_pg.errors import (
 from imrec_pg.records import Feature, GrantedRole
 from imrec_pg.settings import Settings
 
-pytest.importorskip("umap", reason="the extra [map]")
-pytest.importorskip("kneed", reason="the extra [map]")
+pytestmark = needs("umap", "kneed")
 
 MEMBERS = "SELECT image_id, cluster, distance FROM imrec.cluster_member ORDER BY image_id"
 

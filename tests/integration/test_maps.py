@@ -1,7 +1,9 @@
 """Maps in the database: alike photos lie together, the same seed repeats, and new photos are placed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +12,7 @@ import pytest
 from integration.analysed import EACH, GROUPS, TOTAL, add_groups, embedding, group_of
 from numpy.typing import NDArray
 from psycopg.conninfo import make_conninfo
-from support import AddImage, bare_session, settings_for
+from support import AddImage, bare_session, copied_database, needs, new_database, settings_for
 
 from imrec_pg.access import grants
 from imrec_pg.analysis import clusters, maps, stored
@@ -23,9 +25,63 @@ from imrec_pg.errors import NoMapError, PermissionDeniedError, StoreError, Usage
 from imrec_pg.records import Feature, GrantedRole
 from imrec_pg.settings import Settings
 
-pytest.importorskip("umap", reason="the extra [map]")
+pytestmark = needs("umap")
 
 FLAT, SPACE = Shape(2, 10, 0.1, 42), Shape(3, 10, 0.1, 42)
+LANDMARKS = 60
+
+
+@dataclass(frozen=True)
+class Made:
+    """The groups with a flat map and one in space, made once for all tests, each of which gets a copy.
+
+    Attributes:
+        dsn: of the database that is copied.
+        ids: of the photos, by group.
+        maps: the id of the map of so many dimensions.
+    """
+
+    dsn: str
+    ids: list[UUID]
+    maps: dict[int, UUID]
+
+
+@contextmanager
+def made_once(template: str, landmarks: int) -> Iterator[Made]:
+    with new_database(template, "imrec_template") as dsn:
+        with bare_session(settings_for(dsn)) as conn:
+            ids = add_groups(conn)
+            found = {
+                shape.dims: maps.build(conn, Feature.EMBEDDING, shape, landmarks=landmarks)
+                for shape in (FLAT, SPACE)
+            }
+        yield Made(dsn, ids, found)
+
+
+@pytest.fixture(scope="module")
+def made(template: str) -> Iterator[Made]:
+    with made_once(template, TOTAL) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def sampled_once(template: str) -> Iterator[Made]:
+    with made_once(template, LANDMARKS) as found:
+        yield found
+
+
+@pytest.fixture
+def mapped(made: Made) -> Iterator[Connection]:
+    """Yield a session on the groups with two maps, on which all are landmarks."""
+    with copied_database(made.dsn) as dsn, bare_session(settings_for(dsn)) as conn:
+        yield conn
+
+
+@pytest.fixture
+def sampled(sampled_once: Made) -> Iterator[Connection]:
+    """Yield a session on the groups with two maps, on which 60 are landmarks."""
+    with copied_database(sampled_once.dsn) as dsn, bare_session(settings_for(dsn)) as conn:
+        yield conn
 
 
 def groups_of(points: MapPoints, groups: dict[UUID, int]) -> NDArray[np.int64]:
@@ -41,9 +97,10 @@ def purity(points: MapPoints, groups: dict[UUID, int]) -> float:
 
 
 @pytest.mark.parametrize("shape", [FLAT, SPACE], ids=["flat", "space"])
-def test_alike_photos_lie_together_and_the_figures_say_so(conn: Connection, shape: Shape) -> None:
-    groups = group_of(add_groups(conn))
-    map_id = maps.build(conn, Feature.EMBEDDING, shape)
+def test_alike_photos_lie_together_and_the_figures_say_so(
+    mapped: Connection, made: Made, shape: Shape
+) -> None:
+    conn, groups, map_id = mapped, group_of(made.ids), made.maps[shape.dims]
     found = stored.map_points(conn, Feature.EMBEDDING, shape.dims)
     assert found.info.map_id == map_id
     assert found.points.shape == (TOTAL, shape.dims)
@@ -61,24 +118,23 @@ def test_alike_photos_lie_together_and_the_figures_say_so(conn: Connection, shap
         assert len({*zip(column.tolist(), labels.tolist(), strict=True)}) == GROUPS
 
 
-def test_a_seed_gives_the_same_map_again_and_another_seed_another(conn: Connection) -> None:
-    add_groups(conn)
-    built = []
-    for seed in (42, 42, 7):
-        maps.build(conn, Feature.EMBEDDING, Shape(2, 10, 0.1, seed), landmarks=80)
-        built.append(stored.map_points(conn, Feature.EMBEDDING).points)
+def test_a_seed_gives_the_same_map_again_and_another_seed_another(sampled: Connection) -> None:
+    conn = sampled
+    built = [stored.map_points(conn, Feature.EMBEDDING, 2).points]
+    for seed in (42, 7):
+        maps.build(conn, Feature.EMBEDDING, Shape(2, 10, 0.1, seed), landmarks=LANDMARKS)
+        built.append(stored.map_points(conn, Feature.EMBEDDING, 2).points)
     assert np.array_equal(built[0], built[1])
     assert not np.array_equal(built[0], built[2])
 
 
-def test_what_is_no_landmark_lies_within_its_group(conn: Connection) -> None:
-    groups = group_of(add_groups(conn))
-    maps.build(conn, Feature.EMBEDDING, SPACE, landmarks=60)
-    found = stored.map_points(conn, Feature.EMBEDDING)
+def test_what_is_no_landmark_lies_within_its_group(sampled: Connection, sampled_once: Made) -> None:
+    groups = group_of(sampled_once.ids)
+    found = stored.map_points(sampled, Feature.EMBEDDING, 3)
     labels = groups_of(found, groups)
     # 15 of each group of 25.
-    assert np.bincount(labels[found.landmark]).tolist() == [60 // GROUPS] * GROUPS
-    assert found.info.landmarks == 60
+    assert np.bincount(labels[found.landmark]).tolist() == [LANDMARKS // GROUPS] * GROUPS
+    assert found.info.landmarks == LANDMARKS
     middles = np.stack(
         [found.points[found.landmark & (labels == group)].mean(axis=0) for group in range(GROUPS)]
     )
@@ -87,10 +143,8 @@ def test_what_is_no_landmark_lies_within_its_group(conn: Connection) -> None:
     assert nearest.tolist() == labels[~found.landmark].tolist()
 
 
-def test_maps_of_each_feature_and_dimension_stand_side_by_side(conn: Connection) -> None:
-    add_groups(conn)
-    maps.build(conn, Feature.EMBEDDING, FLAT)
-    maps.build(conn, Feature.EMBEDDING, SPACE)
+def test_maps_of_each_feature_and_dimension_stand_side_by_side(mapped: Connection) -> None:
+    conn = mapped
     first = maps.build(conn, Feature.HISTOGRAM, FLAT)
     second = maps.build(conn, Feature.HISTOGRAM, FLAT)
     assert first != second
@@ -105,12 +159,12 @@ def test_maps_of_each_feature_and_dimension_stand_side_by_side(conn: Connection)
         assert conn.execute(f"SELECT count(DISTINCT map_id) FROM imrec.{table}".encode()).fetchone() == (2,)
 
 
-def test_clusters_on_the_map_are_made_anew_without_the_map(conn: Connection) -> None:
-    add_groups(conn)
-    map_id = maps.build(conn, Feature.EMBEDDING, FLAT)
+def test_clusters_on_the_map_are_made_anew_without_the_map(mapped: Connection, made: Made) -> None:
+    conn = mapped
+    stored.drop_map(conn, Feature.EMBEDDING, 3)
     clusters.build_on_map(conn, Feature.EMBEDDING, None, 2)
-    made = stored.clusters(conn, Feature.EMBEDDING, 2)
-    assert (made.k, made.map_id, made.images) == (2, map_id, TOTAL)
+    anew = stored.clusters(conn, Feature.EMBEDDING, 2)
+    assert (anew.k, anew.map_id, anew.images) == (2, made.maps[2], TOTAL)
     ((agreement,),) = conn.execute("SELECT agreement FROM imrec.map").fetchall()
     # By its definition (Hubert, Arabie 1985), over all pairs of photos.
     points = stored.map_points(conn, Feature.EMBEDDING)
@@ -179,10 +233,9 @@ def test_photos_deleted_meanwhile_are_not_on_the_map(conn: Connection, settings:
 
 
 @pytest.mark.parametrize("table", ["map_point", "map_cell", "cluster_member"])
-def test_a_build_that_fails_while_it_stores_leaves_the_last_map(conn: Connection, table: str) -> None:
+def test_a_build_that_fails_while_it_stores_leaves_the_last_map(mapped: Connection, table: str) -> None:
     """As a full disk would let it fail; here it is a constraint."""
-    add_groups(conn)
-    maps.build(conn, Feature.EMBEDDING, SPACE)
+    conn = mapped
     before = stored.map_points(conn, Feature.EMBEDDING)
     conn.execute(f"ALTER TABLE imrec.{table} ADD CONSTRAINT full_disk CHECK (false) NOT VALID".encode())
     with pytest.raises(StoreError):
@@ -192,12 +245,10 @@ def test_a_build_that_fails_while_it_stores_leaves_the_last_map(conn: Connection
     assert np.array_equal(after.points, before.points)
 
 
-def test_new_photos_are_placed_near_their_like(conn: Connection, add_image: AddImage) -> None:
-    groups = group_of(add_groups(conn))
-    for shape in (FLAT, SPACE):
-        maps.build(conn, Feature.EMBEDDING, shape, landmarks=80)
+def test_new_photos_are_placed_near_their_like(sampled: Connection, sampled_once: Made) -> None:
+    conn, groups = sampled, group_of(sampled_once.ids)
     before = {dims: stored.map_points(conn, Feature.EMBEDDING, dims) for dims in (2, 3)}
-    new = add_image.many(
+    new = AddImage(conn).many(
         {"name": f"new{g}.jpg", "embedding": embedding(g, 99), "image_id": UUID(int=9000 + g)}
         for g in range(GROUPS)
     )
@@ -217,14 +268,13 @@ def test_new_photos_are_placed_near_their_like(conn: Connection, add_image: AddI
         ]
 
 
-def test_a_photo_computed_anew_moves_and_is_no_landmark_any_more(conn: Connection) -> None:
-    ids = add_groups(conn)
-    maps.build(conn, Feature.EMBEDDING, FLAT)
+def test_a_photo_computed_anew_moves_and_is_no_landmark_any_more(mapped: Connection, made: Made) -> None:
+    conn, ids = mapped, made.ids
     before = dict(zip(ids, range(TOTAL), strict=True))
     vector = embedding(1, 3).astype(np.float32)
     conn.execute("UPDATE imrec.embedding SET embedding = %s WHERE image_id = %s", (vector, ids[0]))
     Placer().place(conn, {Feature.EMBEDDING: [ids[0]]})
-    found = stored.map_points(conn, Feature.EMBEDDING)
+    found = stored.map_points(conn, Feature.EMBEDDING, 2)
     places = dict(zip(found.uuids(), found.points, strict=True))
     distances = {
         key: float(np.linalg.norm(place - places[ids[0]])) for key, place in places.items() if key != ids[0]
@@ -234,7 +284,7 @@ def test_a_photo_computed_anew_moves_and_is_no_landmark_any_more(conn: Connectio
     flags = conn.execute(
         "SELECT landmark, later FROM imrec.map_point WHERE image_id = %s", (ids[0],)
     ).fetchall()
-    assert flags == [(False, True)]
+    assert flags == [(False, True)] * 2
 
 
 def test_photos_that_lack_the_feature_are_left_out(conn: Connection) -> None:
@@ -247,16 +297,15 @@ def test_photos_that_lack_the_feature_are_left_out(conn: Connection) -> None:
     assert (len(found), found.info.lacking) == (TOTAL - 3, 0)
 
 
-def test_a_placer_notices_that_a_map_was_made_anew(conn: Connection, add_image: AddImage) -> None:
-    add_groups(conn)
-    maps.build(conn, Feature.EMBEDDING, FLAT)
+def test_a_placer_notices_that_a_map_was_made_anew(mapped: Connection, made: Made) -> None:
+    conn = mapped
     placer = Placer()
     placer.place(conn, {Feature.EMBEDDING: [UUID(int=1)]})
     map_id = maps.build(conn, Feature.EMBEDDING, FLAT)
-    new = add_image("new.jpg", embedding=embedding(2, 99), image_id=UUID(int=9999))
+    new = AddImage(conn)("new.jpg", embedding=embedding(2, 99), image_id=UUID(int=9999))
     placer.place(conn, {Feature.EMBEDDING: [new.image_id]})
     rows = conn.execute("SELECT map_id FROM imrec.map_point WHERE image_id = %s", (new.image_id,)).fetchall()
-    assert rows == [(map_id,)]
+    assert {key for (key,) in rows} == {map_id, made.maps[3]}
 
 
 def test_who_may_ingest_may_not_make_a_map(conn: Connection, dsn: str, new_role: Callable[[], str]) -> None:
@@ -270,11 +319,10 @@ def test_who_may_ingest_may_not_make_a_map(conn: Connection, dsn: str, new_role:
         maps.build(own, Feature.EMBEDDING, FLAT)
 
 
-def test_points_and_clusters_become_tables(conn: Connection) -> None:
+def test_points_and_clusters_become_tables(mapped: Connection, made: Made) -> None:
     pa = pytest.importorskip("pyarrow", reason="the extra [parquet]")
-    ids = add_groups(conn)
-    maps.build(conn, Feature.EMBEDDING, FLAT)
-    points = stored.map_points(conn, Feature.EMBEDDING)
+    conn, ids = mapped, made.ids
+    points = stored.map_points(conn, Feature.EMBEDDING, 2)
     table = pa.table(points)
     assert table.column_names == ["image_id", "x", "y", "cluster", "map_cluster", "landmark"]
     assert table["image_id"].to_pylist() == sorted(map(str, ids))
@@ -284,9 +332,9 @@ def test_points_and_clusters_become_tables(conn: Connection) -> None:
     assert {row["year"] for row in rows} == {2000, 2001, 2002, 2003}
 
 
-def test_the_examples_of_the_guide_run_and_answer(conn: Connection) -> None:
-    add_groups(conn)
-    maps.build(conn, Feature.EMBEDDING, SPACE)
+def test_the_examples_of_the_guide_run_and_answer(mapped: Connection) -> None:
+    conn = mapped
+    stored.drop_map(conn, Feature.EMBEDDING, 2)
     guide = (Path(__file__).parents[2] / "docs" / "guide" / "map.md").read_text(encoding="utf-8")
     ((query,),) = conn.execute("SELECT p.path FROM imrec.photo AS p JOIN imrec.mapped USING (image_id) "
                                "WHERE cluster = 1 ORDER BY p.path LIMIT 1").fetchall()  # fmt: skip
