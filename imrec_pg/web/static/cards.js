@@ -6,9 +6,9 @@ import { distance, evidence, fileName, odds, plain } from "./words.js";
 
 /** What each feature says of a photo, as bars. @param {{features: Record<string, any>}} props */
 export function Evidence({ features }) {
-  return html`<ul class="evidence">${Object.entries(features).map(([name, said]) => {
+  return html`<ul class="evidence" aria-label="what each feature says">${Object.entries(features).map(([name, said]) => {
     const told = typeof said.evidence === "number";
-    const told_of = told ? `: ${odds(said.evidence)}` : "";
+    const told_of = told ? `, ${evidence(said.evidence)} decibans: ${odds(said.evidence)}` : "";
     const title = `${plain(name)}: distance ${distance(said.distance)}, rank ${said.rank ?? "behind all ranked"}${told_of}`;
     return html`<li title=${title}>
       <span>${plain(name)}</span>
@@ -38,7 +38,7 @@ export function Card({ item, place, on }) {
     <div class="choices">
       <button aria-pressed=${liked} title="Like: nearer to this (L)" aria-label=${`like ${name}`} onClick=${() => on.like(item)}>♥</button>
       <button aria-pressed=${disliked} title="Dislike: farther from this (D)" aria-label=${`dislike ${name}`} onClick=${() => on.dislike(item)}>✕</button>
-      <button title="Look at it (Space)" aria-label=${`look at ${name}`} onClick=${() => on.look(item)}>⛶</button>
+      <button title="Look at it (Space)" aria-label=${`look at ${name}`} onClick=${() => on.look(item)}><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8" fill="none" stroke="currentColor" stroke-width="1.5" /></svg></button>
     </div>
   </li>`;
 }

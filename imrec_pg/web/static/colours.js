@@ -1,12 +1,10 @@
 // @ts-check
-// Which colour a point of the map has.
-import { get } from "./api.js";
+// Which colour a point of the map has: by cluster, folder or year.
+import { binary, get } from "./api.js";
 
 export const COLOURS = [["cluster", "cluster, by the feature"], ["map-cluster", "cluster, on the map"], ["folder", "folder"], ["year", "year"]];
 const NONE = [128, 128, 128];
-
-/** @param {string} text such as #1f77b4 @returns {number[]} */
-const parsed = (text) => [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+const GOLDEN = 137.508; // degrees: hues of groups next to each other are far apart
 
 /** @param {number} hue of 360 @returns {number[]} */
 function ofHue(hue) {
@@ -17,27 +15,27 @@ function ofHue(hue) {
   return [part(0), part(8), part(4)];
 }
 
-/** Return a colour for each point, and a legend of [name, colour, size, cluster or null].
- * @param {string} path @param {string} colour @param {Uint16Array} points @param {AbortSignal} signal */
-export async function colouring(path, colour, points, signal) {
-  const count = points.length / 4;
-  try {
-    const found = await get(`${path}/groups?colour=${colour}`, signal);
-    const palette = found.colours.map(parsed);
-    const numbers = Uint8Array.from(atob(found.numbers), (one) => one.charCodeAt(0));
-    return {
-      of: (/** @type {number} */ i) => palette[numbers[i]] || NONE,
-      legend: found.names.map((/** @type {any[]} */ [name, number, size]) => ({ name, colour: palette[number] || NONE, size, cluster: null })),
-    };
-  } catch (error) {
-    if (signal.aborted || colour !== "cluster") throw error;
-  }
-  const sizes = new Map();
-  for (let i = 0; i < count; i += 1) sizes.set(points[4 * i + 3], (sizes.get(points[4 * i + 3]) || 0) + 1);
-  const colourOf = new Map([...sizes.keys()].map((number) => [number, number ? ofHue(number * 137.508 % 360) : NONE]));
+/** What a search for a group's photos filters by; years and folders have no number. @param {string} name @param {string} colour @param {string} map */
+function filterOf(name, colour, map) {
+  const found = /^cluster (\d+)$/.exec(name);
+  if (!found || !colour.endsWith("cluster")) return null;
+  const [feature, dims] = map.split("/");
+  return { cluster: found[1], by_feature: feature, on_map: colour === "map-cluster" ? dims : "", in_box: "" };
+}
+
+/** Return the colour of each point, and the legend. @param {string} map @param {string} colour @param {AbortSignal} signal */
+export async function colouring(map, colour, signal) {
+  const query = `?colour=${encodeURIComponent(colour)}`;
+  const [groups, points] = await Promise.all([get(`maps/${map}/groups${query}`, signal), binary(`maps/${map}/points${query}`, signal)]);
+  const numbers = new Uint16Array(points.buffer);
+  const many = groups.names.length;
+  // Years and the like in their order, as a scale; else neighbours as different as can be.
+  const palette = [NONE, ...groups.names.map((/** @type {string} */ _, /** @type {number} */ at) => ofHue(groups.in_order ? 240 - 240 * at / Math.max(1, many - 1) : at * GOLDEN % 360))];
   return {
-    of: (/** @type {number} */ i) => colourOf.get(points[4 * i + 3]) || NONE,
-    legend: [...sizes].sort((one, other) => one[0] - other[0]).map(([number, size]) => ({
-      name: number ? `cluster ${number}` : "in no cluster", colour: colourOf.get(number), size, cluster: number || null })),
+    of: (/** @type {number} */ i) => palette[numbers[4 * i + 3]] || NONE,
+    legend: [
+      ...groups.names.map((/** @type {string} */ name, /** @type {number} */ at) => ({ name, colour: palette[at + 1], size: groups.sizes[at], filter: filterOf(name, colour, map) })),
+      ...groups.grey.map((/** @type {any} */ one) => ({ ...one, colour: NONE, filter: null })),
+    ],
   };
 }

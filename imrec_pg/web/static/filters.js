@@ -52,12 +52,12 @@ export function Filters({ place, onError }) {
   return html`<details class="filters" open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.target.open)}>
     <summary>Filters${active.length ? ` (${active.length})` : ""}</summary>
     <div class="fields">
-      <${Field} label="Folder" name="under" list=${choices.folders.map((/** @type {any} */ one) => one.path)} placeholder="any" ...${props} />
+      <${Field} label="Folder" name="under" list=${choices.folders} placeholder="any" ...${props} />
       <${Picked} label="Root" name="root" options=${choices.roots.map((/** @type {any} */ one) => [one.name, one.name])} ...${props} />
       <${Field} label="Taken from" name="after" type="date" ...${props} />
       <${Field} label="before" name="before" type="date" ...${props} />
-      <${Picked} label="Camera" name="camera" options=${choices.cameras.map((/** @type {any} */ one) => [one.camera, `${one.camera} (${number(one.images)})`])} ...${props} />
-      <${Picked} label="Format" name="format" options=${choices.formats.map((/** @type {any} */ one) => [one.format, `${one.format} (${number(one.images)})`])} ...${props} />
+      <${Picked} label="Camera" name="camera" options=${choices.cameras.map((/** @type {any} */ one) => [one.name, `${one.name} (${number(one.images)})`])} ...${props} />
+      <${Picked} label="Format" name="format" options=${choices.formats.map((/** @type {any} */ one) => [one.name, `${one.name} (${number(one.images)})`])} ...${props} />
       <${Field} label="Width from" name="min_width" type="number" min="1" placeholder="pixels" ...${props} />
       <${Field} label="Height from" name="min_height" type="number" min="1" placeholder="pixels" ...${props} />
       <${Field} label="Size from" name="min_size" type="number" min="0" placeholder="bytes" ...${props} />

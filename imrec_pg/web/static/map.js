@@ -14,7 +14,8 @@ import { counted, number } from "./words.js";
 const MOST_THUMBNAILS = 60;
 const MOST_LIKES = 5;
 const MOST_CHOSEN = 40;
-const ZOOMED = 2000; // as many points in sight are few enough for thumbnails
+const APART = 84; // pixels between thumbnails
+const ZOOMED = 300; // as many points in sight are few enough for thumbnails
 
 /** @param {any} info */
 const nameOf = (info) => `${info.feature}/${info.dims}`;
@@ -30,7 +31,7 @@ function useMap(name, onError) {
     const dims = Number(name.split("/")[1]);
     Promise.all([binary(`maps/${name}/points`, stop.signal), binary(`maps/${name}/ids`, stop.signal)]).then(([points, ids]) => setData({
       points: new Uint16Array(points.buffer), ids: new Uint8Array(ids.buffer), count: points.buffer.byteLength / 8, dims,
-      corners: JSON.parse(points.headers.get("X-Imrec-Box") || "[]") }), (error) => { if (!stop.signal.aborted) onError(error); });
+      corners: (points.headers.get("X-Imrec-Box") || "").split(",").map(Number) }), (error) => { if (!stop.signal.aborted) onError(error); });
     get(`clusters?feature=${name.split("/")[0]}`, stop.signal).then(setClustering, () => setClustering(null));
     return () => stop.abort();
   }, [name]);
@@ -41,7 +42,7 @@ function useMap(name, onError) {
 function Chosen({ chosen, data, place, name, onClear }) {
   const ids = chosen.slice(0, MOST_CHOSEN).map((/** @type {number} */ i) => idOf(data.ids, i));
   const likes = spread(chosen, MOST_LIKES).map((i) => idOf(data.ids, i));
-  const filter = { in_box: boxOf(data, chosen).join(","), by_feature: name.split("/")[0] };
+  const filter = { in_box: boxOf(data, chosen).join(","), by_feature: name.split("/")[0], cluster: "", on_map: "" };
   return html`<section class="chosen" aria-label="Chosen photos"><div class="row"><b>${counted(chosen.length, "photo")}</b>
       <button onClick=${() => go({ ...place, view: "search", likes, dislikes: [], trail: [] })}>Search for more like these</button>
       <button title="the photos within the box around them" onClick=${() => go(withValues({ ...place, view: "search" }, filter))}>Search only around here</button>
@@ -67,12 +68,13 @@ function Drawn({ data, place, name, colour, onError, onLegend }) {
     /** @type {any[]} */
     const seen = [];
     scene.current.project((/** @type {number} */ i, /** @type {number} */ x, /** @type {number} */ y) => { if (x > 40 && y > 40 && x < width - 40 && y < height - 40) seen.push({ i, x, y }); });
-    const cells = new Map();
+    /** @type {any[]} */
+    const apart = [];
     if (seen.length <= ZOOMED) for (const one of seen) {
-      const cell = `${Math.floor(one.x / 90)},${Math.floor(one.y / 90)}`;
-      if (!cells.has(cell) && cells.size < MOST_THUMBNAILS) cells.set(cell, one);
+      if (apart.length === MOST_THUMBNAILS) break;
+      if (apart.every((other) => Math.max(Math.abs(one.x - other.x), Math.abs(one.y - other.y)) > APART)) apart.push(one);
     }
-    setThumbs([...cells.values()]);
+    setThumbs(apart);
   };
   useEffect(() => {
     let gone = false;
@@ -92,7 +94,7 @@ function Drawn({ data, place, name, colour, onError, onLegend }) {
   useEffect(() => {
     if (!ready) return undefined;
     const stop = new AbortController();
-    colouring(`maps/${name}`, colour, data.points, stop.signal).then((found) => { scene.current?.paint(found.of); onLegend(found.legend); },
+    colouring(name, colour, stop.signal).then((found) => { scene.current?.paint(found.of); onLegend(found.legend); },
       (error) => { if (!stop.signal.aborted) { onError(error); onLegend([]); } });
     return () => stop.abort();
   }, [ready, colour, data]);
@@ -154,8 +156,8 @@ export function MapView({ place, onError }) {
       ${webgl.current && html`<p><${Choice} label="Colour" value=${colour} options=${COLOURS} onChange=${(/** @type {string} */ one) => { setTrouble(""); go(withValues(place, { colour: one === "cluster" ? "" : one })); }} /></p>`}
       <p role="status">${trouble ? html`<span class="problem">${trouble}</span>` : data ? counted(data.count, "photo") : "Reading…"}</p>
       ${!webgl.current && html`<p class="muted">This browser has no WebGL: the darker, the more photos lie there.</p>`}
-      <ul class="legend">${legend.slice(0, 60).map((one) => html`<li><button disabled=${!one.cluster} title=${one.cluster ? "search within this cluster" : one.name}
-        onClick=${() => go(withValues({ ...place, view: "search" }, { cluster: String(one.cluster), by_feature: name.split("/")[0] }))}>
+      <ul class="legend">${legend.slice(0, 60).map((one) => html`<li><button disabled=${!one.filter} title=${one.filter ? "search within this cluster" : one.name}
+        onClick=${() => go(withValues({ ...place, view: "search" }, one.filter))}>
         <svg viewBox="0 0 2 2" aria-hidden="true"><circle cx="1" cy="1" r="1" fill=${`rgb(${one.colour.join(" ")})`} /></svg><span><bdi>${one.name}</bdi> <small class="muted">${number(one.size)}</small></span></button></li>`)}</ul>
       ${clustering && html`<${Elbow} clustering=${clustering} />`}
     </section></main>`;

@@ -15,14 +15,14 @@ export function Choice({ label, value, options, onChange }) {
 /** @param {{known: any, place: any, set: (changed: Record<string, string>) => void}} props */
 function Weights({ known, place, set }) {
   const fusion = place.values.fusion || "evidence";
-  const usual = known.weights?.[fusion] || {};
+  const usual = Object.fromEntries(known.map((/** @type {any} */ one) => [one.feature, fusion === "evidence" ? one.evidence_weight : one.fused_weight]));
   const weights = weightsOf(place.values.weights || "") || usual;
   const change = (/** @type {string} */ name, /** @type {string} */ value) => {
     const all = { ...usual, ...weights, [name]: Number(value) };
     set({ weights: Object.entries(all).map(([feature, weight]) => `${feature}:${weight}`).join(",") });
   };
   return html`<details class="weights"><summary>Weights${place.values.weights ? " (yours)" : ""}</summary>
-    ${known.features.map((/** @type {any} */ one) => html`<label>${plain(one.feature)}
+    ${known.map((/** @type {any} */ one) => html`<label>${plain(one.feature)}
       <input type="range" min="0" max="2" step="0.1" value=${weights[one.feature] ?? 0} onChange=${(/** @type {any} */ event) => change(one.feature, event.target.value)} />
       <output>${weights[one.feature] ?? 0}</output></label>`)}
     ${place.values.weights && html`<button class="link" onClick=${() => set({ weights: "" })}>usual weights</button>`}
@@ -35,8 +35,8 @@ export function Options({ place, onError }) {
   useEffect(() => { get("features").then(setKnown, onError); }, []);
   if (!known) return html`<div class="options"></div>`;
   const set = (/** @type {Record<string, string>} */ changed) => go(withValues(place, { cut: "", ...changed }));
-  const one = known.features.find((/** @type {any} */ feature) => feature.feature === place.feature);
-  const features = [...known.features.map((/** @type {any} */ feature) => [feature.feature, plain(feature.feature)]), [FUSED, "all, fused"]];
+  const one = known.find((/** @type {any} */ feature) => feature.feature === place.feature);
+  const features = [...known.map((/** @type {any} */ feature) => [feature.feature, plain(feature.feature)]), [FUSED, "all, fused"]];
   return html`<div class="options" role="group" aria-label="What is compared">
     <${Choice} label="Compare" value=${place.feature} options=${features}
       onChange=${(/** @type {string} */ feature) => go({ ...withValues(place, { metric: "", cut: "" }), feature })} />

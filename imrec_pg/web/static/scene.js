@@ -6,7 +6,7 @@ const VALUES = 4; // of 16 bits a point: x, y, z and the cluster
 const MOST = 65535;
 const REACH = 12;
 
-/** @typedef {{points: Uint16Array, count: number, dims: number}} Points */
+/** @typedef {{points: Uint16Array, count: number, dims: number, corners: number[]}} Points */
 
 /** Whether this browser draws by WebGL. */
 export function hasWebGL() {
@@ -18,7 +18,7 @@ export function hasWebGL() {
 }
 
 /** @param {HTMLElement} view @param {Points} data @param {{onMove: () => void, onRest: (eye: string) => void}} on */
-export async function sceneOf(view, { points, count, dims }, on) {
+export async function sceneOf(view, { points, count, dims, corners }, on) {
   const [three, { OrbitControls }] = await Promise.all([import(THREE), import(CONTROLS)]);
   const flat = dims === 2;
   const renderer = new three.WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
@@ -42,8 +42,12 @@ export async function sceneOf(view, { points, count, dims }, on) {
       "#include <color_fragment>\nif (length(gl_PointCoord - 0.5) > 0.5) discard;");
   };
   const cloud = new three.Points(geometry, material);
-  cloud.position.set(-1, -1, flat ? 0 : -1);
-  cloud.scale.set(2, 2, flat ? 0 : 2);
+  // Each axis fills the 16 bits: their proportions come back here.
+  const spans = [0, 1, 2].map((axis) => corners[axis + 3] - corners[axis] || 0);
+  const longest = Math.max(...spans) || 1;
+  const sides = spans.map((span, axis) => (flat && axis === 2 ? 0 : 2 * span / longest));
+  cloud.position.set(...sides.map((side) => -side / 2));
+  cloud.scale.set(...sides);
   scene.add(cloud);
   const controls = new OrbitControls(camera, canvas);
   controls.enableRotate = !flat;

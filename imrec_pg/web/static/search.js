@@ -10,13 +10,15 @@ import { Options } from "./options.js";
 import { moreLike, questionOf, toggled } from "./question.js";
 import { counted, distance } from "./words.js";
 
-const PAGE = 60;
+const PAGE = 60; // another number may stand in the address, as k
+const MOST_PAGE = 1000;
 
 /** Return the answer so far, and what fetches more of it. @param {any} place @param {(error: any) => void} onError */
 function useAnswer(place, onError) {
   const [answer, setAnswer] = useState(/** @type {any} */ ({ items: [], next: null, about: null, busy: false, error: null }));
   const asking = useRef(/** @type {any} */ (null));
-  const [name, body] = questionOf(place, PAGE);
+  const k = Math.min(MOST_PAGE, Math.max(1, Number(place.values.k) || PAGE));
+  const [name, body] = questionOf(place, k);
   const question = JSON.stringify([name, body]);
   const asked = place.likes.length > 0;
   const ask = useCallback(async (/** @type {any[]} */ before, /** @type {any} */ after) => {
@@ -26,14 +28,14 @@ function useAnswer(place, onError) {
     setAnswer((/** @type {any} */ was) => ({ ...was, busy: true, error: null }));
     try {
       const [to, what] = JSON.parse(question);
-      const found = await (asked ? send(to, after ? { ...what, after } : what, stop.signal) : get("images?k=60", stop.signal));
+      const found = await (asked ? send(to, after ? { ...what, after } : what, stop.signal) : get(`images?k=${k}${after ? `&after=${after}` : ""}`, stop.signal));
       setAnswer({ items: [...before, ...found.items], next: found.next ?? null, about: asked ? found.answer : null, busy: false, error: null });
     } catch (error) {
       if (stop.signal.aborted) return;
       onError(error);
       setAnswer((/** @type {any} */ was) => ({ ...was, items: before, busy: false, error, next: null }));
     }
-  }, [question, asked]);
+  }, [question, asked, k]);
   useEffect(() => { ask([], null); return () => asking.current?.abort(); }, [ask]);
   const more = () => { if (answer.next && !answer.busy) ask(answer.items, answer.next); };
   return { ...answer, more };

@@ -32,10 +32,10 @@ export function inside(scene, line) {
 export const spread = (all, most) => (all.length <= most ? all : Array.from({ length: most }, (_, at) => all[Math.floor(at * all.length / most)]));
 
 /** Return the corners of the box around points, in the map's coordinates: lowest, then highest.
- * @param {{points: Uint16Array, dims: number, corners: number[]}} data @param {number[]} chosen */
+ * @param {{points: Uint16Array, dims: number, corners: number[]}} data with the lowest x, y and z, then the highest @param {number[]} chosen */
 export function boxOf({ points, dims, corners }, chosen) {
   const axes = [...Array(dims).keys()];
-  const value = (/** @type {number} */ axis, /** @type {number} */ level) => corners[2 * axis] + level / MOST * (corners[2 * axis + 1] - corners[2 * axis]);
+  const value = (/** @type {number} */ axis, /** @type {number} */ level) => corners[axis] + level / MOST * (corners[axis + 3] - corners[axis]);
   const ends = axes.map((axis) => {
     let [low, high] = [MOST, 0];
     for (const i of chosen) {

@@ -33,7 +33,7 @@ export const plain = (name) => name.replaceAll("_", " ");
 export function evidence(decibans) {
   if (decibans === null || decibans === undefined) return "";
   const sign = decibans > 0 ? "+" : "";
-  return `${sign}${decibans.toFixed(0)} dban`;
+  return `${sign}${decibans.toFixed(0)}`;
 }
 
 /** @param {number} decibans */
