@@ -334,15 +334,16 @@ class Library:
             query, self._decoders, self._query_embedders, [chosen(Feature, name) for name in features]
         )
 
-    def know(self, query: Query) -> KnownImage:
-        """Return an image with all features, by which it can be searched for again; it is not stored.
+    def know(self, query: Query, features: Sequence[Feature | str] = tuple(Feature)) -> KnownImage:
+        """Return an image with its features, by which it can be searched for again; it is not stored.
 
         Raises:
             DecodeError: it is no image that can be read.
             ModelMismatchError: the embeddings here were made by another model.
             WeightsError: the model's weights were not found.
         """
-        return self._sessions.run(known_image, query, self._decoders, self._query_embedders, tuple(Feature))
+        wanted_features = [chosen(Feature, name) for name in features]
+        return self._sessions.run(known_image, query, self._decoders, self._query_embedders, wanted_features)
 
     def features(self) -> list[ranking.KnownFeature]:
         """Return the features, their metrics, and how much each counts in a fusion when nothing is said."""

@@ -12,7 +12,7 @@ from imrec_pg.library import Library
 from imrec_pg.web import analyses, photos, problems, searching, upkeep
 from imrec_pg.web.access import Access
 from imrec_pg.web.context import Context
-from imrec_pg.web.guard import App, Guard
+from imrec_pg.web.guard import Guard
 from imrec_pg.web.pictures import Pictures
 from imrec_pg.web.pools import Pool
 from imrec_pg.web.static_files import router_of, static_files
@@ -23,7 +23,7 @@ _MOST_WAITING = 500
 _MOST_THREADS = 8
 
 
-def make_app(library: Library, access: Access, cache: Path, cache_size: int) -> App:
+def make_app(library: Library, access: Access, cache: Path, cache_size: int) -> Guard:
     """Return an ASGI app that answers for a library, which is to stay open; what it starts, it ends.
 
     Args:

@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
-from imrec_pg.errors import ImageNotFoundError
+from imrec_pg.errors import ImageNotFoundError, ModelMismatchError, WeightsError
 from imrec_pg.images.content import image_id_of
 from imrec_pg.records import Feature, Metric
 from imrec_pg.search import Answer, FusedAnswer
@@ -118,7 +118,11 @@ async def features(request: Request) -> list[models.FeatureInfo]:
 
 def _keep(it: Context, data: bytes) -> models.QueryImage:
     picture = it.pictures.of_sent(data, _SENT_SIDE)  # first: it refuses what is no picture
-    known = it.library.know(data)
+    try:
+        known = it.library.know(data)
+    except (WeightsError, ModelMismatchError):
+        # Searches by the other features need no model.
+        known = it.library.know(data, [feature for feature in Feature if feature is not Feature.EMBEDDING])
     it.sent.add(Sent(replace(known, name="the image that was sent"), picture))
     return models.QueryImage(image_id=known.image_id, stored=known.stored)
 

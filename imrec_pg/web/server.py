@@ -88,6 +88,11 @@ def listen(host: str, port: int) -> socket.socket:
 def run(app: Any, listening: socket.socket, on_start: Callable[[], None]) -> None:  # noqa: ANN401 - an ASGI app
     """Serve until Ctrl-C or SIGTERM; on_start is called when requests are answered."""
     _allow_files()
+    server_of(app, on_start).run(sockets=[listening])
+
+
+def server_of(app: Any, on_start: Callable[[], None]) -> uvicorn.Server:  # noqa: ANN401 - an ASGI app
+    """Return a server that is to be run; on_start is called when requests are answered."""
     # Requests with mistakes are the other side's; what fails here the guard says.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
@@ -106,8 +111,7 @@ def run(app: Any, listening: socket.socket, on_start: Callable[[], None]) -> Non
         h11_max_incomplete_event_size=32 * 1024,
         backlog=_BACKLOG,
     )
-    server = _Server(config, on_start)
-    server.run(sockets=[listening])
+    return _Server(config, on_start)
 
 
 class _Server(uvicorn.Server):
