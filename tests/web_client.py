@@ -1,6 +1,7 @@
 """A server of the REST API in a thread of the test, and a client that sends what it is told to."""
 
 import json
+import os
 import socket
 import threading
 import time
@@ -79,6 +80,15 @@ class Serving:
     token: str | None
     cache: Path
     guard: Guard
+
+    @staticmethod
+    def open_files(size: int) -> int:
+        """Return how many files of this size the process, and so the server in it, has open."""
+        found = 0
+        for number in os.listdir("/proc/self/fd"):  # noqa: PTH208
+            with suppress(OSError):
+                found += os.fstat(int(number)).st_size == size
+        return found
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from typing import BinaryIO
+from io import BufferedReader
 
 from imrec_pg.paths import slashed
 
@@ -18,7 +18,7 @@ class OutsideError(OSError):
         return "a link leads out of its root"
 
 
-def open_beneath(folder: bytes, relative: bytes) -> BinaryIO:
+def open_beneath(folder: bytes, relative: bytes) -> BufferedReader:
     """Return an open file, wherever links within the folder lead.
 
     The path is resolved first, and then opened folder by folder without following any link: one that takes the

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Any, BinaryIO
+from io import BufferedReader
+from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -93,7 +94,7 @@ class _FileResponse(StreamingResponse):
             self._file.close()
 
 
-async def _pieces(file: BinaryIO, size: int) -> AsyncIterator[bytes]:
+async def _pieces(file: BufferedReader, size: int) -> AsyncIterator[bytes]:
     left = size
     while left > 0:
         # In a thread: a disk may have fallen asleep.

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 from uuid import UUID
 
 from PIL import Image, ImageDraw, ImageFont
@@ -68,7 +67,7 @@ class Original:
         name: of the file, for display.
     """
 
-    file: BinaryIO
+    file: io.BufferedReader
     size: int
     media_type: str
     name: str
@@ -184,7 +183,7 @@ def _why_not(place: Place) -> str:
     return "unreadable" if os.path.lexists(os.path.join(place.folder, place.relative_path)) else "missing"  # noqa: PTH118 - bytes
 
 
-def _original(file: BinaryIO, place: Place) -> Original:
+def _original(file: io.BufferedReader, place: Place) -> Original:
     size = file.tell()
     file.seek(0)
     head = file.read(formats.HEAD_SIZE)

@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
-import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from imrec_pg.errors import ImageNotFoundError, ModelMismatchError, WeightsError
 from imrec_pg.images.content import image_id_of
-from imrec_pg.records import Feature, Metric
+from imrec_pg.records import Feature, FloatRow, Metric
 from imrec_pg.search import Answer, FusedAnswer
 from imrec_pg.search.results import FusedNeighbour, Neighbour
 from imrec_pg.web import context, models
@@ -96,9 +95,14 @@ async def embed(request: Request) -> models.Embedded:
     it = context.of(request)
     data = await it.bodies.image(request)
     found = await it.work.run(it.library.embed, data)
-    vectors = {name: _numbers(found.get(name)) for name in (Feature.EMBEDDING, Feature.HISTOGRAM)}
-    bits = {name: _digits(found.get(name)) for name in Feature if name.is_hash}
-    return models.Embedded(image_id=image_id_of(data), **vectors, **bits)
+    return models.Embedded(
+        image_id=image_id_of(data),
+        embedding=_numbers(found.embedding),
+        histogram=_numbers(found.histogram),
+        average_hash=_digits(found.average_hash),
+        difference_hash=_digits(found.difference_hash),
+        perceptual_hash=_digits(found.perceptual_hash),
+    )
 
 
 @router.get("/features")
@@ -216,9 +220,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _numbers(value: object) -> list[float] | None:
-    return None if value is None else np.asarray(value).tolist()
+def _numbers(row: FloatRow | None) -> list[float] | None:
+    return None if row is None else [float(value) for value in row]
 
 
-def _digits(value: object) -> str | None:
-    return None if value is None else f"{int.from_bytes(value):064b}"  # type: ignore[arg-type]  # 8 bytes
+def _digits(code: bytes | None) -> str | None:
+    return None if code is None else f"{int.from_bytes(code):064b}"

@@ -15,6 +15,7 @@ from imrec_pg.library import Library
 
 FEATURES = ("histogram", "average_hash", "difference_hash", "perceptual_hash")
 SCENES = 24
+PHOTOS = SCENES + 4
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def photos(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     scene(100, 600, 400).save(folder / "turned.jpg", exif=exif, quality=95)
     scene(0).resize((120, 80), Image.Resampling.NEAREST).save(folder / "twice.png")
     (folder / "<img src=x onerror=alert(1)>\u202e.png").write_bytes(_png_of(101))
+    Image.new("RGB", (2400, 1600), "teal").save(folder / "large.bmp")  # 11.5 MB
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     with new_database(template, "imrec_template") as dsn, Library(settings_for(dsn)) as library:
         result = library.ingest(folder, features=FEATURES, workers=1)
-        assert (result.tally.new, result.tally.failed) == (SCENES + 3, 1)
+        assert (result.tally.new, result.tally.failed) == (PHOTOS, 1)
         yield Photos(folder, dsn, library)
 
 

@@ -38,8 +38,8 @@ def test_every_operation_answers_as_it_says(client: Client) -> None:
             assert response.status_code < 500 or response.status_code == 503, (case, response.text)
             if response.status_code < 400:
                 case.validate_response(response)
-            elif not response.headers["content-type"].startswith("image/"):
-                assert response.headers["content-type"] == "application/problem+json"
+            elif response.headers["content-type"] != ["image/webp"]:  # a placeholder
+                assert response.headers["content-type"] == ["application/problem+json"]
                 assert response.json()["detail"]
 
         answers()

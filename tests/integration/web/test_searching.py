@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
-from integration.web.conftest import SCENES, Photos, scene
+from integration.web.conftest import PHOTOS, SCENES, Photos, scene
 from PIL import Image
 from web_client import Client
 
@@ -38,9 +38,8 @@ def test_a_stored_image_finds_what_the_library_finds(client: Client, photos: Pho
     assert Path(answer["items"][0]["path"]).name == "twice.png"
     assert answer["answer"]["certainty"] == "exact"
     assert (answer["answer"]["metric"], answer["answer"]["index"]) == ("cosine", None)
-    assert answer == client.ok("GET", f"/search?image_id={asked['likes'][0]}&feature=histogram&k=6") | {
-        "answer": answer["answer"]
-    }
+    same = client.ok("GET", f"/search?image_id={id_of(photos, '00.png')}&feature=histogram&k=6")
+    assert (same["items"], same["next"]) == (answer["items"], answer["next"])
 
 
 def test_pages_follow_each_other_to_the_last_photo(client: Client, photos: Photos) -> None:
@@ -53,7 +52,7 @@ def test_pages_follow_each_other_to_the_last_photo(client: Client, photos: Photo
         after = page["next"]
     assert after is None
     assert found == of(client.ok("POST", "/recommend", asked | {"k": 100}))
-    assert len(set(found)) == len(found) == SCENES + 2
+    assert len(set(found)) == len(found) == PHOTOS - 1
 
 
 @pytest.mark.parametrize("after", ["x", "", "n3", "bi0x", "bjk5OTk5OTk5", "é"])
@@ -108,7 +107,7 @@ def test_filters_have_the_keys_of_sql(client: Client, photos: Photos) -> None:
     )
     names = sorted(Path(item["path"]).name for item in odd["items"])
     assert names == [f"{number:02}.png" for number in range(1, SCENES, 2)]
-    wide = client.ok("POST", "/recommend", asked | {"filter": {"min_width": 100, "max_size": 10**9}})
+    wide = client.ok("POST", "/recommend", asked | {"filter": {"min_width": 100, "max_size": 10**6}})
     assert sorted(Path(item["path"]).name for item in wide["items"]) == ["turned.jpg", "twice.png"]
     wrong = client("POST", "/recommend", asked | {"filter": {"colour": "red"}}).problem
     assert (wrong["status"], wrong["kind"]) == (422, "Invalid")
@@ -125,9 +124,9 @@ def test_filters_have_the_keys_of_sql(client: Client, photos: Photos) -> None:
         ({"feature": "smell"}, 422, "feature"),
         ({"metric": "hamming"}, 400, "metric"),
         ({"filter": {"root": "nowhere"}}, 400, "nowhere"),
-        ({"filter": {"in_box": [1, 2]}}, 400, "in_box"),
+        ({"filter": {"in_box": [1, 2]}}, 400, "4 or 6 numbers"),
         ({"filter": {"camera": "\x00"}}, 400, ""),
-        ({"filter": {"camera": "\ud800"}}, 400, "UTF-8"),
+        ({"filter": {"camera": "\ud800"}}, 422, "filter.camera"),
     ],
 )
 def test_questions_without_sense_are_told_so(
@@ -149,7 +148,7 @@ def test_an_unknown_image_and_one_without_the_feature_are_told_apart(client: Cli
 
 
 def test_a_picture_in_the_body_is_searched_for_and_embedded(client: Client, photos: Photos) -> None:
-    data = (photos.folder / "05.png").read_bytes()
+    data = (photos.folder / "2024" / "05.png").read_bytes()
     answer = client.ok("POST", "/search?feature=histogram&k=2&include_self=true", data)
     assert Path(answer["items"][0]["path"]).name == "05.png"
     assert answer["items"][0]["distance"] == pytest.approx(0, abs=1e-6)
