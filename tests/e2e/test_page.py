@@ -18,7 +18,9 @@ import imrec_pg
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-SHOTS = os.environ.get("IMREC_TEST_SCREENSHOTS")  # a folder: each view as it looked, for people and for the guide
+SHOTS = os.environ.get(
+    "IMREC_TEST_SCREENSHOTS"
+)  # a folder: each view as it looked, for people and for the guide
 NARROW = {"width": 390, "height": 800}
 
 
@@ -108,7 +110,9 @@ def test_an_altered_copy_finds_its_photo_and_clicks_lead_on_and_back(
         assert before[0] not in cards(page)  # itself is left out
     assert page.locator(".trail li").count() >= 2
     page.locator(".trail button").first.click()
-    page.wait_for_function("names => document.querySelector('.card .name')?.textContent === names", arg=first[0])
+    page.wait_for_function(
+        "names => document.querySelector('.card .name')?.textContent === names", arg=first[0]
+    )
     assert cards(page) == expected
 
 
@@ -119,18 +123,18 @@ def test_likes_features_filters_and_a_bookmark(served: Served, page: "Page") -> 
     liked = cards(page)[0]
     page.keyboard.press("l")
     page.wait_for_selector(".chip.likes")
-    page.wait_for_function("document.querySelector('.answer').textContent.includes('56 photos')")
+    page.wait_for_function("() => document.querySelector('.answer').textContent.includes('56 photos')")
     page.locator(".picture").nth(4).focus()
     disliked = cards(page)[4]
     page.keyboard.press("d")
     page.wait_for_selector(".chip.dislikes")
     choose(page, "Compare", "histogram")
-    page.wait_for_function("document.querySelector('.answer').textContent.includes('55 photos')")
+    page.wait_for_function("() => document.querySelector('.answer').textContent.includes('55 photos')")
     page.locator(".filters summary").click()
     page.get_by_label("Folder").fill(str(served.folder / "orientations"))
     page.keyboard.press("Enter")
     page.wait_for_selector("text=under: ")
-    page.wait_for_function("document.querySelectorAll('.card').length <= 8")
+    page.wait_for_function("() => document.querySelectorAll('.card').length <= 8")
     shown = cards(page)
     assert 7 <= len(shown) <= 8
     assert all(name.startswith("orientation_") for name in names(page))
@@ -192,11 +196,13 @@ def test_two_groups_are_reviewed_by_keys_and_one_verdict_is_undone(
             page.keyboard.press(key)
         for key, said in (("s", "same:"), ("d", "different:")):
             page.keyboard.press(key)
-            page.wait_for_function("said => document.querySelector('.answer').textContent.includes(said)", arg=said)
+            page.wait_for_function(
+                "said => document.querySelector('.answer').textContent.includes(said)", arg=said
+            )
         with imrec_pg.open(served.url) as library:
             assert sorted(one.verdict for one in library.verdicts()) == ["different", "same"]
             page.keyboard.press("u")
-            page.wait_for_function("document.querySelector('.answer').textContent.includes('undone')")
+            page.wait_for_function("() => document.querySelector('.answer').textContent.includes('undone')")
             assert [str(one.verdict) for one in library.verdicts()] == ["same"]
             expected = sum(len(group.remove) for group in library.plan_removal().groups)
         page.get_by_role("button", name="What could go?").click()
@@ -263,7 +269,9 @@ def test_a_lasso_on_the_map_leads_to_the_photos_within(served: Served, page: "Pa
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", None), ("dark", NARROW)])
-def test_no_view_has_serious_findings_of_axe(served: Served, page: "Page", scheme: str, size: dict[str, int] | None) -> None:
+def test_no_view_has_serious_findings_of_axe(
+    served: Served, page: "Page", scheme: str, size: dict[str, int] | None
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra [dev]").Axe()
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     if size:

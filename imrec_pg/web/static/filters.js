@@ -8,7 +8,7 @@ import { fileName, number, plain } from "./words.js";
 
 /** @param {any} props */
 function Field({ label, name, type = "text", place, set, list, ...rest }) {
-  return html`<label>${label} <input type=${type} value=${place.values[name] || ""} list=${list ? `list-${name}` : undefined} ...${rest}
+  return html`<label>${label} <input aria-label=${label} type=${type} value=${place.values[name] || ""} list=${list ? `list-${name}` : undefined} ...${rest}
       onChange=${(/** @type {any} */ event) => set({ [name]: event.target.value })} />
     ${list && html`<datalist id=${`list-${name}`}>${list.map((/** @type {string} */ value) => html`<option value=${value} />`)}</datalist>`}</label>`;
 }
@@ -17,7 +17,7 @@ function Field({ label, name, type = "text", place, set, list, ...rest }) {
 function Picked({ label, name, place, set, options }) {
   const value = place.values[name] || "";
   const all = options.some((/** @type {any[]} */ [key]) => key === value) || !value ? options : [[value, value], ...options];
-  return html`<label>${label} <select value=${value} onChange=${(/** @type {any} */ event) => set({ [name]: event.target.value })}>
+  return html`<label>${label} <select aria-label=${label} value=${value} onChange=${(/** @type {any} */ event) => set({ [name]: event.target.value })}>
     <option value="" selected=${!value}>any</option>
     ${all.map(([key, text]) => html`<option value=${key} selected=${key === value}>${text}</option>`)}</select></label>`;
 }

@@ -8,7 +8,7 @@ import { plain } from "./words.js";
 
 /** @param {any} props */
 export function Choice({ label, value, options, onChange }) {
-  return html`<label>${label} <select value=${value} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}>
+  return html`<label>${label} <select aria-label=${label} value=${value} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}>
     ${options.map(([key, text]) => html`<option value=${key} selected=${key === value}>${text}</option>`)}</select></label>`;
 }
 
