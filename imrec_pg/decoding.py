@@ -173,8 +173,8 @@ def webp_or_error(content: FileContent, path: str, side: int) -> bytes | DecodeE
     from imrec_pg.images.decode import decode
 
     try:
-        # Twice as much each way: four times, as thumbnail() asks for, takes twice as long, and nobody sees it.
-        pixels = decode(content, path, enough=(2 * side) ** 2).pixels
+        # Four times as much each way, as thumbnail() asks for, takes three times as long, and nobody sees it.
+        pixels = decode(content, path, enough=side * side * 9 // 4).pixels
         pixels.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         pixels.save(buffer, "WEBP", quality=80, method=2)

@@ -85,13 +85,9 @@ def command(
     from imrec_pg.web.app import make_app
 
     settings = replace(invocation().settings(weights), statement_timeout_s=_STATEMENT_S)
-    with (
-        server.listen(host, port) as listening,
-        Library(settings, device=device, allow_other_weights=allow_other_weights) as library,
-    ):
+    with server.listen(host, port) as listening:
         port = listening.getsockname()[1]
         required = access(host, port, token, allowed)
-        app = make_app(library, required, cache or cache_dir() / "thumbnails", cache_size)
         page = f"http://{_shown(host)}:{port}/"
         address = page if required.token is None else f"{page}login?token={required.token}"
 
@@ -105,10 +101,12 @@ def command(
         if sys.platform != "win32":
             # As Ctrl-C: what was begun is ended.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            server.run(app, listening, on_start)
-        except KeyboardInterrupt:
-            say("stopped")
+        with Library(settings, device=device, allow_other_weights=allow_other_weights) as library:
+            app = make_app(library, required, cache or cache_dir() / "thumbnails", cache_size)
+            try:
+                server.run(app, listening, on_start)
+            except KeyboardInterrupt:
+                say("stopped")
 
 
 def _shown(host: str) -> str:
