@@ -12,13 +12,12 @@ from imrec_pg.library import Library
 from imrec_pg.web import analyses, photos, problems, searching, upkeep
 from imrec_pg.web.access import Access
 from imrec_pg.web.context import Context
-from imrec_pg.web.guard import Guard
+from imrec_pg.web.guard import API, Guard
 from imrec_pg.web.pictures import Pictures
 from imrec_pg.web.pools import Pool
 from imrec_pg.web.static_files import router_of, static_files
 from imrec_pg.web.thumbnail_cache import ThumbnailCache
 
-API = "/api/v1"
 _MOST_WAITING = 500
 _MOST_THREADS = 8
 

@@ -1,10 +1,9 @@
-"""Raw bodies of requests, within limits: of each, and of all that arrive at once."""
+"""Raw bodies of requests, within limits: of each, and of all that are here at once."""
 
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import BinaryIO
 
 from fastapi import HTTPException, Request
 
@@ -17,49 +16,40 @@ _IN_MEMORY = 1024 * 1024  # the rest of a body lies in a temporary file until al
 
 
 class Bodies:
-    """Takes the images that are sent; those that arrive at once are bounded, too."""
+    """Takes the images that are sent; those that are here at once are bounded, too."""
 
     def __init__(self) -> None:
-        self._arriving = 0
+        self._here = 0
 
-    async def image(self, request: Request) -> bytes:
-        """Return the body of a request.
+    @asynccontextmanager
+    async def image(self, request: Request) -> AsyncIterator[bytes]:
+        """Yield the body of a request, which counts among those that are here until the end of the block.
 
         Raises:
-            HTTPException: there is none, it is too large, or no image type.
-            BusyError: too much is arriving.
+            HTTPException: there is none, or it is too large.
+            BusyError: too much is here already.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not kind.startswith("image/"):
-            raise HTTPException(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is the image file itself: image/jpeg, say"
-            )
         announced = request.headers.get("content-length", "0")
         if announced.isdigit() and int(announced) > MOST:
             raise _too_large()
-        async with self._spool(request) as spool:
-            spool.seek(0)
-            data = spool.read()
-        if not data:
-            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is empty: send an image file")
-        return data
-
-    @asynccontextmanager
-    async def _spool(self, request: Request) -> AsyncIterator[BinaryIO]:
         size = 0
         try:
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
                 async for part in request.stream():
                     size += len(part)
-                    self._arriving += len(part)
+                    self._here += len(part)
                     if size > MOST:
                         raise _too_large()
-                    if self._arriving > _MOST_OF_ALL:
+                    if self._here > _MOST_OF_ALL:
                         raise BusyError
                     spool.write(part)
-                yield spool  # type: ignore[misc]  # it has what BinaryIO has
+                spool.seek(0)
+                data = spool.read()
+            if not data:
+                raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is empty: send an image file")
+            yield data
         finally:
-            self._arriving -= size
+            self._here -= size
 
 
 def _too_large() -> HTTPException:

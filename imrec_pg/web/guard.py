@@ -23,8 +23,9 @@ _SAFE = frozenset({"GET", "HEAD"})
 _LOGIN = "/login"
 _LOGIN_SIZE = 4096
 MOST_JSON = 1024 * 1024
-IMAGES = ("/queries", "/search", "/embed")
-"""The ends of the addresses that take an image; all others take JSON."""
+API = "/api/v1"
+IMAGES = frozenset({f"{API}/queries", f"{API}/search", f"{API}/embed"})
+"""The addresses that take an image; all others take JSON."""
 TRANSPORT = "imrec.transport"
 """The extension of the scope by which a connection can be cut."""
 _COOKIE_AGE_S = 30 * 24 * 3600
@@ -86,7 +87,7 @@ class Guard:
             async with asyncio.timeout(self._answer_s) as limit:
                 out.limit = limit
                 response = self._refusal(scope) or await self._login(scope, receive)
-                taken = receive if scope["path"].endswith(IMAGES) else _short(receive)
+                taken = receive if scope["path"] in IMAGES else _short(receive)
                 await (response or self._app)(scope, taken, out.send)
         except _TooSlowError:
             await out.give_up(scope)
@@ -220,7 +221,7 @@ def _refused_body(headers: _Headers, path: str) -> Response | None:
     if length in {None, "0"} and headers.one("transfer-encoding") is None:
         return None
     kind = (headers.one("content-type") or "").partition(";")[0].strip().lower()
-    takes_image = path.endswith(IMAGES)
+    takes_image = path in IMAGES
     if not (kind.startswith("image/") if takes_image else kind == "application/json"):
         wanted = "the image file itself, as image/jpeg, say" if takes_image else "application/json"
         return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"a body is {wanted}", "ContentType")

@@ -64,6 +64,7 @@ class Remembered(Generic[T]):
         self._seconds = seconds
         self._lock = asyncio.Lock()
         self._found: tuple[float, object, T] | None = None
+        self._forgotten = 0
 
     async def get(self, key: object, pool: Pool, function: Callable[[], T]) -> T:
         """Return the result of function() for this key; only the last key's is kept."""
@@ -72,10 +73,13 @@ class Remembered(Generic[T]):
                 until, known, result = self._found
                 if known == key and time.monotonic() < until:
                     return result
+            forgotten = self._forgotten
             made = await pool.run(function)
-            self._found = (time.monotonic() + self._seconds, key, made)
+            if forgotten == self._forgotten:  # else it may be older than what has changed
+                self._found = (time.monotonic() + self._seconds, key, made)
             return made
 
     def forget(self) -> None:
         """Have the next one ask anew."""
         self._found = None
+        self._forgotten += 1

@@ -29,8 +29,8 @@ _RAW = {
 async def send_query(request: Request) -> models.QueryImage:
     """Take an image, the raw body, and return the id by which searches may ask for it; it is not stored."""
     it = context.of(request)
-    data = await it.bodies.image(request)
-    return await it.work.run(_keep, it, data)
+    async with it.bodies.image(request) as data:
+        return await it.work.run(_keep, it, data)
 
 
 @router.get("/queries/{image_id}/thumbnail", response_class=Response)
@@ -80,23 +80,22 @@ async def search_sent(
 ) -> models.Answer:
     """Return the photos most like an image, which is the raw body."""
     it = context.of(request)
-    data = await it.bodies.image(request)
-
-    def search() -> models.Answer:
-        answer = it.library.search(data, k=k, feature=feature, metric=metric, include_self=include_self)
-        return _shown(answer, 0, k)
-
-    return await it.work.run(search)
+    async with it.bodies.image(request) as data:
+        answer = await it.work.run(
+            it.library.search, data, k=k, feature=feature, metric=metric, include_self=include_self
+        )
+    return _shown(answer, 0, k)
 
 
 @router.post("/embed", openapi_extra=_RAW)
 async def embed(request: Request) -> models.Embedded:
     """Return the features of an image, which is the raw body."""
     it = context.of(request)
-    data = await it.bodies.image(request)
-    found = await it.work.run(it.library.embed, data)
+    async with it.bodies.image(request) as data:
+        image_id = image_id_of(data)
+        found = await it.work.run(it.library.embed, data)
     return models.Embedded(
-        image_id=image_id_of(data),
+        image_id=image_id,
         embedding=_numbers(found.embedding),
         histogram=_numbers(found.histogram),
         average_hash=_digits(found.average_hash),

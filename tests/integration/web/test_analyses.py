@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from integration.web.conftest import PHOTOS, SCENES, Photos
 from integration.web.test_searching import id_of
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 from support import add_analysis, bare_session, settings_for
 from web_client import API, Client, serving
@@ -115,7 +115,12 @@ def test_status_and_failures(client: Client, photos: Photos) -> None:
     assert (status["images"], status["files"], status["failures"]) == (PHOTOS, PHOTOS, 1)
     (failed,) = client.ok("GET", "/failures")["items"]
     assert failed["path"] == str(photos.folder / "broken.jpg")
-    assert {finding["level"] for finding in client.ok("GET", "/doctor")} <= {"ok", "notice", "warning", "error"}
+    assert {finding["level"] for finding in client.ok("GET", "/doctor")} <= {
+        "ok",
+        "notice",
+        "warning",
+        "error",
+    }
 
 
 def test_events_tell_of_running_ingests(client: Client) -> None:
@@ -135,6 +140,19 @@ def test_a_lost_connection_to_the_database_is_replaced(client: Client, photos: P
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'imrec%'"
         )
+    assert client.get("/roots").status == 200
+
+
+def test_a_database_that_is_away_is_a_503_and_comes_back(client: Client, photos: Photos) -> None:
+    name = str(conninfo_to_dict(photos.dsn)["dbname"])
+    with psycopg.connect(make_conninfo(photos.dsn, dbname="template1"), autocommit=True) as admin:
+        admin.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+        try:
+            told = client("GET", "/roots")
+        finally:
+            admin.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(name)))
+    assert (told.problem["status"], told.headers["retry-after"]) == (503, "2")
     assert client.get("/roots").status == 200
 
 
