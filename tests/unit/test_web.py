@@ -45,12 +45,16 @@ def test_what_was_remembered_is_asked_anew_once_forgotten() -> None:
             asked.append(1)
             return len(asked)
 
+        def forgotten_meanwhile() -> int:
+            kept.forget()
+            return ask()
+
         assert await asyncio.gather(*(kept.get("a", pool, ask) for _ in range(5))) == [1] * 5
         assert await kept.get("b", pool, ask) == 2
         kept.forget()
         assert await kept.get("b", pool, ask) == 3
         # Forgotten while it is made: what was found may be old.
-        assert await kept.get("c", pool, lambda: [kept.forget(), ask()][1] or 0) == 4
+        assert await kept.get("c", pool, forgotten_meanwhile) == 4
         assert await kept.get("c", pool, ask) == 5
         pool.close()
 
