@@ -15,6 +15,9 @@ function ofHue(hue) {
   return [part(0), part(8), part(4)];
 }
 
+/** Which version of a map an answer is of. @param {{headers: Headers}} answer */
+export const versionOf = (answer) => answer.headers.get("X-Imrec-Version") || "";
+
 /** What a search for a group's photos filters by; years and folders have no number. @param {string} name @param {string} colour @param {string} map */
 function filterOf(name, colour, map) {
   const found = /^cluster (\d+)$/.exec(name);
@@ -23,10 +26,11 @@ function filterOf(name, colour, map) {
   return { cluster: found[1], by_feature: feature, on_map: colour === "map-cluster" ? dims : "", in_box: "" };
 }
 
-/** Return the colour of each point, and the legend. @param {string} map @param {string} colour @param {AbortSignal} signal */
-export async function colouring(map, colour, signal) {
+/** Return the colour of each point, and the legend. @param {string} map @param {string} colour @param {string} version @param {AbortSignal} signal */
+export async function colouring(map, colour, version, signal) {
   const query = `?colour=${encodeURIComponent(colour)}`;
   const [groups, points] = await Promise.all([get(`maps/${map}/groups${query}`, signal), binary(`maps/${map}/points${query}`, signal)]);
+  if (versionOf(points) !== version) throw new Error("The map has been made anew. Load this page again to see it.");
   const numbers = new Uint16Array(points.buffer);
   const many = groups.names.length;
   // Years and the like in their order, as a scale; else neighbours as different as can be.

@@ -44,6 +44,16 @@ function Counts({ status }) {
   </dl>`;
 }
 
+/** The indexes, and what tune measured of them. @param {{status: any}} props */
+function Indexes({ status }) {
+  const built = status.indexes.filter((/** @type {any} */ one) => one.name);
+  if (!built.length) return html`<p class="muted">None: searches compare with every photo, and are exact. <code>imrec-pg index build</code> builds one.</p>`;
+  return html`<dl>${built.map((/** @type {any} */ one) => {
+    const measured = status.tunings.find((/** @type {any} */ each) => each.feature === one.feature && each.metric === one.metric);
+    return html`<dt>${plain(one.feature)}, ${one.metric}</dt><dd>${size(one.size)}${!one.valid ? html` <span class="tag warn">unusable: build it again</span>` : ""}${measured ? `, recall ${(measured.recall * 100).toFixed(1)} %, ${measured.p50_ms.toFixed(1)} ms` : html`, not measured: <code>imrec-pg tune</code>`}</dd>`;
+  })}</dl>`;
+}
+
 /** @param {{items: any[]}} props */
 function Failures({ items }) {
   if (!items.length) return html`<p class="muted">Every file could be read.</p>`;
@@ -73,6 +83,7 @@ export function Library({ onError }) {
     <${Box} title="At work now">${running.length ? html`<ul aria-live="polite">${running.map((one) => html`<li>an ingest on ${one.host}${one.pid ? `, process ${one.pid}` : ""}${typeof one.files === "number" ? `: ${counted(one.files, "file")} in hand` : ""}</li>`)}</ul>`
       : html`<p class="muted">No ingest is running. <code>imrec-pg ingest</code> starts one, <code>imrec-pg watch</code> keeps at it.</p>`}<//>
     <${Box} title="Roots" error=${noRoots}>${roots && html`<ul class="files">${roots.map((/** @type {any} */ one) => html`<li><b><bdi>${one.name}</bdi></b> ${typeof one.files === "number" ? counted(one.files, "file") : ""}${one.path && one.path !== one.name ? html`<br /><bdi>${one.path}</bdi>` : ""} ${one.gone && html`<span class="tag warn">not here now</span>`}</li>`)}</ul>`}<//>
+    <${Box} title="Indexes">${status && html`<${Indexes} status=${status} />`}<//>
     <${Box} title="Doctor" error=${noDoctor}>${findings ? html`<${Findings} findings=${findings} />` : html`<button disabled=${asked && !noDoctor} onClick=${() => setAsked(true)}>${asked && !noDoctor ? "Examining…" : "Examine the library"}</button>`}<//>
     <${Box} title="Files that could not be read" error=${noFailures}>${failed && html`<${Failures} items=${failed} />`}<//>
   </div></main>`;

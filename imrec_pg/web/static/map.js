@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "./html.js";
 import { go, withValues } from "./address.js";
 import { binary, get, thumbnail } from "./api.js";
-import { COLOURS, colouring } from "./colours.js";
+import { COLOURS, colouring, versionOf } from "./colours.js";
 import { Elbow } from "./elbow.js";
 import { Choice } from "./options.js";
 import { moreLike } from "./question.js";
@@ -20,6 +20,16 @@ const ZOOMED = 300; // as many points in sight are few enough for thumbnails
 /** @param {any} info */
 const nameOf = (info) => `${info.feature}/${info.dims}`;
 
+/** Return the points and the ids of one version of the map: it may be made anew between the two.
+ * @param {string} name @param {AbortSignal} signal */
+async function matching(name, signal) {
+  for (let tries = 0; ; tries += 1) {
+    const both = await Promise.all([binary(`maps/${name}/points`, signal), binary(`maps/${name}/ids`, signal)]);
+    if (versionOf(both[0]) === versionOf(both[1])) return both;
+    if (tries > 2) throw new Error("The map is being made anew. Load this page again in a moment.");
+  }
+}
+
 /** @param {string} name @param {(error: any) => void} onError */
 function useMap(name, onError) {
   const [data, setData] = useState(/** @type {any} */ (null));
@@ -29,8 +39,8 @@ function useMap(name, onError) {
     const stop = new AbortController();
     setData(null);
     const dims = Number(name.split("/")[1]);
-    Promise.all([binary(`maps/${name}/points`, stop.signal), binary(`maps/${name}/ids`, stop.signal)]).then(([points, ids]) => setData({
-      points: new Uint16Array(points.buffer), ids: new Uint8Array(ids.buffer), count: points.buffer.byteLength / 8, dims,
+    matching(name, stop.signal).then(([points, ids]) => setData({
+      version: versionOf(points), points: new Uint16Array(points.buffer), ids: new Uint8Array(ids.buffer), count: points.buffer.byteLength / 8, dims,
       corners: (points.headers.get("X-Imrec-Box") || "").split(",").map(Number) }), (error) => { if (!stop.signal.aborted) onError(error); });
     get(`clusters?feature=${name.split("/")[0]}`, stop.signal).then(setClustering, () => setClustering(null));
     return () => stop.abort();
@@ -94,20 +104,27 @@ function Drawn({ data, place, name, colour, onError, onLegend }) {
   useEffect(() => {
     if (!ready) return undefined;
     const stop = new AbortController();
-    colouring(name, colour, stop.signal).then((found) => { scene.current?.paint(found.of); onLegend(found.legend); },
+    colouring(name, colour, data.version, stop.signal).then((found) => { scene.current?.paint(found.of); onLegend(found.legend); },
       (error) => { if (!stop.signal.aborted) { onError(error); onLegend([]); } });
     return () => stop.abort();
   }, [ready, colour, data]);
   useEffect(() => { scene.current?.hold(tool === "move"); }, [tool, ready]);
   const at = (/** @type {any} */ event) => { const box = view.current.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+  const looking = useRef(false);
   const pressed = useRef(/** @type {any} */ (null));
   const down = (/** @type {any} */ event) => { pressed.current = at(event); if (tool === "lasso") setLasso([at(event)]); };
   const moved = (/** @type {any} */ event) => {
     if (lasso) { setLasso([...lasso, at(event)]); return; }
     if (event.buttons || !scene.current) return;
     const [x, y] = at(event);
-    const i = scene.current.under(x, y);
-    setHovered(i < 0 ? null : { id: idOf(data.ids, i), x, y });
+    if (looking.current) return;
+    looking.current = true; // once a frame: all points are gone through
+    requestAnimationFrame(() => {
+      looking.current = false;
+      if (!scene.current) return;
+      const i = scene.current.under(x, y);
+      setHovered(i < 0 ? null : { id: idOf(data.ids, i), x, y });
+    });
   };
   const up = (/** @type {any} */ event) => {
     const [x, y] = at(event);
