@@ -357,9 +357,12 @@ class Library:
         k: int = 10,
         recall: float = 0.99,
         queries: int = 500,
+        least: int = tuning.LEAST_EF_SEARCH,
         on_progress: tuning.OnProgress = lambda _step, _done, _total: None,
     ) -> tuning.Tuning:
-        """Measure an HNSW index on the user's own images; searches then use what reached the recall.
+        """Measure an HNSW index on the user's own images; searches then use the ef_search that reached the recall.
+
+        No ef_search below least is tried.
 
         Raises:
             UsageError: a number is out of range, no usable index, or too few images.
@@ -371,6 +374,7 @@ class Library:
             k=k,
             wanted=recall,
             queries=queries,
+            least=least,
             on_progress=on_progress,
         )
 

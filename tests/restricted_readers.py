@@ -71,7 +71,9 @@ def make_roots(conn: Connection) -> None:
     _add_analysis(conn)
     _add_duplicates(conn)
     _add_reductions(conn)
-    conn.execute("INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 1, 50, 101)")
+    conn.execute(
+        "INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 40, 10, 0.99, 0.99, 0.9, 1, 1, 50, 101)"
+    )
     conn.execute("INSERT INTO imrec.evidence VALUES ('embedding', 'cosine', '{0,1}', '{90,0}', 101, 101)")
 
 

@@ -2,6 +2,7 @@ LC_ALL=C
 export LC_ALL
 umask 077
 kept=
+kept_sha=
 acted=0
 left=0
 
@@ -29,17 +30,15 @@ leave() {
     printf 'left alone, %s: %s\n' "$2" "$(printf '%s' "$1" | tr -c '[:print:]' '?')" >&2
 }
 
-# The photo that stays of those that follow.
+# The photo that stays of those that follow; it is read again before each of them goes.
 keep() {
-    kept=
-    if is_still "$1" "$2"; then
-        kept=$1
-    fi
+    kept=$1
+    kept_sha=$2
 }
 
 # Whether a file may go.
 may_go() {
-    if [ -z "$kept" ] || [ ! -f "$kept" ] || [ -L "$kept" ]; then
+    if [ -z "$kept" ] || ! is_still "$kept" "$kept_sha"; then
         leave "$1" 'since the photo to keep is gone or has changed'
     elif ! is_still "$1" "$2"; then
         leave "$1" 'since it is gone or has changed'

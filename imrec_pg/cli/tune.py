@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from imrec_pg.catalogue.tuning import LEAST_EF_SEARCH
 from imrec_pg.cli.common import (
     EnumChoice,
     database_options,
@@ -54,16 +55,31 @@ Examples:
 @click.option("-k", "k", type=int, default=10, show_default=True, help="Measure recall@k.")
 @click.option("--recall", type=float, default=0.99, show_default=True, help="The recall to reach, up to 1.")
 @click.option("--queries", type=int, default=500, show_default=True, help="How many of your images to try.")
+@click.option(
+    "--min-ef-search",
+    type=click.IntRange(1, 1000),
+    default=LEAST_EF_SEARCH,
+    show_default=True,
+    help="The least ef_search to try. Below 100 groups of photos far from all others may be out of reach.",
+)
 @json_option
 @database_options
 def index(
-    *, feature: Feature | None, metric: Metric | None, k: int, recall: float, queries: int, as_json: bool
+    *,
+    feature: Feature | None,
+    metric: Metric | None,
+    k: int,
+    recall: float,
+    queries: int,
+    min_ef_search: int,
+    as_json: bool,
 ) -> None:
     """Measure the HNSW indexes on your own images, and set how far searches look.
 
     It searches for a sample of the stored images, exactly, then through the index with growing
-    ef_search. It stores the smallest ef_search that reaches the recall; searches use it from then on, and
-    imrec-pg status shows it. The role needs the right to write to imrec.tuning.
+    ef_search. It stores the smallest ef_search by which the index reaches the recall, and by which as large
+    a share of the images finds itself. Searches use it from then on, and imrec-pg status shows it. The role
+    needs the right to write to imrec.tuning.
     """
     with invocation().library() as library:
         pairs = [(state.feature, state.metric) for state in library.indexes() if state.valid]
@@ -74,19 +90,24 @@ def index(
         measured = []
         for pair in pairs:
             with steps("tune", unit=" searches") as show:
-                measured.append(library.tune(*pair, k=k, recall=recall, queries=queries, on_progress=show))
+                measured.append(
+                    library.tune(
+                        *pair, k=k, recall=recall, queries=queries, least=min_ef_search, on_progress=show
+                    )
+                )
     if as_json:
         print_json([dataclasses.asdict(tuning) for tuning in measured])
         return
     for tuning in measured:
         print_line(
             f"{tuning.feature} {tuning.metric}: ef_search {tuning.ef_search}, "
-            f"recall@{tuning.k} {tuning.recall:.4f} on {tuning.queries} of {tuning.images:,} images, "
+            f"recall@{tuning.k} {tuning.recall:.4f}, of the worst tenth {tuning.worst_decile:.4f}, "
+            f"{tuning.self_found:.2%} find themselves, on {tuning.queries} of {tuning.images:,} images, "
             f"{tuning.p50_ms:.1f} ms a search"
         )
-        if tuning.recall < tuning.wanted:
+        if min(tuning.recall, tuning.self_found) < tuning.wanted:
             say(
-                f"{tuning.feature} {tuning.metric} reaches {tuning.recall:.4f} at most, "
+                f"{tuning.feature} {tuning.metric} reaches {min(tuning.recall, tuning.self_found):.4f} at most, "
                 f"not {tuning.wanted:g}: search with --exact where it matters"
             )
 

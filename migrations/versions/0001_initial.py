@@ -120,6 +120,8 @@ _COMMENTS = {
     "COLUMN imrec.tuning.ef_search": "The smallest hnsw.ef_search that reached the recall wanted.",
     "COLUMN imrec.tuning.wanted": "The recall@k asked for.",
     "COLUMN imrec.tuning.recall": "The recall@k measured against exact search.",
+    "COLUMN imrec.tuning.worst_decile": "The same, of the tenth answered worst.",
+    "COLUMN imrec.tuning.self_found": "The share of images that find themselves.",
     "COLUMN imrec.tuning.p50_ms": "The median time of a search in the database.",
     "COLUMN imrec.tuning.queries": "On so many of the stored images.",
     "COLUMN imrec.tuning.images": "How many images there were then.",
@@ -417,7 +419,7 @@ def _create_reductions() -> None:
         )
         op.create_table(
             f"{name}_block",
-            sa.Column("block_id", sa.BigInteger, sa.Identity(always=True), nullable=False),
+            sa.Column("block_id", UUID(), nullable=False, server_default=sa.text("gen_random_uuid()")),
             sa.Column("image_ids", sa.ARRAY(UUID()), nullable=False),
             sa.Column("least_norm", sa.Double, nullable=False),
             sa.Column("largest_norm", sa.Double, nullable=False),
@@ -464,6 +466,8 @@ def _create_bookkeeping() -> None:
         sa.Column("k", sa.Integer, nullable=False),
         sa.Column("wanted", sa.Double, nullable=False),
         sa.Column("recall", sa.Double, nullable=False),
+        sa.Column("worst_decile", sa.Double, nullable=False),
+        sa.Column("self_found", sa.Double, nullable=False),
         sa.Column("p50_ms", sa.Double, nullable=False),
         sa.Column("queries", sa.Integer, nullable=False),
         sa.Column("images", sa.BigInteger, nullable=False),

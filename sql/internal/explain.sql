@@ -33,7 +33,7 @@ BEGIN
             set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
         RETURN NEXT format('hnsw.ef_search = %s, hnsw.iterative_scan = strict_order', plan.ef_search);
         RETURN QUERY EXECUTE format(explained, plan.walk)
-        USING plan.near, plan.far, exclude, plan.conditions, plan.images;
+        USING plan.near, plan.far, exclude, plan.conditions, plan.images, NULL, k;
     ELSIF known.few IS NOT NULL THEN
         SELECT array_agg(r.reduced) AS reduced, array_agg(r.norm) AS norms, array_agg(r.sums) AS sums INTO queries
         FROM unnest(plan.near) AS q (v) CROSS JOIN imrec_internal.reduce(feature, q.v) AS r;

@@ -1,4 +1,5 @@
--- One ranking from several features. Each ranks the first 200 images, or 4 k of them. Then fused is, by fusion,
+-- One ranking from several features. Each ranks the first 200 images, or 4 k of them; by evidence, a hash ranks those
+-- within 11 bits alone, since what differs by more says little. Then fused is, by fusion,
 -- - evidence: the sum of weight * (evidence - 3 decibans, where it is more), which says how much more likely such
 --   distances are between an altered copy and its original than between unrelated photos; less what the distance by
 --   the first of the features costs, which decides where no evidence speaks (docs/adr/0026).
@@ -33,7 +34,7 @@ BEGIN
         FROM weight AS w CROSS JOIN LATERAL imrec_internal.nearest(
             likes, dislikes, w.feature, w.metric,
             CASE WHEN k BETWEEN 1 AND 50 THEN 200 WHEN k BETWEEN 51 AND 250000 THEN 4 * k ELSE k END, combine,
-            exclude, pinned, among, method, roots
+            exclude, pinned, among, method, roots, by_evidence
         ) AS n
     ),
     -- What it did not rank, or cannot, lies as far as the last that it did.

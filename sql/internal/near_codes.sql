@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION imrec_internal.near_codes(feature text, bits integer,
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET work_mem = '64MB'
+-- Of 450,000 codes it takes half the time with hash tables that fit into a processor's cache, in parts.
+SET work_mem = '2MB'
 SET enable_nestloop = off
 SET enable_mergejoin = off
 AS $$

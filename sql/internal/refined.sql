@@ -25,7 +25,7 @@ DECLARE
     share double precision := 1; -- of the images, that a filter lets pass
     queries record;
     bound record;
-    listed bigint[]; -- blocks, the nearest first
+    listed uuid[]; -- blocks, the nearest first
     lows double precision[];
     chosen text := 'b.block_id = ANY ($10)';
     images_in text; -- some blocks, and those that are in none
@@ -48,10 +48,10 @@ BEGIN
         feature || '_block', bound.every, imrec_internal.lower_bound(metric, cardinality(near)), feature || '_reduced'
     );
     IF allowed <> '' THEN
+        -- Their ids are random.
         EXECUTE format(
-            'WITH sample AS MATERIALIZED (SELECT unnest(b.image_ids) AS image_id FROM imrec.%1$I AS b '
-            'WHERE b.block_id = ANY (ARRAY(SELECT e.least + (e.largest - e.least) * n / 20 FROM generate_series(0, 20) AS n '
-            'CROSS JOIN (SELECT min(x.block_id) AS least, max(x.block_id) AS largest FROM imrec.%1$I AS x) AS e))) '
+            'WITH sample AS MATERIALIZED (SELECT unnest(b.image_ids) AS image_id FROM ('
+            'SELECT x.image_ids FROM imrec.%1$I AS x ORDER BY x.block_id LIMIT 20) AS b) '
             'SELECT (SELECT count(*) FROM sample AS f WHERE true%2$s)::double precision / count(*) FROM sample '
             'HAVING count(*) > 0', feature || '_block', allowed
         ) INTO share USING NULL, NULL, exclude, conditions, images;

@@ -294,12 +294,12 @@ BEGIN
         );
     END IF;
     IF approximate OR (indexed IS NOT NULL AND refine IS NOT NULL AND filtered = '') THEN
-        walk := format('SELECT n.image_id, min(n.distance) AS distance FROM (%s) AS n GROUP BY 1 ORDER BY 2, 1 LIMIT %s', (
+        walk := format('SELECT n.image_id, min(n.distance) AS distance FROM (%s) AS n GROUP BY 1 ORDER BY 2, 1 LIMIT $7', (
             SELECT string_agg(format(
                 '(SELECT f.image_id, %1$s AS distance FROM imrec.%2$I AS f WHERE f.image_id <> ALL ($3)%3$s%4$s '
-                'ORDER BY %1$s, f.image_id LIMIT %5$s)', n.distance, feature, walked, ' AND NOT (' || disliked || ')', k
+                'ORDER BY %1$s, f.image_id LIMIT $7)', n.distance, feature, walked, ' AND NOT (' || disliked || ')'
             ), ' UNION ALL ') FROM unnest(distances) AS n (distance)
-        ), k);
+        ));
         ef_search := nullif(current_setting('imrec.ef_search', true), '')::integer;
         IF ef_search IS NULL THEN
             SELECT CASE WHEN t.k >= search_plan.k THEN t.ef_search ELSE greatest(t.ef_search, 2 * search_plan.k) END

@@ -21,6 +21,24 @@ BEGIN
     INSERT INTO pg_temp.duplicate_star (image_id, place, keeper_id)
     SELECT n.image_id, n.place, n.image_id FROM pg_temp.duplicate_node AS n
     WHERE n.image_id IN (SELECT s.keeper_id FROM pg_temp.duplicate_star AS s);
+    -- What joined a star may be better than its keeper, where another star came first and it lies between both.
+    UPDATE pg_temp.duplicate_star AS s SET keeper_id = c.image_id
+    FROM (
+        SELECT DISTINCT ON (b.keeper_id) b.keeper_id, b.image_id
+        FROM (
+            SELECT m.keeper_id, m.image_id, m.place, count(DISTINCT o.image_id) AS near
+            FROM pg_temp.duplicate_star AS m
+            INNER JOIN pg_temp.duplicate_star AS k ON k.image_id = m.keeper_id AND k.place > m.place
+            INNER JOIN pg_temp.duplicate_edge AS e ON e.image_id = m.image_id
+            INNER JOIN pg_temp.duplicate_star AS o ON o.image_id = e.other_id AND o.keeper_id = m.keeper_id
+            GROUP BY m.keeper_id, m.image_id, m.place
+        ) AS b
+        INNER JOIN (
+            SELECT a.keeper_id, count(*) AS members FROM pg_temp.duplicate_star AS a GROUP BY a.keeper_id
+        ) AS g ON g.keeper_id = b.keeper_id AND b.near = g.members - 1
+        ORDER BY b.keeper_id, b.place
+    ) AS c
+    WHERE s.keeper_id = c.keeper_id;
     CREATE TEMP TABLE duplicate_name ON COMMIT DROP AS
     WITH claimed AS (
         SELECT DISTINCT ON (s.keeper_id) s.keeper_id, m.group_id, s.place

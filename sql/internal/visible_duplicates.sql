@@ -75,11 +75,32 @@ BEGIN
             SELECT unnest(imrec_internal.keepers_of(array_agg(p.place), array_agg(p.other_place))) AS place
             FROM placed AS p
         ),
-        star AS MATERIALIZED (
+        joined AS MATERIALIZED (
             SELECT DISTINCT ON (p.place) p.* FROM placed AS p
             INNER JOIN chosen AS k ON k.place = p.other_place
             WHERE p.place NOT IN (SELECT c.place FROM chosen AS c)
             ORDER BY p.place, p.distance, p.other_place
+        ),
+        -- As imrec_internal.store_duplicate_groups has it: what joined may be better than the keeper.
+        better AS MATERIALIZED (
+            SELECT DISTINCT ON (b.keeper) b.keeper, b.place FROM (
+                SELECT j.other_place AS keeper, j.place, count(*) AS near FROM joined AS j
+                INNER JOIN placed AS p ON p.place = j.place
+                LEFT JOIN joined AS o ON o.place = p.other_place
+                WHERE j.place < j.other_place AND coalesce(o.other_place, p.other_place) = j.other_place
+                GROUP BY j.other_place, j.place
+            ) AS b
+            INNER JOIN (SELECT j.other_place, count(*) AS members FROM joined AS j GROUP BY j.other_place) AS g
+                ON g.other_place = b.keeper AND g.members = b.near
+            ORDER BY b.keeper, b.place
+        ),
+        star AS MATERIALIZED (
+            SELECT j.* FROM joined AS j WHERE j.other_place NOT IN (SELECT b.keeper FROM better AS b)
+            UNION ALL
+            SELECT p.* FROM placed AS p
+            INNER JOIN better AS b ON b.place = p.other_place
+            LEFT JOIN joined AS j ON j.place = p.place
+            WHERE coalesce(j.other_place, p.place) = b.keeper
         )
         SELECT m.group_id, one, m.keeper, s.path, m.image_id, s.file_id, s.copies, i.size, i.width, i.height, i.format,
             m.kind, m.difference_bits, m.perceptual_bits, m.embedding, m.histogram

@@ -10,9 +10,9 @@ from imrec_pg.doctor import Finding, Level, examine, indexes
 from imrec_pg.records import Feature, Metric
 
 TUNE = (
-    "INSERT INTO imrec.tuning (feature, metric, ef_search, k, wanted, recall, p50_ms, queries, images) "
-    "VALUES ('embedding', 'cosine', 1000, 10, 0.99, %s, 1, 500, 5000) "
-    "ON CONFLICT (feature, metric) DO UPDATE SET recall = excluded.recall"
+    "INSERT INTO imrec.tuning (feature, metric, ef_search, k, wanted, recall, worst_decile, self_found, p50_ms, "
+    "queries, images) VALUES ('embedding', 'cosine', 1000, 10, 0.99, %s, 0.9, %s, 1, 500, 5000) "
+    "ON CONFLICT (feature, metric) DO UPDATE SET recall = excluded.recall, self_found = excluded.self_found"
 )
 
 
@@ -29,14 +29,17 @@ def indexed(conn: Connection, add_image: AddImage) -> Connection:
 
 
 def test_a_recall_under_the_one_asked_for_is_a_warning(indexed: Connection) -> None:
-    indexed.execute(TUNE, (0.995,))
+    indexed.execute(TUNE, (0.995, 1))
     assert [finding.level for finding in findings(indexed, "recall")] == [Level.OK]
-    indexed.execute(TUNE, (0.951,))
+    indexed.execute(TUNE, (0.951, 1))
     (found,) = findings(indexed, "recall")
     assert found.level is Level.WARNING
     assert "finds 0.951 of the 10 nearest" in found.what
     assert "0.99 was asked for" in found.what
     assert "--exact" in found.fix
+    indexed.execute(TUNE, (0.995, 0.4))
+    (found,) = findings(indexed, "recall")
+    assert (found.level, "40.0% of the photos find themselves" in found.what) == (Level.WARNING, True)
     indexed.execute("DROP INDEX imrec.embedding_cosine_hnsw")
     assert [finding.level for finding in findings(indexed, "recall")] == [Level.OK]
 

@@ -1,18 +1,24 @@
 """Near duplicates: candidates against brute force, groups, verdicts."""
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import numpy as np
+import psycopg
 import pytest
 from numpy.typing import NDArray
 from psycopg import errors as pg
+from psycopg.conninfo import make_conninfo
 from support import AddImage, at_angle, bare_session
 
+from imrec_pg.access import grants
 from imrec_pg.analysis import duplicates
 from imrec_pg.analysis.duplicates import Strictness, add
 from imrec_pg.db.connection import Connection
 from imrec_pg.errors import InvalidQueryError
 from imrec_pg.library import Library
+from imrec_pg.records import GrantedRole
 from imrec_pg.settings import Settings
 
 COLOURS = np.eye(512)
@@ -26,12 +32,16 @@ def flipped(code: bytes, bits: int, rng: np.random.Generator) -> bytes:
     return number.to_bytes(8, "big")
 
 
+def bits_apart(code: bytes, other: bytes) -> int:
+    return (int.from_bytes(code, "big") ^ int.from_bytes(other, "big")).bit_count()
+
+
 def find(conn: Connection, strictness: Strictness = Strictness.NORMAL) -> tuple[int, int]:
     found = duplicates.find(conn, strictness, crops=False)
     return found.pairs, found.groups
 
 
-def groups(conn: Connection, kind: str = "copy") -> list[list[str]]:
+def groups(conn: psycopg.Connection[Any], kind: str = "copy") -> list[list[str]]:
     """Return the names in each group, the keeper first."""
     found: dict[str, list[str]] = {}
     for group_id, path in conn.execute("SELECT group_id, path FROM imrec.duplicates(%s)", (kind,)):
@@ -193,6 +203,28 @@ def test_a_group_is_a_star_around_the_oldest_and_does_not_chain(
     age(conn, {1: 50})
     find(conn, Strictness.STRICT)
     assert groups(conn) == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"]]
+
+
+def test_an_original_near_to_another_one_is_kept_in_its_own_group(
+    conn: Connection, add_image: AddImage, dsn: str, new_role: Callable[[], str]
+) -> None:
+    """Two shots of a scene: the second is near to the first, its copies are not."""
+    rng = np.random.default_rng(21)
+    first = rng.bytes(8)
+    second = flipped(first, 5, rng)
+    codes = [first, flipped(first, 1, rng), second]
+    while len(codes) < 5:
+        copy = flipped(second, 2, rng)
+        if bits_apart(copy, first) == 7 and bits_apart(copy, codes[-1]) <= 4:
+            codes.append(copy)
+    add_image.many(copy_of(code, f"{n}.jpg", n + 1) for n, code in enumerate(codes))
+    age(conn, {1: 50, 2: 5, 3: 40, 4: 4, 5: 3})
+    find(conn)
+    assert groups(conn) == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg", "4.jpg"]]
+    name = new_role()
+    grants.grant(conn, GrantedRole.READER, name, create=True, roots=["/photos"])
+    with psycopg.connect(make_conninfo(dsn, user=name), autocommit=True) as reader:
+        assert groups(reader) == groups(conn)
 
 
 def test_ten_thousand_flat_pictures_make_one_star(conn: Connection, add_image: AddImage) -> None:

@@ -105,7 +105,7 @@ def test_an_ingester_may_import_what_is_new_but_not_replace_what_is_there(
     [
         "UPDATE imrec.schema_version SET version_num = '9999'",
         "DELETE FROM imrec.hamming_flip",
-        "INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 1, 10, 1, 1, 1, 1, 1)",
+        "INSERT INTO imrec.tuning VALUES ('embedding', 'cosine', 1, 10, 1, 1, 1, 1, 1, 1, 1)",
         "INSERT INTO imrec.evidence VALUES ('embedding', 'cosine', '{0}', '{9}', 1, 1)",
         "UPDATE imrec.model SET weights_sha256 = ''",
         "DELETE FROM imrec.model",

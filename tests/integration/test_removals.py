@@ -270,6 +270,24 @@ def test_what_has_changed_since_the_plan_is_left_alone(
     assert not (tmp_path / "trash").exists()
 
 
+def test_the_photo_that_stays_is_read_again_before_each_of_the_others_goes(
+    photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos.add("a", b"1.jpg", b"2.jpg", b"3.jpg")
+    plan = photos.plan()
+    (kept,) = (Path(os.fsdecode(group.keep.path)) for group in plan.groups)
+    # A program that spoils it as soon as the first is moved.
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "mv").write_text(f'#!/bin/sh\n{shutil.which("mv")} "$@"\necho b > "{kept}"\n')
+    (programs / "mv").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    ran = execute(plan, tmp_path / "trash", tmp_path)
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (3, "1 done, 1 left alone")
+    assert "since the photo to keep is gone or has changed" in ran.stderr
+    assert [path.read_bytes() for path in photos.folder.iterdir()].count(b"a" * 9) == 1
+
+
 def test_the_trash_replaces_nothing(photos: Photos, tmp_path: Path) -> None:
     photos.add("a", b"1.jpg", b"2.jpg")
     trash = tmp_path / "trash"

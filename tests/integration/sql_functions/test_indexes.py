@@ -108,3 +108,26 @@ def test_an_index_that_finds_all_there_are_is_exact(conn: Connection, indexed: N
     )
     assert len(found) == NUMBER - 1
     assert {row["certainty"] for row in found} == {"exact"}
+
+
+def test_what_does_not_find_itself_is_compared_with_all(conn: Connection, add_image: AddImage) -> None:
+    rng = np.random.default_rng(8)
+    stored = add_image.many({"name": f"{n}.jpg", "embedding": rng.random(512)} for n in range(400))
+    build_index(conn, Feature.EMBEDDING, Metric.COSINE)
+    conn.execute(
+        "SELECT set_config('imrec.min_index_rows', '0', false), set_config('imrec.ef_search', '1', false)"
+    )
+    by_walk = "imrec.recommend(imrec_internal.stored_features(ARRAY[%(i)s::uuid]), '{}', 1, method => 'approximate')"
+    lost = 0
+    for image in stored:
+        asked = {"i": image.image_id}
+        walk = conn.execute(f"SELECT image_id FROM {by_walk}".encode(), asked).fetchall()
+        answers = conn.execute(
+            b"SELECT certainty, image_id FROM imrec.similar_to(%(i)s::uuid, 2)", asked
+        ).fetchall()
+        assert image.image_id not in [found for _, found in answers]
+        assert len(answers) == 2
+        found_itself = walk == [(image.image_id,)]
+        lost += not found_itself
+        assert {certainty for certainty, _ in answers} == {"approximate" if found_itself else "exact"}
+    assert 0 < lost < len(stored)
