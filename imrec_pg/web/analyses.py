@@ -1,15 +1,14 @@
 """Routes of what was found in the whole library: clusters, maps, duplicates."""
 
-from dataclasses import asdict
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
-from imrec_pg.analysis.duplicates import DuplicateGroup
-from imrec_pg.analysis.records import Clustering
+from imrec_pg.analysis.duplicates import DuplicateGroup, GivenVerdict
+from imrec_pg.analysis.records import Clustering, MapInfo
 from imrec_pg.analysis.removals import PlannedFile, RemovalPlan
 from imrec_pg.paths import absolute, display_path
 from imrec_pg.pictures.shown import Colour, ShownMap
@@ -19,6 +18,7 @@ from imrec_pg.web.context import Context
 
 router = APIRouter(tags=["analyses"])
 _MOST_GROUPS = 10**9
+_BYTES = "application/octet-stream"
 _Dims = Annotated[int, Path(ge=2, le=3)]
 
 
@@ -27,27 +27,27 @@ async def clusters(
     request: Request,
     feature: Feature = Feature.EMBEDDING,
     on_map: Annotated[int | None, Query(ge=2, le=3)] = None,
-) -> dict[str, Any]:
+) -> models.ClusteringTold:
     """Return the clusters found by a feature, or on its map of two or three dimensions: imrec.clusters."""
     it = context.of(request)
     return _clustering(await it.queries.run(it.library.clusters, feature, on_map=on_map))
 
 
 @router.get("/clusterings")
-async def clusterings(request: Request) -> list[dict[str, Any]]:
+async def clusterings(request: Request) -> list[models.ClusteringTold]:
     """Return all clusterings that there are."""
     it = context.of(request)
     return [_clustering(one) for one in await it.queries.run(it.library.clusterings)]
 
 
 @router.get("/maps")
-async def maps(request: Request) -> list[dict[str, Any]]:
+async def maps(request: Request) -> list[MapInfo]:
     """Return the maps that there are, with how good and how old they are."""
     it = context.of(request)
-    return [asdict(one) for one in await it.queries.run(it.library.maps)]
+    return await it.queries.run(it.library.maps)
 
 
-@router.get("/maps/{feature}/{dims}/points", response_class=Response)
+@router.get("/maps/{feature}/{dims}/points", response_class=Response, responses=models.binary(_BYTES))
 async def points(
     request: Request, feature: Feature, dims: _Dims, colour: Colour = Colour.CLUSTER
 ) -> Response:
@@ -76,7 +76,7 @@ async def points(
     return await it.work.run(packed)
 
 
-@router.get("/maps/{feature}/{dims}/ids", response_class=Response)
+@router.get("/maps/{feature}/{dims}/ids", response_class=Response, responses=models.binary(_BYTES))
 async def point_ids(request: Request, feature: Feature, dims: _Dims) -> Response:
     """Return the ids of a map's images, 16 bytes each, in the order of the points."""
     shown = await _shown(context.of(request), feature, dims)
@@ -86,19 +86,18 @@ async def point_ids(request: Request, feature: Feature, dims: _Dims) -> Response
 @router.get("/maps/{feature}/{dims}/groups")
 async def groups(
     request: Request, feature: Feature, dims: _Dims, colour: Colour = Colour.CLUSTER
-) -> dict[str, Any]:
+) -> models.GroupsTold:
     """Return the groups by which a map's points are coloured: names and sizes, and what has no colour of its own."""
     it = context.of(request)
     shown = await _shown(it, feature, dims)
     found = await it.work.run(shown.groups, colour)
-    medoids = {str(number): str(key) for number, key in shown.medoids.get(colour, {}).items()}
-    return {
-        "names": list(found.names),
-        "sizes": list(found.sizes),
-        "grey": [{"name": name, "size": size} for name, size in found.grey],
-        "medoids": medoids,
-        "in_order": found.in_order,
-    }
+    return models.GroupsTold(
+        names=list(found.names),
+        sizes=list(found.sizes),
+        grey=[models.GreyTold(name=name, size=size) for name, size in found.grey],
+        medoids={str(number): key for number, key in shown.medoids.get(colour, {}).items()},
+        in_order=found.in_order,
+    )
 
 
 @router.get("/duplicates")
@@ -108,7 +107,7 @@ async def duplicates(
     order: Literal["savings", "closeness"] = "savings",
     k: models.Page = 50,
     after: models.Cursor = None,
-) -> dict[str, Any]:
+) -> models.DuplicatePage:
     """Return groups of duplicates, those first that take most space, or whose photos are closest to each other."""
     it = context.of(request)
     start = context.number_of(after, _MOST_GROUPS)
@@ -117,19 +116,19 @@ async def duplicates(
     )
     if order == "closeness":
         found = sorted(found, key=lambda group: (group.farthest, group.group_id))
-    return {
-        "items": [_group(group) for group in found[start : start + k]],
-        "next": context.cursor(start + k) if start + k < len(found) else None,
-        "groups": len(found),
-        "savings": sum(group.savings for group in found),
-    }
+    return models.DuplicatePage(
+        items=[_group(group) for group in found[start : start + k]],
+        next=context.cursor(start + k) if start + k < len(found) else None,
+        groups=len(found),
+        savings=sum(group.savings for group in found),
+    )
 
 
 @router.get("/verdicts")
-async def verdicts(request: Request) -> list[dict[str, Any]]:
+async def verdicts(request: Request) -> list[GivenVerdict]:
     """Return what people said of pairs of images, the last first."""
     it = context.of(request)
-    return [asdict(one) for one in await it.queries.run(it.library.verdicts)]
+    return await it.queries.run(it.library.verdicts)
 
 
 @router.put("/verdicts/{image_id}/{other_id}")
@@ -144,27 +143,25 @@ async def set_verdict(
 
 
 @router.post("/plans")
-async def plan(request: Request, asked: models.PlanAsked) -> dict[str, Any]:
+async def plan(request: Request, asked: models.PlanAsked) -> models.PlanTold:
     """Return which files of duplicates could go, and which stays for each; nothing is changed."""
     it = context.of(request)
     found = await it.work.run(_plan, it, asked, None)
-    return {
-        "files": sum(len(group.remove) for group in found.groups),
-        "savings": found.savings,
-        "absent": found.absent,
-        "distant": found.distant,
-        "groups": [
-            {
-                "kind": group.kind,
-                "keep": _planned(group.keep),
-                "remove": [_planned(file) for file in group.remove],
-            }
+    return models.PlanTold(
+        files=sum(len(group.remove) for group in found.groups),
+        savings=found.savings,
+        absent=found.absent,
+        distant=found.distant,
+        groups=[
+            models.PlannedGroupTold(
+                kind=group.kind, keep=_planned(group.keep), remove=[_planned(file) for file in group.remove]
+            )
             for group in found.groups
         ],
-    }
+    )
 
 
-@router.post("/plans/script", response_class=Response)
+@router.post("/plans/script", response_class=Response, responses=models.binary("text/x-shellscript"))
 async def plan_script(request: Request, asked: models.ScriptAsked) -> Response:
     """Return a plan as a shell script that moves the files into a folder when a person runs it."""
     it = context.of(request)
@@ -184,8 +181,8 @@ def _plan(it: Context, asked: models.PlanAsked, trash: str | None) -> RemovalPla
     return it.library.plan_removal(asked.kinds, keep=asked.keep, prefer=asked.prefer, trash=trash)
 
 
-def _planned(file: PlannedFile) -> dict[str, Any]:
-    return {"path": display_path(file.path), "image_id": file.image_id, "size": file.size}
+def _planned(file: PlannedFile) -> models.PlannedFileTold:
+    return models.PlannedFileTold(path=display_path(file.path), image_id=file.image_id, size=file.size)
 
 
 async def _shown(it: Context, feature: Feature, dims: int) -> ShownMap:
@@ -202,25 +199,23 @@ def _binary(body: bytes, shown: ShownMap, headers: dict[str, str]) -> Response:
         "X-Imrec-Version": version,
         "Cache-Control": "private, no-cache",
     }
-    return Response(body, headers=said | headers, media_type="application/octet-stream")
+    return Response(body, headers=said | headers, media_type=_BYTES)
 
 
-def _clustering(found: Clustering) -> dict[str, Any]:
-    names = (
-        *("clustering_id", "feature", "space", "map_id", "k", "k_chosen", "seed", "images", "silhouette"),
-        *("curve", "created_at", "later", "lacking"),
+def _clustering(found: Clustering) -> models.ClusteringTold:
+    names = set(models.ClusteringTold.model_fields) - {"clusters"}
+    clusters = [models.ClusterTold(**one) for one in found.to_dicts()]
+    return models.ClusteringTold(clusters=clusters, **{name: getattr(found, name) for name in names})
+
+
+def _group(group: DuplicateGroup) -> models.DuplicateGroupTold:
+    names = models.DuplicatePhotoTold.model_fields
+    return models.DuplicateGroupTold(
+        group_id=group.group_id,
+        kind=group.kind,
+        savings=group.savings,
+        farthest=group.farthest,
+        photos=[
+            models.DuplicatePhotoTold(**{name: getattr(one, name) for name in names}) for one in group.photos
+        ],
     )
-    return {name: getattr(found, name) for name in names} | {"clusters": found.to_dicts()}
-
-
-def _group(group: DuplicateGroup) -> dict[str, Any]:
-    photos = [
-        {name: value for name, value in asdict(one).items() if name != "raw_path"} for one in group.photos
-    ]
-    return {
-        "group_id": group.group_id,
-        "kind": group.kind,
-        "savings": group.savings,
-        "farthest": group.farthest,
-        "photos": photos,
-    }

@@ -51,7 +51,7 @@ def make_app(library: Library, access: Access, cache: Path, cache_size: int) -> 
     )
     problems.install(app)
     for router in (searching.router, photos.router, analyses.router, upkeep.router):
-        app.include_router(router, prefix=API)
+        app.include_router(router, prefix=API, responses=problems.RESPONSES)
     app.include_router(router_of(static_files()))
     return Guard(app, access)
 

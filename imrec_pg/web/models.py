@@ -1,11 +1,17 @@
 """What requests ask and responses tell, with the names of the SQL functions; openapi.json is made of them."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imrec_pg.analysis.duplicates import DuplicateKind
+from imrec_pg.analysis.records import Space
+from imrec_pg.catalogue.files import Failure
+from imrec_pg.catalogue.images import ListedImage
+from imrec_pg.catalogue.status import Status
 from imrec_pg.records import Combine, Feature, Fusion, Metric
 
 MOST_PAGE = 1000
@@ -19,6 +25,12 @@ Cursor: TypeAlias = Annotated[
 ]
 Page: TypeAlias = Annotated[int, Field(ge=1, le=MOST_PAGE)]
 Number: TypeAlias = Annotated[int, Field(ge=0, le=2**53)]
+
+
+def binary(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """Return what openapi.json says of a response that is no JSON."""
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}
+    return {200: {"description": "OK", "content": content}}
 
 
 class _Model(BaseModel):
@@ -199,3 +211,137 @@ class ScriptAsked(PlanAsked):
     """The same, and where the script is to move files: an absolute path."""
 
     trash: Annotated[str, Field(min_length=2, max_length=4096, pattern="^/")]
+
+
+class ImagePage(_Model):
+    """Some stored images; after=next goes on."""
+
+    items: list[ListedImage]
+    next: str | None
+
+
+class FailurePage(_Model):
+    """Files that could not be read, and how many there are in all."""
+
+    items: list[Failure]
+    next: str | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusTold(Status):
+    """What imrec-pg status --json prints."""
+
+    imrec_pg_version: str = ""
+
+
+class ClusterTold(_Model):
+    """Images that are alike; medoid is the most typical one. See Cluster in the Python API."""
+
+    cluster: int
+    size: int
+    medoid: UUID
+    spread: float
+    folder: str | None
+    year: int | None
+    camera: str | None
+
+
+class ClusteringTold(_Model):
+    """All images that have a feature, in clusters; curve has the k that were tried, each with its inertia."""
+
+    clustering_id: UUID
+    feature: Feature
+    space: Space
+    map_id: UUID | None
+    k: int
+    k_chosen: str
+    seed: int
+    images: int
+    silhouette: float | None
+    curve: list[tuple[int, float]]
+    created_at: datetime
+    later: int
+    lacking: int
+    clusters: list[ClusterTold]
+
+
+class GreyTold(_Model):
+    """Points of a map without a colour of their own."""
+
+    name: str
+    size: int
+
+
+class GroupsTold(_Model):
+    """What the points of a map are coloured by; medoids are by the number of the cluster."""
+
+    names: list[str]
+    sizes: list[int]
+    grey: list[GreyTold]
+    medoids: dict[str, UUID]
+    in_order: bool
+
+
+class DuplicatePhotoTold(_Model):
+    """A photo of a group; bits and distances are those to the keeper, None of the keeper itself."""
+
+    keeper: bool
+    path: str
+    image_id: UUID
+    file_id: UUID
+    copies: int
+    size: int
+    width: int
+    height: int
+    format: str
+    pair_kind: str | None
+    difference_bits: int | None
+    perceptual_bits: int | None
+    embedding: float | None
+    histogram: float | None
+
+
+class DuplicateGroupTold(_Model):
+    """Photos that are alike; the first is the one to keep."""
+
+    group_id: UUID
+    kind: DuplicateKind
+    savings: int
+    farthest: float
+    photos: list[DuplicatePhotoTold]
+
+
+class DuplicatePage(_Model):
+    """Groups of duplicates; groups and savings count all of them."""
+
+    items: list[DuplicateGroupTold]
+    next: str | None
+    groups: int
+    savings: int
+
+
+class PlannedFileTold(_Model):
+    """A file on this host."""
+
+    path: str
+    image_id: UUID
+    size: int
+
+
+class PlannedGroupTold(_Model):
+    """A file that stays, and others that could go."""
+
+    kind: DuplicateKind
+    keep: PlannedFileTold
+    remove: list[PlannedFileTold]
+
+
+class PlanTold(_Model):
+    """What could go; absent files are not here or have changed, distant ones are not near to the one that stays."""
+
+    files: int
+    savings: int
+    absent: int
+    distant: int
+    groups: list[PlannedGroupTold]

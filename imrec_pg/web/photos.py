@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from http import HTTPStatus
 from io import BufferedReader
 from typing import Annotated, Any
@@ -12,6 +11,8 @@ from uuid import UUID
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from starlette.responses import StreamingResponse
 
+from imrec_pg.catalogue.images import Facet, ImageDetails
+from imrec_pg.catalogue.roots import RootState
 from imrec_pg.paths import terminal_text
 from imrec_pg.web import context, models
 from imrec_pg.web.pictures import SIDES, NoPictureError, Original, placeholder
@@ -23,24 +24,21 @@ _FOR_EVER = "private, max-age=31536000, immutable"
 
 
 @router.get("/images")
-async def images(request: Request, k: models.Page = 24, after: UUID | None = None) -> dict[str, Any]:
+async def images(request: Request, k: models.Page = 24, after: UUID | None = None) -> models.ImagePage:
     """Return stored images in the order of their ids, which is as good as a random one."""
     it = context.of(request)
     found = await it.queries.run(it.library.images.some, k, after)
-    return {
-        "items": [asdict(one) for one in found],
-        "next": str(found[-1].image_id) if len(found) == k else None,
-    }
+    return models.ImagePage(items=found, next=str(found[-1].image_id) if len(found) == k else None)
 
 
 @router.get("/images/{image_id}")
-async def image(request: Request, image_id: UUID) -> dict[str, Any]:
+async def image(request: Request, image_id: UUID) -> ImageDetails:
     """Return what is stored of an image, and the files that hold it."""
     it = context.of(request)
-    return asdict(await it.queries.run(it.library.images.get, image_id))
+    return await it.queries.run(it.library.images.get, image_id)
 
 
-@router.get("/images/{image_id}/thumbnail", response_class=Response)
+@router.get("/images/{image_id}/thumbnail", response_class=Response, responses=models.binary("image/webp"))
 async def thumbnail(request: Request, image_id: UUID, size: Annotated[int, Query()] = SIDES[0]) -> Response:
     """Return a photo as a WebP that fits into a square of size pixels, 256 or 1024.
 
@@ -61,7 +59,7 @@ async def thumbnail(request: Request, image_id: UUID, size: Annotated[int, Query
     return Response(found, headers=headers, media_type="image/webp")
 
 
-@router.get("/images/{image_id}/original", response_class=Response)
+@router.get("/images/{image_id}/original", response_class=Response, responses=models.binary("*/*"))
 async def original(request: Request, image_id: UUID) -> Response:
     """Return the file itself, as long as it still holds the image."""
     it = context.of(request)
@@ -106,10 +104,10 @@ async def _pieces(file: BufferedReader, size: int) -> AsyncIterator[bytes]:
 
 
 @router.get("/roots", tags=["filters"])
-async def roots(request: Request) -> list[dict[str, Any]]:
+async def roots(request: Request) -> list[RootState]:
     """Return the roots, where they lie on this host, and how many files each has."""
     it = context.of(request)
-    return [asdict(one) for one in await it.queries.run(it.library.roots.states)]
+    return await it.queries.run(it.library.roots.states)
 
 
 @router.get("/folders", tags=["filters"])
@@ -122,14 +120,14 @@ async def folders(request: Request, under: models.Text | None = None) -> list[st
 
 
 @router.get("/cameras", tags=["filters"])
-async def cameras(request: Request) -> list[dict[str, Any]]:
+async def cameras(request: Request) -> list[Facet]:
     """Return the cameras, those with most images first: values of the filter camera."""
     it = context.of(request)
-    return [asdict(one) for one in await it.queries.run(it.library.images.cameras)]
+    return await it.queries.run(it.library.images.cameras)
 
 
 @router.get("/formats", tags=["filters"])
-async def formats(request: Request) -> list[dict[str, Any]]:
+async def formats(request: Request) -> list[Facet]:
     """Return the formats, the most frequent first: values of the filter format."""
     it = context.of(request)
-    return [asdict(one) for one in await it.queries.run(it.library.images.formats)]
+    return await it.queries.run(it.library.images.formats)

@@ -3,6 +3,7 @@
 import json
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +15,28 @@ from imrec_pg.web.pools import BusyError
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = "2"
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What is wrong, and how to fix it (RFC 9457).",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "kind": {"type": "string", "description": "A short, stable name for programs."},
+                    },
+                }
+            }
+        },
+    }
+}
+"""For openapi.json."""
 
 # The first class that fits decides.
 _STATUS: tuple[tuple[type[errors.ImrecError], HTTPStatus], ...] = (

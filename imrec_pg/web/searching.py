@@ -33,7 +33,7 @@ async def send_query(request: Request) -> models.QueryImage:
         return await it.work.run(_keep, it, data)
 
 
-@router.get("/queries/{image_id}/thumbnail", response_class=Response)
+@router.get("/queries/{image_id}/thumbnail", response_class=Response, responses=models.binary("image/webp"))
 async def sent_thumbnail(request: Request, image_id: UUID) -> Response:
     """Return a small WebP of an image that was sent."""
     sent = context.of(request).sent.get(image_id)

@@ -3,15 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import StreamingResponse
 
+from imrec_pg.doctor import Finding
 from imrec_pg.errors import ImrecError
 from imrec_pg.web import context, models
 from imrec_pg.web.context import Context
@@ -24,34 +24,35 @@ _MOST_STREAMS = 64
 
 
 @router.get("/status")
-async def status(request: Request) -> dict[str, Any]:
+async def status(request: Request) -> models.StatusTold:
     """Return counts, sizes and versions: imrec-pg status --json."""
     it = context.of(request)
     found = await it.work.run(it.library.status)
-    return asdict(found) | {"imrec_pg_version": version("imrec-pg")}
+    known = {one.name: getattr(found, one.name) for one in fields(found)}
+    return models.StatusTold(**known, imrec_pg_version=version("imrec-pg"))
 
 
 @router.get("/failures")
-async def failures(request: Request, k: models.Page = 100, after: models.Cursor = None) -> dict[str, Any]:
+async def failures(request: Request, k: models.Page = 100, after: models.Cursor = None) -> models.FailurePage:
     """Return the files that could not be read, by path."""
     it = context.of(request)
     start = context.number_of(after, 10**9)
     found = await it.queries.run(it.library.failures)
-    return {
-        "items": [asdict(one) for one in found[start : start + k]],
-        "next": context.cursor(start + k) if start + k < len(found) else None,
-        "failures": len(found),
-    }
+    return models.FailurePage(
+        items=found[start : start + k],
+        next=context.cursor(start + k) if start + k < len(found) else None,
+        failures=len(found),
+    )
 
 
 @router.get("/doctor")
-async def doctor(request: Request) -> list[dict[str, Any]]:
+async def doctor(request: Request) -> list[Finding]:
     """Return what is well and what is not in the database, each finding with what mends it."""
     it = context.of(request)
-    return [asdict(one) for one in await it.work.run(it.library.doctor)]
+    return await it.work.run(it.library.doctor)
 
 
-@router.get("/events", response_class=StreamingResponse)
+@router.get("/events", response_class=StreamingResponse, responses=models.binary("text/event-stream"))
 async def events(request: Request) -> StreamingResponse:
     """Return server-sent events: "running" with the ingests at work, whenever that changes."""
     it = context.of(request)

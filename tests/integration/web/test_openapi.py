@@ -1,21 +1,16 @@
 """What openapi.json says is what the server does, asked by schemathesis with questions of its own."""
 
-import warnings
 from typing import Any
 
-import pytest
+import hypothesis
+import schemathesis
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 from web_client import API, Client
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    schemathesis = pytest.importorskip("schemathesis")
-
-_EXAMPLES = 6
+_EXAMPLES = 3
 
 
 def test_every_operation_answers_as_it_says(client: Client) -> None:
-    import hypothesis
-
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{client.port}{API}/openapi.json")
     asked = 0
     for result in schema.get_all_operations():
@@ -36,9 +31,11 @@ def test_every_operation_answers_as_it_says(client: Client) -> None:
         def answers(case: Any) -> None:
             response = case.call()
             assert response.status_code < 500 or response.status_code == 503, (case, response.text)
+            # No image is stored by chance, and a filter that the schema allows may still make no sense.
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
             if response.status_code < 400:
-                case.validate_response(response)
-            elif response.headers["content-type"] != ["image/webp"]:  # a placeholder
+                return
+            if response.headers["content-type"] != ["image/webp"]:  # a placeholder
                 assert response.headers["content-type"] == ["application/problem+json"]
                 assert response.json()["detail"]
 
