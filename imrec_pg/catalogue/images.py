@@ -46,7 +46,7 @@ SELECT DISTINCT ON (image_id) image_id, path, width, height FROM imrec.visible_p
 WHERE image_id > %s ORDER BY image_id, path LIMIT %s
 """
 # Thumbnails ask for this, hundreds at a time: by keys.
-_PLACES = """
+_LOCAL = """
 SELECT f.relative_path, coalesce(m.raw_path, o.raw_path) AS folder, x.file_id IS NOT NULL AS missing
 FROM imrec.file AS f
 INNER JOIN imrec.root AS o ON o.root_id = f.root_id
@@ -54,7 +54,7 @@ LEFT JOIN imrec.mount AS m ON m.root_id = f.root_id AND m.host = current_setting
 LEFT JOIN imrec.missing AS x ON x.file_id = f.file_id
 WHERE f.image_id = %s ORDER BY x.file_id IS NOT NULL, m.root_id IS NULL, f.path, f.file_id LIMIT 20
 """
-_VISIBLE_PLACES = """
+_VISIBLE_LOCAL = """
 SELECT relative_path, folder, missing FROM imrec_internal.visible_details(current_user, ARRAY[%s::uuid])
 ORDER BY missing, file_id LIMIT 20
 """
@@ -125,7 +125,7 @@ class ListedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LocalFile:
     """Where a file lies on this host.
 
     Attributes:
@@ -179,13 +179,13 @@ class StoredImages:
         """Return the next images in the order of their ids, which are digests: as good as a random sample."""
         return self._run(_some, k, after or UUID(int=0))
 
-    def places(self, image_id: UUID) -> list[Place]:
+    def local_files(self, image_id: UUID) -> list[LocalFile]:
         """Return where the files of an image lie on this host, the likeliest ones first; at most 20.
 
         Raises:
             ImageNotFoundError: no image that this role may see has the id.
         """
-        return self._run(_places, image_id)
+        return self._run(_local_files, image_id)
 
     def cameras(self) -> list[Facet]:
         """Return the cameras, make and model as one, those with most images first; at most 200."""
@@ -223,9 +223,9 @@ def _some(conn: Connection, k: int, after: UUID) -> list[ListedImage]:
         return all_rows(conn, ListedImage, _VISIBLE_SOME if is_restricted(conn) else _SOME, (after, k))
 
 
-def _places(conn: Connection, image_id: UUID) -> list[Place]:
+def _local_files(conn: Connection, image_id: UUID) -> list[LocalFile]:
     with translated(conn):
-        found = all_rows(conn, Place, _VISIBLE_PLACES if is_restricted(conn) else _PLACES, (image_id,))
+        found = all_rows(conn, LocalFile, _VISIBLE_LOCAL if is_restricted(conn) else _LOCAL, (image_id,))
     if not found:
         raise ImageNotFoundError(f"no image {image_id} is stored")
     return found

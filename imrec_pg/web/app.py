@@ -45,7 +45,7 @@ def make_app(library: Library, access: Access, cache: Path, cache_size: int) -> 
     threads = min(_MOST_THREADS, 2 * (os.cpu_count() or 1) + 2)
     app.state.make_context = lambda: Context(
         library,
-        Pictures(library.images.places, ThumbnailCache(cache, cache_size)),
+        Pictures(library.images.local_files, ThumbnailCache(cache, cache_size)),
         Pool("queries", threads, _MOST_WAITING),
         Pool("work", threads, _MOST_WAITING),
     )

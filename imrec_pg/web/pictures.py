@@ -11,7 +11,7 @@ from uuid import UUID
 
 from PIL import Image, ImageDraw, ImageFont
 
-from imrec_pg.catalogue.images import Place
+from imrec_pg.catalogue.images import LocalFile
 from imrec_pg.decoding import Decoders
 from imrec_pg.errors import DecodeError
 from imrec_pg.images import content, formats
@@ -77,12 +77,12 @@ class Pictures:
     """Makes pictures of photos in the bounded decoders, and keeps the thumbnails; close it.
 
     Args:
-        places: where the files of an image lie, for the role of the database that the server is.
+        local_files: where the files of an image lie, for the role of the database that the server is.
         cache: keeps thumbnails.
     """
 
-    def __init__(self, places: Callable[[UUID], list[Place]], cache: ThumbnailCache) -> None:
-        self._places = places
+    def __init__(self, local_files: Callable[[UUID], list[LocalFile]], cache: ThumbnailCache) -> None:
+        self._local_files = local_files
         self._cache = cache
         self._decoders = Decoders()
 
@@ -97,10 +97,12 @@ class Pictures:
             ImageNotFoundError: no image that the server's role may see has the id.
             NoPictureError: it cannot be shown.
         """
-        places = self._places(image_id)  # first of all: whoever may see no such image gets no cached one
+        local_files = self._local_files(
+            image_id
+        )  # first of all: whoever may see no such image gets no cached one
         found = self._cache.get(image_id, side)
         if found is None:
-            found = self._made(image_id, places, side)
+            found = self._made(image_id, local_files, side)
             self._cache.put(image_id, side, found)
         return found
 
@@ -121,36 +123,36 @@ class Pictures:
             NoPictureError: there is no file on this host that holds these bytes.
         """
         reason = "missing"
-        for place in self._places(image_id):
+        for local in self._local_files(image_id):
             try:
-                file = open_beneath(place.folder, place.relative_path)
+                file = open_beneath(local.folder, local.relative_path)
             except OutsideError:
                 reason = "outside"
                 continue
             except OSError:
-                reason = _why_not(place)
+                reason = _why_not(local)
                 continue
             # The id is a digest: a file that somebody has put in its place is not served.
             digest = hashlib.file_digest(file, "sha256").digest()
             if UUID(bytes=digest[:16]) == image_id:
-                return _original(file, place)
+                return _original(file, local)
             file.close()
             reason = "changed"
         raise NoPictureError(reason)
 
-    def _made(self, image_id: UUID, places: list[Place], side: int) -> bytes:
+    def _made(self, image_id: UUID, local_files: list[LocalFile], side: int) -> bytes:
         reason = "missing"
-        for place in places:
+        for local in local_files:
             try:
-                read = content.read_beneath(place.folder, place.relative_path)
+                read = content.read_beneath(local.folder, local.relative_path)
             except DecodeError as error:
-                reason = _reason_of(error, place)
+                reason = _reason_of(error, local)
                 continue
             if read.image_id != image_id:
                 reason = "changed"
                 continue
             try:
-                return self._decoders.webp(read, display_path(place.relative_path), side)()
+                return self._decoders.webp(read, display_path(local.relative_path), side)()
             except DecodeError as error:
                 raise NoPictureError("undecodable") from error
         raise NoPictureError(reason)
@@ -169,25 +171,25 @@ def placeholder(reason: str, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def _reason_of(error: DecodeError, place: Place) -> str:
+def _reason_of(error: DecodeError, local: LocalFile) -> str:
     if error.kind == "OutsideRoot":
         return "outside"
     if error.kind == "Vanished":
-        return _why_not(place)
+        return _why_not(local)
     return "changed" if error.kind in {"Empty", "ChangedWhileRead"} else "unreadable"
 
 
-def _why_not(place: Place) -> str:
-    if not Path(os.fsdecode(place.folder)).is_dir():
+def _why_not(local: LocalFile) -> str:
+    if not Path(os.fsdecode(local.folder)).is_dir():
         return "unmounted"
-    return "unreadable" if os.path.lexists(os.path.join(place.folder, place.relative_path)) else "missing"  # noqa: PTH118 - bytes
+    return "unreadable" if os.path.lexists(os.path.join(local.folder, local.relative_path)) else "missing"  # noqa: PTH118 - bytes
 
 
-def _original(file: io.BufferedReader, place: Place) -> Original:
+def _original(file: io.BufferedReader, local: LocalFile) -> Original:
     size = file.tell()
     file.seek(0)
     head = file.read(formats.HEAD_SIZE)
     file.seek(0)
-    found = formats.recognise(head, formats.extension(place.relative_path))
-    name = display_path(place.relative_path.rpartition(b"/")[2])
+    found = formats.recognise(head, formats.extension(local.relative_path))
+    name = display_path(local.relative_path.rpartition(b"/")[2])
     return Original(file, size, _TYPES.get(found or "", "application/octet-stream"), name)
