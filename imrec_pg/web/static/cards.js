@@ -47,6 +47,12 @@ export function Card({ item, place, on }) {
  * @param {{items: any[], place: any, on: any, label: string}} props */
 export function Grid({ items, place, on, label }) {
   const list = useRef(/** @type {any} */ (null));
+  const drawn = useRef(/** @type {Map<any, any>} */ (new Map()));
+  const drawnFor = useRef(place);
+  if (drawnFor.current !== place) {
+    drawnFor.current = place;
+    drawn.current = new Map();
+  }
   const keyed = (/** @type {KeyboardEvent} */ event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const pictures = /** @type {HTMLElement[]} */ ([...list.current.querySelectorAll(".picture")]);
@@ -64,6 +70,10 @@ export function Grid({ items, place, on, label }) {
     event.preventDefault();
   };
   return html`<ol class="grid" ref=${list} aria-label=${label} onKeyDown=${keyed}>
-    ${items.map((item) => html`<${Card} key=${item.image_id} item=${item} place=${place} on=${on} />`)}
+    ${items.map((item) => {
+      // What is drawn already is not even compared: else each page of thousands costs more than the one before.
+      if (!drawn.current.has(item)) drawn.current.set(item, html`<${Card} key=${item.image_id} item=${item} place=${place} on=${on} />`);
+      return drawn.current.get(item);
+    })}
   </ol>`;
 }

@@ -28,7 +28,9 @@ function useAnswer(place, onError) {
     setAnswer((/** @type {any} */ was) => ({ ...was, busy: true, error: null }));
     try {
       const [to, what] = JSON.parse(question);
-      const found = await (asked ? send(to, after ? { ...what, after } : what, stop.signal) : get(`images?k=${k}${after ? `&after=${after}` : ""}`, stop.signal));
+      // As many again as there are: each page is ranked anew from the first photo on.
+      const many = Math.min(MOST_PAGE, Math.max(k, before.length));
+      const found = await (asked ? send(to, after ? { ...what, after, k: many } : what, stop.signal) : get(`images?k=${many}${after ? `&after=${after}` : ""}`, stop.signal));
       setAnswer({ items: [...before, ...found.items], next: found.next ?? null, about: asked ? found.answer : null, busy: false, error: null });
     } catch (error) {
       if (stop.signal.aborted) return;
