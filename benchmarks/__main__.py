@@ -124,6 +124,7 @@ def command(
       hamming  exact search by hashes
       ingest   photos to rows
       load     rows of known features, and the index
+      serve    the REST API beside SQL, one client and many
       map      clusters, and a map of all rows
       duplicates  near copies in the whole library
       startup  the command line, from the shell

@@ -12,6 +12,7 @@ class Section(StrEnum):
     HAMMING = "hamming"
     INGEST = "ingest"
     LOAD = "load"
+    SERVE = "serve"
     MAP = "map"
     DUPLICATES = "duplicates"
     STARTUP = "startup"

@@ -23,7 +23,9 @@ from imrec_pg.settings import Settings
 if TYPE_CHECKING:
     from benchmarks.workload import Workload
 
-_ROWS = frozenset({Section.SEARCH, Section.HAMMING, Section.LOAD, Section.MAP, Section.DUPLICATES})
+_ROWS = frozenset(
+    {Section.SEARCH, Section.HAMMING, Section.LOAD, Section.SERVE, Section.MAP, Section.DUPLICATES}
+)
 _PHOTOS = frozenset({Section.INGEST, Section.STARTUP})
 _GENERATED = (
     "generated: 2,000 kinds of picture of very unequal sizes, one photo in ten in a burst with another; "
@@ -174,6 +176,12 @@ def _measure_analysis(
     report: Report,
     say: Callable[[str], None],
 ) -> None:
+    if Section.SERVE in chosen:
+        from benchmarks.serving import serve_lines
+
+        say("serve")
+        for line in serve_lines(work, settings):
+            report.lines.append(line)
     if Section.MAP in chosen:
         from benchmarks.mapping import map_lines
 

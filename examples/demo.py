@@ -48,6 +48,7 @@ def main() -> int:
         ("The same in SQL.", ["psql", "-c", natural_query]),
         ("All photos on a map, alike ones side by side.", ["map", "build", "--dims", "2"]),
         ("The map as a picture.", ["map", "plot", str(MAP), "--dims", "2"]),
+        ("Which photos are copies of others?", ["duplicates", "find"]),
     ]
     for title, arguments in commands:
         code = _show(title, arguments)
@@ -64,6 +65,10 @@ def main() -> int:
         "--help",
     ):
         print(f"  {_program()} {line}")
+    print(
+        "\nAll of it as a page, at http://127.0.0.1:8765/ while this runs:\n"
+        f"  {_program()} serve --data {shlex.quote(str(DATA))} --open\n"
+    )
     print(f"The demo's server runs on; stop it with\n  {_program()} db stop --data {shlex.quote(str(DATA))}")
     return 0
 

@@ -14,11 +14,14 @@ from imrec_pg.analysis.placing import place_lacking
 from imrec_pg.analysis.reducing import reduce_all
 from imrec_pg.catalogue import files as catalogue_files
 from imrec_pg.catalogue import index, stored_files, tuning
+from imrec_pg.catalogue.claims import Running, running
+from imrec_pg.catalogue.images import StoredImages
 from imrec_pg.catalogue.missing import MissingFile, Pruned, missing_files, prune
 from imrec_pg.catalogue.roots import roots_here
 from imrec_pg.catalogue.status import Status, has_embeddings
 from imrec_pg.catalogue.status import status as library_status
 from imrec_pg.db.connection import Connection
+from imrec_pg.db.privileges import is_restricted
 from imrec_pg.db.session import open_session
 from imrec_pg.db.sessions import Sessions
 from imrec_pg.decoding import Decoders
@@ -42,8 +45,8 @@ from imrec_pg.records import (
     OnProgress,
     chosen,
 )
-from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fitting, fuse, search
-from imrec_pg.search.query import several
+from imrec_pg.search import Answer, FusedAnswer, Query, extract_features, fitting, fuse, ranking, search
+from imrec_pg.search.query import KnownImage, known_image, several
 from imrec_pg.settings import Settings, this_host
 
 if TYPE_CHECKING:
@@ -331,6 +334,21 @@ class Library:
             query, self._decoders, self._query_embedders, [chosen(Feature, name) for name in features]
         )
 
+    def know(self, query: Query, features: Sequence[Feature | str] = tuple(Feature)) -> KnownImage:
+        """Return an image with its features, by which it can be searched for again; it is not stored.
+
+        Raises:
+            DecodeError: it is no image that can be read.
+            ModelMismatchError: the embeddings here were made by another model.
+            WeightsError: the model's weights were not found.
+        """
+        wanted_features = [chosen(Feature, name) for name in features]
+        return self._sessions.run(known_image, query, self._decoders, self._query_embedders, wanted_features)
+
+    def features(self) -> list[ranking.KnownFeature]:
+        """Return the features, their metrics, and how much each counts in a fusion when nothing is said."""
+        return self._sessions.run(ranking.known_features)
+
     def tune(
         self,
         feature: Feature | str = Feature.EMBEDDING,
@@ -419,6 +437,11 @@ class Library:
         dry_run only counts them.
         """
         return self._sessions.run(prune, older_than, dry_run=dry_run)
+
+    @property
+    def images(self) -> StoredImages:
+        """What is stored of images, where their files lie on this host, and what they can be filtered by."""
+        return StoredImages(self._sessions.run, this_host())
 
     @property
     def roots(self) -> NamedRoots:
@@ -540,6 +563,10 @@ class Library:
     def status(self) -> Status:
         """Return counts, sizes and versions."""
         return self._sessions.run(library_status, this_host(), wanted())
+
+    def running(self) -> list[Running]:
+        """Return the ingests at work, the longest at it first; none to a reader of some roots."""
+        return self._sessions.run(lambda conn: [] if is_restricted(conn) else running(conn))
 
     def doctor(self, *, full: bool = False) -> "list[Finding]":
         """Return what is well and what is not in this database, each finding with what mends it.

@@ -27,6 +27,7 @@ class Settings:
         data_dir: folder of the embedded server, absolute.
         weights: a file of weights named by the user, or None to search for one.
         dsn_source: where the dsn came from, for messages.
+        statement_timeout_s: after how many seconds the server gives up a statement; None for the server's own limit.
     """
 
     # Not in tracebacks and logs: it may hold a password.
@@ -34,6 +35,7 @@ class Settings:
     data_dir: Path
     weights: Path | None
     dsn_source: str
+    statement_timeout_s: float | None = None
 
     @property
     def embedded(self) -> bool:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "ingest": "Store the photos of folders: find, decode, extract, write.",
     "watch": "Keep the library in step with folders as photos come, change, move and go.",
     "search": "Find the stored photos most like one or several images.",
+    "serve": "Serve a page to look at photos, and a REST API.",
     "embed": "Print the features of image files, for SQL.",
     "duplicates": "Find copies of photos, and remember what you said of them.",
     "prune": "Forget missing files.",

@@ -79,6 +79,8 @@ def open_session(settings: Settings, *, again: bool = False) -> Connection:
             _register_types(conn)
             # By which an image is shown that several hosts know (imrec_internal.image_file).
             set_for_session(conn, "imrec.host", this_host())
+            if settings.statement_timeout_s is not None:
+                set_for_session(conn, "statement_timeout", f"{settings.statement_timeout_s * 1000:.0f}ms")
     except BaseException:
         conn.close()
         raise

@@ -5,6 +5,7 @@ The kinds of DecodeError, here and in images.decode:
         file may decode next time.
     Empty, TooLarge, TooManyPixels, Truncated, Corrupt, NotAnImage, UnsupportedFormat: they depend on the
         content.
+    OutsideRoot: of read_beneath() alone.
 """
 
 import errno
@@ -12,15 +13,18 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 from uuid import UUID
 
 from imrec_pg.errors import DecodeError
 from imrec_pg.images import decoders, formats
+from imrec_pg.images.beneath import OutsideError, open_beneath
 from imrec_pg.images.decode_errors import one_line
 from imrec_pg.images.walk import VANISHED, mtime_of
-from imrec_pg.paths import display_path
+from imrec_pg.paths import display_path, slashed
 
 MAX_PIXELS = 200_000_000
 """The largest phone cameras make 199.8 million; one such picture takes 0.8 GB decoded."""
@@ -84,10 +88,27 @@ def read(path: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
         DecodeError: it cannot be read, changed meanwhile, is empty or too large, or begins like a format
             that cannot be decoded here (else a folder of camera raws, 30 MB a file, is read for nothing).
     """
-    name = display_path(path)
+    with _explained(display_path(path)), open(path, "rb", opener=_open_without_waiting) as file:
+        return _read(file, path, display_path(path), limits)
+
+
+def read_beneath(folder: bytes, relative: bytes, limits: Limits = DEFAULT_LIMITS) -> FileContent:
+    """Return the content of a file in a folder, as read() does, unless links lead out of the folder.
+
+    Raises:
+        DecodeError: as read(), and OutsideRoot.
+    """
+    path = slashed(folder) + relative
+    with _explained(display_path(path)), open_beneath(folder, relative) as file:
+        return _read(file, path, display_path(path), limits)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            return _read(file, path, name, limits)
+        yield
+    except OutsideError as error:
+        raise DecodeError(name, "OutsideRoot", str(error)) from error
     except OSError as error:
         kind = "Vanished" if error.errno in VANISHED else "Unreadable"
         raise DecodeError(name, kind, one_line(error.strerror or str(error))) from error

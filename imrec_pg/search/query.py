@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from imrec_pg.catalogue.model import check_model
 from imrec_pg.db.connection import Connection
 from imrec_pg.decoding import Decoders
-from imrec_pg.errors import DecodeError, InvalidQueryError
+from imrec_pg.errors import DecodeError, ImageNotFoundError, InvalidQueryError
 from imrec_pg.features.model import EmbedderSource
 from imrec_pg.images import formats
 from imrec_pg.images.content import FileContent, image_id_of, read
@@ -25,9 +25,26 @@ from imrec_pg.records import Feature, Features
 from imrec_pg.search import ranking
 from imrec_pg.search.results import QueryImage
 
-Query: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
-"""An image to search for: a path, the bytes of an image file, a Pillow image, or an array of pixels, uint8
-(H, W, 3), channels red, green, blue."""
+
+@dataclass(frozen=True, slots=True)
+class KnownImage:
+    """An image whose features are known already, though it need not be stored (Library.know).
+
+    Attributes:
+        name: for messages.
+        features: what there is of them.
+        stored: whether they came from the database.
+    """
+
+    image_id: UUID
+    name: str
+    features: Features
+    stored: bool = False
+
+
+Query: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any] | UUID | KnownImage
+"""An image to search for: a path, the bytes of an image file, a Pillow image, an array of pixels, uint8 (H, W, 3),
+channels red, green, blue, the id of a stored image, or one whose features are known already."""
 
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 
@@ -60,7 +77,7 @@ class Queries:
 
 def several(query: Query | Sequence[Query]) -> list[Query]:
     """Return one query, or several, as a list."""
-    if isinstance(query, (str, bytes, os.PathLike, Image.Image, np.ndarray)):
+    if isinstance(query, (str, bytes, os.PathLike, Image.Image, np.ndarray, UUID, KnownImage)):
         return [query]
     return list(query)
 
@@ -75,8 +92,23 @@ def extract_features(
         DecodeError: it is no image that can be read.
         WeightsError: the model's weights were not found.
     """
+    if isinstance(query, (UUID, KnownImage)):
+        raise InvalidQueryError("features are extracted of an image, and this is only the id of one")
     _, name, content = _opened(query)
     return _extracted({content.image_id: (name, content)}, decoders, embedders, features)[content.image_id]
+
+
+def known_image(
+    conn: Connection, query: Query, decoders: Decoders, embedders: EmbedderSource, features: Sequence[Feature]
+) -> KnownImage:
+    """Return an image with the features asked for, by which it can be searched for again and again.
+
+    Raises:
+        As look_up().
+    """
+    found = look_up(conn, [query], (), decoders, embedders, features, Stopwatch())
+    (image,) = found.images
+    return KnownImage(image.image_id, image.name, found.features[image.image_id], image.stored)
 
 
 def look_up(
@@ -92,36 +124,83 @@ def look_up(
 
     Raises:
         InvalidQueryError: no image; or a folder, a video or a URL.
+        ImageNotFoundError: no image is stored under an id.
         DecodeError: one is no image that can be read.
         ModelMismatchError: the embeddings here were made by another model.
     """
     if not likes:
         raise InvalidQueryError("there is no image to search for")
     with watch.step("read"):
-        opened = [_opened(query) for query in (*likes, *dislikes)]
+        opened = [_named(query) for query in (*likes, *dislikes)]
     with watch.step("look up"):
-        stored = {
-            image_id: found
-            for image_id, found in ranking.stored_features(conn, [c.image_id for _, _, c in opened]).items()
-            if all(found.get(feature) is not None for feature in features)
-        }
+        present = ranking.stored_features(conn, [one.image_id for one in opened])
+        stored = {key: found for key, found in present.items() if _has_all(found, features)}
     with watch.step("extract"):
-        new = {
-            content.image_id: (name, content) for _, name, content in opened if content.image_id not in stored
+        given = {
+            one.image_id: one.features
+            for one in opened
+            if one.image_id not in stored and one.features is not None and _has_all(one.features, features)
         }
-        if new and Feature.EMBEDDING in features:
+        new = {
+            one.image_id: (one.name, _content_of(one, features, present))
+            for one in opened
+            if one.image_id not in stored and one.image_id not in given
+        }
+        if (new or given) and Feature.EMBEDDING in features:
             check_model(conn, embedders.identity)
-        known = {**stored, **_extracted(new, decoders, embedders, features)}
+        known = {**stored, **given, **_extracted(new, decoders, embedders, features)}
     return Queries(
         tuple(
-            QueryImage(path, name, content.image_id, content.image_id in stored, number >= len(likes))
-            for number, (path, name, content) in enumerate(opened)
+            QueryImage(one.path, one.name, one.image_id, one.image_id in stored, number >= len(likes))
+            for number, one in enumerate(opened)
         ),
         known,
     )
 
 
-def _opened(query: Query) -> tuple[bytes | None, str, FileContent]:
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A query: its file's path if it has one, a name for messages, and its content or features if those are given."""
+
+    path: bytes | None
+    name: str
+    image_id: UUID
+    content: FileContent | None = None
+    features: Features | None = None
+
+
+def _named(query: Query) -> _Named:
+    if isinstance(query, UUID):
+        return _Named(None, f"image {query}", query)
+    if isinstance(query, KnownImage):
+        return _Named(None, query.name, query.image_id, features=query.features)
+    path, name, content = _opened(query)
+    return _Named(path, name, content.image_id, content)
+
+
+def _has_all(found: Features, features: Sequence[Feature]) -> bool:
+    return all(found.get(feature) is not None for feature in features)
+
+
+def _content_of(one: _Named, features: Sequence[Feature], present: Mapping[UUID, Features]) -> FileContent:
+    """Return the content of which features can be extracted.
+
+    Raises:
+        ImageNotFoundError: only an id is known, and no image is stored under it.
+        InvalidQueryError: there is no content, and what is known of the image is not enough.
+    """
+    if one.content is not None:
+        return one.content
+    known = present.get(one.image_id) or one.features
+    if known is None:
+        raise ImageNotFoundError(f"no {one.name} is stored")
+    lacking = ", ".join(feature for feature in features if known.get(feature) is None)
+    raise InvalidQueryError(f"{one.name} lacks {lacking}: run ingest again, or search by another feature")
+
+
+def _opened(
+    query: str | os.PathLike[str] | bytes | Image.Image | NDArray[Any],
+) -> tuple[bytes | None, str, FileContent]:
     """Return a query's path, if it is a file, its name for messages, and its content."""
     if isinstance(query, bytes):
         return None, "the image given as bytes", _content(query)

@@ -131,6 +131,33 @@ def default_metric(conn: Connection, feature: Feature) -> Metric:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownFeature:
+    """A feature as the view imrec.feature has it.
+
+    Attributes:
+        metrics: by which it can be compared, the usual one first.
+        evidence_weight: how much it counts in a fusion by evidence when nothing is said.
+        fused_weight: the same in one by reciprocal ranks.
+    """
+
+    feature: str
+    metrics: list[str]
+    evidence_weight: Decimal
+    fused_weight: Decimal
+
+
+def known_features(conn: Connection) -> list[KnownFeature]:
+    """Return the features that there are, in the order of Feature."""
+    with translated(conn):
+        rows = all_rows(
+            conn,
+            KnownFeature,
+            "SELECT feature, metrics, evidence_weight::numeric, fused_weight::numeric FROM imrec.feature",
+        )
+    return sorted(rows, key=lambda row: list(Feature).index(Feature(row.feature)))
+
+
 def plan(
     conn: Connection,
     likes: Sequence[Features],

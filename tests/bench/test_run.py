@@ -58,6 +58,15 @@ def test_rows_are_measured_on_a_named_server_and_it_is_left_as_it_was(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_rest_api_is_measured_beside_sql(server: EmbeddedServer, tmp_path: Path) -> None:
+    options = Options(sections=(Section.SERVE,), rows=300, effort=TINY, dsn=server.dsn, scratch=tmp_path)
+    report = new_report(options)
+    run.run(options, report, lambda _: None)
+    lines = check(report, (Section.SERVE,))
+    assert lines["search by REST, 50 clients"].ours.count >= 50
+    assert lines["server's memory, after the clients and before"].ours.number > 10**7
+
+
 @needs("umap")
 def test_clusters_and_a_map_are_measured_beside_their_libraries(
     server: EmbeddedServer, tmp_path: Path

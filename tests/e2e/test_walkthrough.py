@@ -39,6 +39,7 @@ COMMANDS: list[list[str]] = [
     ["export"],
     ["import"],
     ["embed"],
+    ["serve"],
     ["tune"],
     ["tune", "index"],
     ["tune", "fuse"],

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -58,6 +59,28 @@ def test_a_query_may_be_a_path_bytes_a_picture_or_an_array(library: Library, fol
         assert answer[0].distance == pytest.approx(0, abs=1e-6)
     assert [answer.queries[0].stored for answer in answers[:3]] == [True] * 3
     assert answers[3].queries[0].path is None
+
+
+def test_a_query_may_be_an_id_or_features_that_are_known(library: Library, folder: Path) -> None:
+    path, new = folder / "00.png", np.asarray(Image.open(folder / "00.png"))[::-1].copy()
+    (stored,) = library.search(path, k=1, include_self=True, feature="histogram").neighbours
+    by_id = library.search(stored.image_id, k=4, feature="histogram")
+    assert by_id.neighbours == library.search(path, k=4, feature="histogram").neighbours
+    assert library.images.get(stored.image_id).files[0].path == str(path)
+    known = library.know(new, ["histogram", "average_hash"])
+    assert not known.stored
+    assert known.features.difference_hash is None
+    for feature in ("histogram", "average_hash"):
+        by_known = library.search([known, stored.image_id], k=4, feature=feature)
+        assert by_known.neighbours == library.search([new, path], k=4, feature=feature).neighbours
+    with pytest.raises(imrec_pg.InvalidQueryError, match="lacks difference_hash"):
+        library.search(known, feature="difference_hash")
+    with pytest.raises(imrec_pg.InvalidQueryError, match="lacks embedding"):
+        library.search(stored.image_id)
+    with pytest.raises(imrec_pg.ImageNotFoundError, match="no image 00000000"):
+        library.search(UUID(int=1), feature="histogram")
+    with pytest.raises(imrec_pg.InvalidQueryError, match="only the id"):
+        library.embed(stored.image_id)
 
 
 def test_several_queries_of_several_kinds_are_one_question(library: Library, folder: Path) -> None:
