@@ -30,7 +30,7 @@ test-faults: $(VENV)/installed
 	$(BIN)/python -m pytest tests/faults -m "slow or not slow"
 
 # TypeScript reads the page's modules. Node comes as a wheel; npm fetches the one package that the lock names by its
-# digest, from its own registry alone, and runs nothing of it.
+# digest, and runs nothing of it.
 $(VENV)/page/installed: $(VENV)/installed tests/page/package-lock.json
 	mkdir -p $(VENV)/page
 	cp tests/page/package.json tests/page/package-lock.json $(VENV)/page/
