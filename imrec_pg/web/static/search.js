@@ -15,7 +15,7 @@ const MOST_PAGE = 1000;
 
 /** Return the answer so far, and what fetches more of it. @param {any} place @param {(error: any) => void} onError */
 function useAnswer(place, onError) {
-  const [answer, setAnswer] = useState(/** @type {any} */ ({ items: [], next: null, about: null, busy: false, error: null }));
+  const [answer, setAnswer] = useState(/** @type {any} */ ({ items: [], next: null, about: null, busy: false, error: null, of: "" }));
   const asking = useRef(/** @type {any} */ (null));
   const k = Math.min(MOST_PAGE, Math.max(1, Number(place.values.k) || PAGE));
   const [name, body] = questionOf(place, k);
@@ -31,16 +31,17 @@ function useAnswer(place, onError) {
       // As many again as there are: each page is ranked anew from the first photo on.
       const many = Math.min(MOST_PAGE, Math.max(k, before.length));
       const found = await (asked ? send(to, after ? { ...what, after, k: many } : what, stop.signal) : get(`images?k=${many}${after ? `&after=${after}` : ""}`, stop.signal));
-      setAnswer({ items: [...before, ...found.items], next: found.next ?? null, about: asked ? found.answer : null, busy: false, error: null });
+      setAnswer({ items: [...before, ...found.items], next: found.next ?? null, about: asked ? found.answer : null, busy: false, error: null, of: question });
     } catch (error) {
       if (stop.signal.aborted) return;
       onError(error);
-      setAnswer((/** @type {any} */ was) => ({ ...was, items: before, busy: false, error, next: null }));
+      setAnswer((/** @type {any} */ was) => ({ ...was, items: before, busy: false, error, next: null, of: question }));
     }
   }, [question, asked, k]);
   useEffect(() => { ask([], null); return () => asking.current?.abort(); }, [ask]);
-  const more = () => { if (answer.next && !answer.busy) ask(answer.items, answer.next); };
-  return { ...answer, more };
+  const more = () => { if (answer.next && !answer.busy && answer.of === question) ask(answer.items, answer.next); };
+  // The first look at a new question still shows the answer to the one before.
+  return { ...answer, busy: answer.busy || answer.of !== question, more };
 }
 
 /** Calls back when the end of the list comes near. @param {{onNear: () => void, busy: boolean}} props */
