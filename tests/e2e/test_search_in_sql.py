@@ -197,7 +197,9 @@ def test_tune_stores_what_status_and_searches_tell(copied_album: Album) -> None:
     assert measured["recall"] >= measured["wanted"] == 0.99
     assert measured["queries"] == 20
     told = (
-        f"recall@3 {measured['recall']:.3f} measured on 20 of your images on {measured['measured_at'][:10]}"
+        f"recall@3 {measured['recall']:.3f}, of the worst tenth {measured['worst_decile']:.3f}, "
+        f"{measured['self_found']:.1%} find themselves; "
+        f"measured on 20 of your images on {measured['measured_at'][:10]}"
     )
     assert f"approximate, {told}" in run("status").out
     # Otherwise a table this small is compared whole.
