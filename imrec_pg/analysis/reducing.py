@@ -84,8 +84,10 @@ def _reduce(conn: Connection, feature: Feature, images: int, on_progress: OnProg
         on_progress(step, 0, images)
         _, sample = reading.sample(conn, feature, _SAMPLE)
         _begin(conn, feature, images, choose(feature, sample, images))
-        # Else each search would read the pages of those that were there before.
-        _vacuum(conn, feature)
+    else:  # it broke off: how far it came is not known
+        conn.execute(SQL("DELETE FROM {}").format(Identifier("imrec", f"{feature}_block")))
+    # Else each search would read the pages of those that were there before.
+    _vacuum(conn, feature)
     # Whoever began to write before the directions were stored does not know of them, and ends first.
     in_tries(
         conn,

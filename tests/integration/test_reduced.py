@@ -289,6 +289,8 @@ def test_what_broke_off_is_taken_up_and_answers_are_right_meanwhile(conn: Connec
     halfway = answer(conn, [ids[0]], [], 10, "histogram")
     assert reduce_all(conn, least=1) == [Feature.HISTOGRAM]
     assert answer(conn, [ids[0]], [], 10, "histogram") == halfway
+    in_blocks = values(conn, UUID, "SELECT unnest(image_ids) FROM imrec.histogram_block")
+    assert len(in_blocks) == len(set(in_blocks)) > 0
     assert reduce_all(conn, least=1) == []
 
 
